@@ -1,0 +1,91 @@
+"""Which addresses does a request mean? Pure."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+from typing import TypeAlias
+
+from .mistake import Mistake
+from .update import RRType
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+
+BROADCAST = IPv4Address("255.255.255.255")
+
+
+def parse_address(text: str) -> Address:
+    """The address that `text` is, rebuilt from its number; an IPv4-mapped one is IPv4. Raises Mistake.
+
+    The ipaddress module takes any text behind a `%`, line ends included: here that is no address.
+    """
+    try:
+        if "%" in text:
+            raise ValueError
+        address = ip_address(text)
+    except ValueError:
+        raise Mistake("not an address") from None
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or IPv6Address(int(address))
+    return IPv4Address(int(address))
+
+
+def publishable(address: Address) -> Address:
+    """`address`, if a host can have it as its own everywhere. Raises Mistake."""
+    for is_so, kind in (
+        (address.is_unspecified, "the unspecified address"),
+        (address.is_multicast, "a multicast address"),
+        (address.is_link_local, "a link-local address"),
+        (address == BROADCAST, "the broadcast address"),
+    ):
+        if is_so:
+            raise Mistake(f"{kind} cannot be published")
+    return address
+
+
+def record_type(address: Address) -> RRType:
+    """The type of the records that hold such an address."""
+    return "A" if address.version == 4 else "AAAA"
+
+
+def peer_address(host: str) -> Address:
+    """The address of a socket's peer, whose zone index the kernel writes behind a `%`."""
+    return parse_address(host.partition("%")[0])
+
+
+def client_address(peer: Address, forwarded: Iterable[str], trusted: Sequence[Network]) -> Address:
+    """Whose request is it? The peer's, or what trusted proxies say of it.
+
+    `forwarded` are the X-Forwarded-For headers. Believed only from a trusted peer, they are one list; from
+    its end, the first that is not itself a trusted proxy counts, and if all are, the first of the list.
+    Raises Mistake for an entry that is no address on the way there.
+    """
+    if not _is_in(peer, trusted):
+        return peer
+    address = peer
+    for entry in reversed([entry for header in forwarded for entry in header.split(",")]):
+        address = _hop(entry.strip())
+        if not _is_in(address, trusted):
+            break
+    return address
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _hop(entry: str) -> Address:
+    """`ADDRESS`, `IPV4:PORT`, `[IPV6]` or `[IPV6]:PORT`, as proxies write them."""
+    if entry.startswith("["):
+        entry = entry[1:].partition("]")[0]
+    elif entry.count(":") == 1:
+        entry = entry.partition(":")[0]
+    try:
+        return parse_address(entry)
+    except Mistake:
+        raise Mistake("an entry of X-Forwarded-For is no address") from None

@@ -1,0 +1,178 @@
+"""Arguments, logging, signals, exit codes."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from . import __version__, nsupdate
+from .config import SAFE_KEY, Config, Listener, load
+from .mistake import Mistake
+from .publisher import BindPublisher
+from .secret_url import SecretUrl
+from .server import CannotListen, Server
+from .source import ConfigError
+from .tls import server_context
+
+log = logging.getLogger(__name__)
+
+DEFAULT_CONF = "/etc/sftdyn/conf"
+
+# Exit codes: the machine is not as needed; the conf or the command line cannot work.
+EXIT_MACHINE = 1
+EXIT_CONF = 2
+
+LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+# sd-daemon(3): the priority in front of a line for the journal.
+PRIORITIES = {
+    logging.CRITICAL: "<2>",
+    logging.ERROR: "<3>",
+    logging.WARNING: "<4>",
+    logging.INFO: "<6>",
+    logging.DEBUG: "<7>",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run sftdyn with `arguments`, or those of the process; the exit code."""
+    options = _parser().parse_args(arguments)
+    _set_up_logging(options.verbose - options.quiet)
+    try:
+        nsupdate.program()
+        if options.demo:
+            from .demo import run_demo  # the demo needs more of a machine than a server does
+
+            return run_demo(once=options.once)
+        config = load(Path(options.conf), _settings(options))
+        context = _tls_context(config)
+        if options.check:
+            print("\n".join(describe(config)))
+            return 0
+        return asyncio.run(_serve(config, context), debug=options.debug)
+    except ConfigError as error:
+        print(f"sftdyn: {error}", file=sys.stderr)
+        return EXIT_CONF
+    except (nsupdate.NotInstalled, CannotListen) as error:
+        print(f"sftdyn: {error}", file=sys.stderr)
+        return EXIT_MACHINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sftdyn", description="A dynamic DNS server: a secret URL updates your BIND zone through nsupdate."
+    )
+    add = parser.add_argument
+    add("conf", nargs="?", default=DEFAULT_CONF, help="the conf, a Python file (default: %(default)s)")
+    add("-l", "--http", metavar="[IP:]PORT", action="append", help="listen for HTTP")
+    add("-s", "--https", metavar="[IP:]PORT", action="append", help="listen for HTTPS")
+    add("-c", "--cert", metavar="FILE", help="certificate for HTTPS (PEM, relative to the conf)")
+    add("-k", "--key", metavar="FILE", help="its private key")
+    add("--nskeyfile", metavar="FILE", help="TSIG key for nsupdate -k")
+    add("-v", "--verbose", action="count", default=0, help="log each request; twice: more")
+    add("-q", "--quiet", action="count", default=0, help="log errors only; twice: nothing")
+    add("-d", "--debug", action="store_true", help="asyncio's debug mode")
+    add("-i", "--interactive", action="store_true", help=argparse.SUPPRESS)  # 0.10 took it, and did nothing
+    add("--check", action="store_true", help="say what the conf means, and stop")
+    add("--demo", action="store_true", help="show it all with a private name server, then serve")
+    add("--once", action="store_true", help="with --demo: stop after the tour")
+    add("--version", action="version", version=f"sftdyn {__version__}")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    names = ("http", "https", "cert", "key", "nskeyfile")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _set_up_logging(verbosity: int) -> None:
+    """To stderr; with priorities instead of the time if that is the journal."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JournalFormatter() if _is_journal() else logging.Formatter("%(asctime)s %(message)s"))
+    level = LEVELS[min(max(LEVELS.index(logging.WARNING) + verbosity, 0), len(LEVELS) - 1)]
+    logging.basicConfig(handlers=[handler], level=level)
+    logging.captureWarnings(True)
+
+
+def _is_journal() -> bool:
+    """Whether stderr is what systemd connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+    try:
+        stderr = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+
+
+class _JournalFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        priority = PRIORITIES.get(record.levelno, "<6>")
+        return "\n".join(priority + line for line in super().format(record).splitlines())
+
+
+def _tls_context(config: Config) -> ssl.SSLContext | None:
+    if config.cert is None or config.key is None:
+        return None
+    try:
+        return server_context(config.cert, config.key)
+    except Mistake as mistake:
+        raise ConfigError(f"{config.path}: {mistake}") from None
+
+
+async def _serve(config: Config, context: ssl.SSLContext | None) -> int:
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    async with BindPublisher(config.primary, config.zones, config.timeout) as publisher:
+        door = SecretUrl(config, publisher)
+        server = Server(door, context)
+        for url in await server.start(config.listeners):
+            log.info("listening on %s", url)
+        log.info("sftdyn %s is ready", __version__)
+        await stop.wait()
+        await server.stop()
+        door.close()
+    return 0
+
+
+def describe(config: Config) -> list[str]:
+    """What the conf means, and what is dangerous about it; without any key."""
+    clients = config.keyring.clients.values()
+    names = {name for client in clients for name in client.names}
+    zones = ", ".join(zone.rstrip(".") for zone in config.zones) or "found by asking"
+    who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {len(names)} host names"
+    return [
+        f"conf: {config.path}",
+        *(f"listens on: {listener}" for listener in config.listeners),
+        f"updates: {config.primary}",
+        f"zones: {zones}",
+        f"clients: {who}",
+        *(f"warning: {warning}" for warning in warnings(config)),
+    ]
+
+
+def warnings(config: Config) -> list[str]:
+    """What a careful person would not leave so."""
+    found = []
+    if config.path.stat().st_mode & 0o004:
+        found.append(f"everyone on this machine can read {config.path}; chmod o-r it, and let its group read it")
+    if config.weak:
+        shown = ", ".join(config.weak[:5]) + (" and others" if len(config.weak) > 5 else "")
+        found.append(f"keys shorter than {SAFE_KEY} characters can be guessed: those of {shown}")
+    exposed = [listener for listener in config.listeners if not listener.tls and _is_public(listener)]
+    found += [f"{url} is plain HTTP: whoever sees the traffic learns the keys; prefer https" for url in exposed]
+    if config.cert and not any(listener.tls for listener in config.listeners):
+        found.append("cert and key are set, but https is not: nothing uses them")
+    if not config.keyring.clients and not config.hooks.get_host:
+        found.append("no clients: every request gets BADKEY")
+    return found
+
+
+def _is_public(listener: Listener) -> bool:
+    """Whether others than this machine and private networks reach it."""
+    address = ip_address(listener.host or "0.0.0.0")
+    return address.is_unspecified or not address.is_private

@@ -1,0 +1,114 @@
+"""One batch of updates to one zone, settled with the primary: beliefs, and halving where it disagrees.
+
+Every message says what it believes the zone to hold and what shall become of it, and the primary's NOERROR
+makes both true at once. So one round trip answers a whole batch: OK for what differed, UPTODATE for what did
+not. What was seen last is only a guess at what to say next, never an answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import message
+from .message import Belief, Beliefs, Verdict
+from .nsupdate import Child
+from .update import Key, RRset, Update
+
+REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 130 octets each
+TRIES = 8  # messages for one batch while others write to the same names
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the primary made of one update. After DONE or UNKNOWN, `changed`: by our hand."""
+
+    verdict: Verdict
+    changed: bool = False
+    reason: str = ""
+
+
+class Interrupted(Exception):
+    """The primary answered a question with neither yes nor no."""
+
+    def __init__(self, settlement: Settlement) -> None:
+        super().__init__(settlement.reason)
+        self.settlement = settlement
+
+
+class Dialogue:
+    """Talks to one primary through one child; one batch at a time."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._seen: dict[Key, tuple[str, ...]] = {}
+
+    async def settle(self, zone: str, updates: Sequence[Update]) -> list[Settlement]:
+        """One settlement for each of `updates`, which must not share a record set."""
+        rrsets = [rrset for update in updates for rrset in update]
+        beliefs: dict[Key, Belief] = {r.key: self._seen.get(r.key, r.addresses) for r in rrsets}
+        try:
+            if any(beliefs[r.key] != r.addresses for r in rrsets):
+                await self._revise(zone, [r for r in rrsets if r.key not in self._seen], beliefs)
+            for _ in range(TRIES):
+                verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone))
+                if verdict is not Verdict.BELIEF_WRONG:
+                    break
+                await self._revise(zone, rrsets, beliefs)
+        except Interrupted as interruption:
+            return [interruption.settlement] * len(updates)
+        if verdict is Verdict.DONE:
+            self._remember(rrsets)
+        elif verdict is Verdict.HIDDEN or (verdict is Verdict.REFUSED and await self._is_open(zone)):
+            if len(updates) > 1:
+                half = len(updates) // 2
+                return await self.settle(zone, updates[:half]) + await self.settle(zone, updates[half:])
+        elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
+            verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
+        return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
+
+    async def replace(self, zone: str, rrset: RRset, late: tuple[str, ...]) -> bool:
+        """Put `rrset` in the place of exactly `late`; False if anything else stands there."""
+        verdict, _ = await self._send(zone, message.change([rrset], {rrset.key: late}, zone))
+        return verdict is Verdict.DONE
+
+    async def wrong(self, zone: str, rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:
+        """Those of `rrsets` whose belief does not hold, found by halves. Raises Interrupted."""
+        if not rrsets:
+            return []
+        verdict, reason = await self._send(zone, message.question(rrsets, beliefs))
+        if verdict is Verdict.DONE:
+            return []
+        if verdict is not Verdict.BELIEF_WRONG:
+            # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
+            raise Interrupted(Settlement(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason))
+        if len(rrsets) == 1:
+            return list(rrsets)
+        half = len(rrsets) // 2
+        return await self.wrong(zone, rrsets[:half], beliefs) + await self.wrong(zone, rrsets[half:], beliefs)
+
+    async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> None:
+        """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known."""
+        asked = [rrset for rrset in rrsets if beliefs[rrset.key] is not None]
+        for rrset in await self.wrong(zone, asked, beliefs):
+            beliefs[rrset.key] = rrset.addresses if beliefs[rrset.key] != rrset.addresses else None
+
+    async def _is_open(self, zone: str) -> bool:
+        verdict, _ = await self._send(zone, f"prereq nxrrset {zone} DNAME\n")
+        return verdict is not Verdict.REFUSED
+
+    async def _send(self, zone: str, lines: str) -> tuple[Verdict, str]:
+        transcript = await self._child.send(zone, lines)
+        if message.verdict(transcript) is Verdict.BAD_KEY:  # a restarted name server has a new session key
+            await self._child.stop()
+            transcript = await self._child.send(zone, lines)
+        verdict = message.verdict(transcript)
+        if verdict is Verdict.NOBODY:
+            await self._child.stop(change_family=True)
+        elif verdict is Verdict.BAD_KEY:
+            await self._child.stop()
+        return verdict, message.diagnosis(transcript)
+
+    def _remember(self, rrsets: Sequence[RRset]) -> None:
+        if len(self._seen) > REMEMBERED:
+            self._seen.clear()
+        for rrset in rrsets:
+            self._seen[rrset.key] = rrset.addresses

@@ -1,0 +1,201 @@
+"""The hooks of sftdyn 0.10: get_ip, get_host and nsupdatecommands, called in threads, and what they mean."""
+
+import asyncio
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
+
+from .addresses import parse_address, publishable, record_type
+from .config import MAX_TTL, Config, as_client
+from .keys import Client
+from .message import FAILED_FOR_GOOD, diagnosis, verdict
+from .mistake import Mistake
+from .names import host_name
+from .nsupdate import Primary, converse
+from .outcome import Outcome, Result
+from .request import Headers
+from .source import error_line
+from .update import Key, RRset, RRType, Update
+
+THREADS = 64  # hooks that can block at once before others wait for them
+PAUSE = 0.5  # seconds between two tries of a script at a primary that is away
+
+DELETE = re.compile(r"(?:update\s+)?del(?:ete)?\s+(\S+)\s+(?:\d+\s+)?(?:IN\s+)?(A|AAAA)", re.I)
+ADD = re.compile(r"(?:update\s+)?add\s+(\S+)\s+(\d{1,10})\s+(?:IN\s+)?(A|AAAA)\s+(\S+)", re.I)
+
+
+class HookFailed(Exception):
+    """A hook raised, took too long or returned nonsense. The message is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Lines of nsupdatecommands that do more than to replace the host's addresses."""
+
+    name: str
+    type: RRType
+    address: str
+    lines: str
+
+    @property
+    def key(self) -> Key:
+        return self.name, self.type
+
+
+class HookRunner:
+    """Calls the hooks of one conf, off the event loop."""
+
+    def __init__(self, config: Config) -> None:
+        self._hooks = config.hooks
+        self._path = config.path
+        self._timeout = config.timeout
+        self._ttl = config.ttl
+        self._pool = ThreadPoolExecutor(THREADS, "hook")
+
+    def close(self) -> None:
+        """Start no more calls."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def address(self, source: str, headers: Headers, key: str) -> str:
+        """The address that get_ip makes of `source`. Raises HookFailed."""
+        if self._hooks.get_ip is None:
+            return source
+        answer = await self._call("get_ip", self._hooks.get_ip, source, headers, key)
+        try:
+            return str(parse_address(str(answer)))
+        except Mistake as mistake:
+            raise HookFailed(f"get_ip returned something that is {mistake}") from None
+
+    async def client(self, target: str, address: str) -> Client | None:
+        """The client that get_host finds. Raises HookFailed."""
+        assert self._hooks.get_host
+        answer = await self._call("get_host", self._hooks.get_host, target, address)
+        if not answer:
+            return None
+        try:
+            return as_client(answer)
+        except Mistake as mistake:
+            raise HookFailed(f"get_host returned {mistake}") from None
+
+    async def commands(self, rrset: RRset, headers: Headers) -> Update | Script:
+        """What nsupdatecommands wants for a name and its address. Raises HookFailed."""
+        function = self._hooks.nsupdatecommands
+        assert function
+        [address] = rrset.addresses
+        arguments = (rrset.name.rstrip("."), address, headers)
+        answer = await self._call("nsupdatecommands", function, *arguments[: _arity(function)])
+        if isinstance(answer, str) or not isinstance(answer, Iterable):
+            raise HookFailed("nsupdatecommands returned no list of lines")
+        lines = "\n".join(map(str, answer))
+        return replacement(lines, rrset.name) or Script(rrset.name, rrset.type, address, lines)
+
+    async def _call(self, name: str, function: Callable[..., Any], *arguments: object) -> Any:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await loop.run_in_executor(self._pool, function, *arguments)
+        except TimeoutError:
+            raise HookFailed(f"{name} took longer than {self._timeout:g} s") from None
+        except (Exception, SystemExit) as error:
+            line = error_line(error, self._path)
+            raise HookFailed(f"{self._path}:{line}: {name} raised {type(error).__name__}") from None
+
+
+def _arity(function: Callable[..., Any]) -> int:
+    """How many of (host, new_ip, headers) it takes: two in older versions."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return 3
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+def replacement(lines: str, name: str) -> Update | None:
+    """The record sets that `lines` leave at `name`, if they only delete and add its addresses and send."""
+    found: dict[str, dict[str, None]] = {}
+    ttls: dict[str, int] = {}
+    for line in map(str.strip, lines.split("\n")):
+        delete, add = DELETE.fullmatch(line), ADD.fullmatch(line)
+        try:
+            if delete and host_name(delete[1]) == name:
+                found[delete[2].upper()] = {}
+            elif add and host_name(add[1]) == name and int(add[2]) <= MAX_TTL:
+                address = publishable(parse_address(add[4]))
+                if record_type(address) != add[3].upper() or add[3].upper() not in found:
+                    return None
+                found[add[3].upper()][str(address)] = None
+                ttls[add[3].upper()] = int(add[2])
+            elif line.lower() not in ("", "send"):
+                return None
+        except Mistake:
+            return None
+    types: tuple[RRType, ...] = ("A", "AAAA")
+    sets = (RRset(name, kind, tuple(sorted(found[kind])), ttls.get(kind, 0)) for kind in types if kind in found)
+    return tuple(sets) or None
+
+
+class Scripts:
+    """Runs scripts, each in an nsupdate of its own, those for one name in order.
+
+    What such lines do to the zone cannot be asked for, so the last success of each name and type is remembered.
+    """
+
+    def __init__(self, primary: Primary, timeout: float) -> None:
+        self._primary = primary
+        self._timeout = timeout
+        self._last: dict[Key, str] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def run(self, script: Script) -> Result:
+        """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
+        reason = "no answer from the name server"
+        try:
+            async with asyncio.timeout(self._timeout):
+                async with self._locks.setdefault(script.name, asyncio.Lock()):
+                    if self._last.get(script.key) == script.address:
+                        return Result(Outcome.UPTODATE)
+                    while True:
+                        code, output = await converse(self._primary, "-4", script.lines + "\n", self._timeout)
+                        if code == 0:
+                            self._last[script.key] = script.address
+                            return Result(Outcome.OK)
+                        reason = diagnosis(output) or reason
+                        if verdict(output) in FAILED_FOR_GOOD or "syntax error" in output:
+                            return Result(Outcome.REFUSED, f"nsupdate said: {reason}")
+                        await asyncio.sleep(PAUSE)
+        except TimeoutError:
+            return Result(Outcome.TIMEOUT, f"not within {self._timeout:g} s: {reason}")
+
+
+class Arrivals:
+    """Keeps the order of arrival where hooks take their time: an older request must not undo a newer one."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._inside: set[int] = set()
+        self._newest: dict[Key, tuple[int, object]] = {}
+
+    @contextmanager
+    def enter(self) -> Iterator[int]:
+        """A number for a request that goes through the hooks."""
+        number = next(self._numbers)
+        self._inside.add(number)
+        try:
+            yield number
+        finally:
+            self._inside.discard(number)
+            if not self._inside:
+                self._newest.clear()
+
+    def overtaken(self, number: int, wanted: Mapping[Key, object]) -> bool:
+        """Whether a later arrival was here first, and wants something else; if not, this one was here."""
+        newer = {key: want for key, (other, want) in self._newest.items() if other > number and key in wanted}
+        if any(want != wanted[key] for key, want in newer.items()):
+            return True
+        self._newest.update({key: (number, want) for key, want in wanted.items() if key not in newer})
+        return False

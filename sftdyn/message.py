@@ -1,0 +1,129 @@
+"""What is said to nsupdate, and what its answers mean. Pure text in, text out.
+
+Commands and output are those of nsupdate(1) of BIND 9; the semantics of prerequisites are RFC 2136's.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+
+from .names import ancestors
+from .update import Key, RRset
+
+# What a record set is believed to be now; None where nothing is known.
+Belief = tuple[str, ...] | None
+Beliefs = Mapping[Key, Belief]
+
+
+class Verdict(Enum):
+    """What the primary made of one message."""
+
+    DONE = auto()  # every prerequisite held, and every change is made
+    BELIEF_WRONG = auto()  # a record set is not what the message said: nothing is changed
+    HIDDEN = auto()  # a CNAME, delegation or DNAME is in the way: nothing is changed
+    REFUSED = auto()  # policy, or a frozen zone: nothing is changed
+    NOT_ITS_ZONE = auto()  # the primary does not serve this zone: nothing is changed
+    BAD_KEY = auto()  # TSIG: the key, its secret or the clock is wrong: nothing is changed
+    NOBODY = auto()  # nothing listens there: nothing is changed
+    AWAY = auto()  # not ready: nothing is changed
+    UNKNOWN = auto()  # no answer: not applied, applied, or applied later
+
+
+RCODES: dict[str, Verdict] = {
+    "NOERROR": Verdict.DONE,
+    "FORMERR": Verdict.AWAY,
+    "SERVFAIL": Verdict.AWAY,
+    "NXDOMAIN": Verdict.BELIEF_WRONG,
+    "NOTIMP": Verdict.AWAY,
+    "REFUSED": Verdict.REFUSED,
+    "YXDOMAIN": Verdict.HIDDEN,
+    "YXRRSET": Verdict.HIDDEN,
+    "NXRRSET": Verdict.BELIEF_WRONG,
+    "NOTAUTH": Verdict.NOT_ITS_ZONE,
+    "NOTZONE": Verdict.NOT_ITS_ZONE,
+}
+
+FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE}
+
+# In the transcript of one message, the first of these that is found decides.
+DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
+    (re.compile(r"^; TSIG error|NOTAUTH\(BAD|could not read key|can't read key", re.M), Verdict.BAD_KEY),
+    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
+    (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
+    (re.compile(r"could(n't| not) get address", re.M), Verdict.AWAY),
+)
+FAILED = re.compile(r"^update failed: (\w+)", re.M)
+ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)
+
+
+def verdict(transcript: str) -> Verdict:
+    """What the transcript of one message (`send`, `answer`) says; UNKNOWN where it says nothing.
+
+    A diagnostic beats the status behind `Answer:`, which is NOERROR for a reply with a broken TSIG too.
+    """
+    for pattern, meaning in DIAGNOSTICS:
+        if pattern.search(transcript):
+            return meaning
+    status = FAILED.search(transcript) or ANSWERED.search(transcript)
+    return RCODES.get(status[1], Verdict.AWAY) if status else Verdict.UNKNOWN
+
+
+def diagnosis(transcript: str) -> str:
+    """The lines in which nsupdate complained, for the log; "" if it did not."""
+    complaints = transcript.partition("Answer:")[0].split("\n")
+    return "; ".join(line.strip("; ") for line in complaints if line.strip())
+
+
+def ask(rrset: RRset, belief: tuple[str, ...]) -> list[str]:
+    """Prerequisites that hold if `rrset` is exactly `belief` (RFC 2136, 2.4.2 and 2.4.3)."""
+    if not belief:
+        return [f"prereq nxrrset {rrset.name} {rrset.type}"]
+    return [f"prereq yxrrset {rrset.name} {rrset.type} {address}" for address in belief]
+
+
+def guards(rrset: RRset, zone: str) -> list[str]:
+    """Prerequisites that hold if everybody can see records at this name.
+
+    A primary takes records below a delegation or a DNAME, and nobody ever sees them.
+    """
+    above = ancestors(rrset.name, zone)
+    delegations = [rrset.name, *above[:-1]] if above else []
+    return [f"prereq nxrrset {name} NS" for name in delegations] + [f"prereq nxrrset {name} DNAME" for name in above]
+
+
+def replace(rrset: RRset) -> list[str]:
+    """Updates after which the record set is exactly `rrset`."""
+    return [f"update delete {rrset.name} {rrset.type}"] + [
+        f"update add {rrset.name} {rrset.ttl} {rrset.type} {address}" for address in rrset.addresses
+    ]
+
+
+def question(rrsets: Iterable[RRset], beliefs: Beliefs) -> str:
+    """A message that changes nothing and is answered DONE if every belief is right."""
+    pairs = [(rrset, beliefs[rrset.key]) for rrset in rrsets]
+    return _text(line for rrset, belief in pairs if belief is not None for line in ask(rrset, belief))
+
+
+def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str) -> str:
+    """A message that makes every record set what it shall be, if every belief is right and every name visible.
+
+    A record set that is believed to be right already is only asked about. One of which nothing is
+    known is replaced whatever it is. Beside a CNAME, BIND would silently ignore an address.
+    """
+    prerequisites: dict[str, None] = {}  # each line once, in order: guards first, so that they are named first
+    questions: list[str] = []
+    updates: list[str] = []
+    for rrset in rrsets:
+        belief = beliefs[rrset.key]
+        prerequisites.update(dict.fromkeys(guards(rrset, zone)))
+        if belief is not None:
+            questions += ask(rrset, belief)
+        if not belief and rrset.addresses:
+            prerequisites[f"prereq nxrrset {rrset.name} CNAME"] = None
+        if belief != rrset.addresses:
+            updates += replace(rrset)
+    return _text([*prerequisites, *questions, *updates])
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(line + "\n" for line in lines)

@@ -1,0 +1,176 @@
+"""The only room that starts a process: nsupdate, long-lived or thrown away.
+
+Written against nsupdate(1) of BIND 9.16 and later.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Seconds. One UDP datagram without repetitions (a late copy could undo a newer update), or one TCP
+# exchange, must be answered within the first two; beyond the third the child itself is stuck.
+UDP_TIMEOUT = 2
+TCP_TIMEOUT = 3
+STUCK = 5
+# nsupdate fails a TCP message at once with "timed out", unsent, if its timers slept: after this many
+# idle seconds, a datagram goes first and wakes them.
+IDLE = 1
+# A message over 512 octets goes over TCP, each on a connection of its own. More of these per second
+# than this would use up the local ports, which rest for a minute after each.
+LINES_ON_UDP = 12
+TCP_INTERVAL = 1 / 400
+REPLY_LIMIT = 1 << 20  # octets
+
+
+class NotInstalled(Exception):
+    """There is no nsupdate on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """Which name server to update, and with which key. Without `host` the local one, as nsupdate -l finds it."""
+
+    host: str | None = None  # name or address
+    port: int = 53
+    keyfile: Path | None = None
+
+    def arguments(self, family: str) -> list[str]:
+        """The arguments of nsupdate. `family`, "-4" or "-6", matters unless the host is an address.
+
+        With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
+        """
+        key = ["-k", str(self.keyfile)] if self.keyfile else []
+        chosen = [] if self.host and re.fullmatch(r"[0-9.]+|.*:.*", self.host) else [family]
+        return [*chosen, *([] if self.host else ["-l"]), *key]
+
+    def greeting(self) -> str:
+        """The lines that a child is told before anything else."""
+        return f"server {self.host} {self.port}\n" if self.host else ""
+
+    def __str__(self) -> str:
+        where = f"{self.host} port {self.port}" if self.host else "the local name server (nsupdate -l)"
+        return f"{where}, key file {self.keyfile}" if self.keyfile else where
+
+
+def program() -> str:
+    """The path of nsupdate. Raises NotInstalled."""
+    found = shutil.which("nsupdate", path=f"{os.environ.get('PATH', os.defpath)}:/usr/bin:/usr/sbin")
+    if found is None:
+        raise NotInstalled(
+            "nsupdate is not installed: apt install bind9-dnsutils (Debian, Ubuntu),"
+            " dnf install bind-utils (Fedora), apk add bind-tools (Alpine)"
+        )
+    return found
+
+
+async def _start(arguments: Sequence[str]) -> Process:
+    return await asyncio.create_subprocess_exec(
+        program(),
+        *("-u", str(UDP_TIMEOUT), "-r", "0", "-t", str(TCP_TIMEOUT)),
+        *arguments,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,  # unbuffered: a diagnostic always precedes the answer that it is about
+        env={"LC_ALL": "C", "PATH": os.defpath},
+        start_new_session=True,  # Ctrl-C in the terminal is for sftdyn alone
+        limit=REPLY_LIMIT,
+    )
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+class Child:
+    """One long-lived nsupdate. It is started when first needed, and again whenever it is gone."""
+
+    def __init__(self, primary: Primary) -> None:
+        self._primary = primary
+        self._family = "-4"
+        self._process: Process | None = None
+        self._number = 0
+        self._last_sent = 0.0
+        self._last_tcp = 0.0
+
+    async def send(self, zone: str, lines: str) -> str:
+        """The transcript of one message to `zone`. It ends early, without an answer, if the child died or hung."""
+        clock = asyncio.get_running_loop().time
+        if lines.count("\n") > LINES_ON_UDP:
+            await asyncio.sleep(self._last_tcp + TCP_INTERVAL - clock())
+            if self._process is None or clock() > self._last_sent + IDLE:
+                await self._exchange(zone, f"prereq nxrrset {zone} DNAME\n")
+            self._last_tcp = clock()
+        transcript = await self._exchange(zone, lines)
+        self._last_sent = clock()
+        return transcript
+
+    async def _exchange(self, zone: str, lines: str) -> str:
+        try:
+            async with asyncio.timeout(STUCK):
+                return await self._talk(zone, lines)
+        except asyncio.IncompleteReadError as error:
+            await self.stop()
+            return error.partial.decode("utf-8", "replace")
+        except (OSError, TimeoutError, asyncio.LimitOverrunError):
+            await self.stop()
+            return ""
+
+    async def _talk(self, zone: str, lines: str) -> str:
+        process = self._process
+        if process is None or process.returncode is not None:
+            process = self._process = await _start(self._primary.arguments(self._family))
+            lines = self._primary.greeting() + f"zone {zone}\n" + lines
+        assert process.stdin
+        assert process.stdout
+        # nsupdate says nothing after a success, so each message ends with a `show` that names a zone of its own.
+        self._number += 1
+        mark = f"sync-{self._number}.invalid."
+        process.stdin.write(f"zone {zone}\n{lines}send\nanswer\nzone {mark}\nshow\n".encode())
+        transcript = await process.stdout.readuntil(f";{mark}".encode())
+        await process.stdout.readuntil(b"\n\n")
+        return transcript.decode("utf-8", "replace").partition("Outgoing update query:")[0]
+
+    async def stop(self, change_family: bool = False) -> None:
+        """End the process; the next message gets a new one, over the other family if asked for."""
+        process, self._process = self._process, None
+        if change_family:
+            self._family = "-6" if self._family == "-4" else "-4"
+        if process:
+            await _end(process)
+
+
+async def converse(primary: Primary, family: str, lines: str, seconds: float) -> tuple[int | None, str]:
+    """Exit code and output of an nsupdate that gets `lines` and the end of input; code None after `seconds`."""
+    process = await _start(primary.arguments(family))
+    try:
+        async with asyncio.timeout(seconds):
+            output, _ = await process.communicate((primary.greeting() + lines).encode())
+        return process.returncode, output.decode("utf-8", "replace")
+    except (OSError, TimeoutError):
+        return None, ""
+    finally:
+        await _end(process)
+
+
+async def find_zones(primary: Primary, family: str, names: Iterable[str]) -> tuple[dict[str, str], str]:
+    """Ask the primary for the zones of `names`: what it said before nsupdate gave up, and its last words.
+
+    nsupdate asks for the zone of each message that names none, and exits when nobody serves it.
+    """
+    lines = "".join(f"prereq nxrrset {name} DNAME\nshow\nsend\nanswer\n" for name in names)
+    _, output = await converse(primary, family, lines, STUCK)
+    zones = {}
+    *chapters, last = re.split(r"^(?=Outgoing update query:)", output, flags=re.M)
+    for chapter in [*chapters, last]:
+        name = re.search(r"^;; PREREQUISITE SECTION:\n(\S+)", chapter, re.M)
+        zone = re.search(r"^;; ZONE SECTION:\n;(\S+)", chapter.partition("Answer:")[2], re.M)
+        if name and zone:
+            zones[name[1].lower()] = zone[1].lower()
+    return zones, last

@@ -1,0 +1,121 @@
+"""Bytes → Request, with the parser of the standard library's http.server. Pure."""
+
+import re
+from dataclasses import dataclass
+from http.client import HTTPMessage
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from urllib.parse import unquote_to_bytes
+
+from .mistake import Mistake
+
+MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
+
+END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+# RFC 9112, 3.2.2: what a client sends to a proxy, and some to everybody.
+ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
+
+class BadRequest(Mistake):
+    """Not a request; `status` is the answer's, the message the reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Headers(HTTPMessage):
+    """The headers of a request, by name in any letter case.
+
+    The hooks of sftdyn 0.10 got a multidict, which raises KeyError where email.message gives None.
+    """
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return str(value)
+
+    def getall(self, name: str, default: list[str] | None = None) -> list[str]:
+        """All values of the header, in order. Raises KeyError if there is none, and no default."""
+        values = self.get_all(name, default)
+        if values is None:
+            raise KeyError(name)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; the target as it was sent, without scheme, host and leading slashes."""
+
+    method: str
+    target: bytes
+    version: str  # "HTTP/1.1"; "HTTP/0.9" for the bare line, which wants the bare answer
+    headers: Headers
+
+    @property
+    def has_body(self) -> bool:
+        return self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+
+
+def split_head(received: bytes) -> bytes | None:
+    """The head of the request that `received` begins with, or None while it is incomplete. Raises BadRequest."""
+    received = received.lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request
+    if received and not received[:1].isalpha():
+        raise BadRequest(400, "not HTTP")
+    line, newline, _ = received.partition(b"\n")
+    if newline and b" HTTP/" not in line:
+        head = line + newline
+    elif end := END_OF_HEAD.search(received):
+        head = received[: end.end()]
+    else:
+        head = received
+        newline = b""
+    if len(head) > MAX_HEAD:
+        raise BadRequest(431, f"a head of more than {MAX_HEAD} octets")
+    return head if newline else None
+
+
+def parse(head: bytes) -> Request:
+    """The request whose complete head this is. Raises BadRequest."""
+    line, _, headers = head.partition(b"\n")
+    if b"\r" in head.replace(b"\r\n", b""):
+        raise BadRequest(400, "a carriage return inside a line")
+    method, blank, rest = line.rstrip(b"\r").partition(b" ")
+    target, last_blank, version = rest.rpartition(b" ")
+    if not blank:
+        raise BadRequest(400, "no request line")
+    if not last_blank:  # HTTP/0.9
+        target, version = rest, b""
+    # Routers send URLs with blanks in them: the parser gets the line with a target that it can split.
+    parser = _Parser(b" ".join([method, b"/", version]).strip(), headers)
+    if absolute := ABSOLUTE_FORM.match(target):
+        target = target[absolute.end() :]
+    return Request(parser.command, target.lstrip(b" ").lstrip(b"/"), parser.request_version, parser.headers)
+
+
+def decode(target: bytes) -> bytes:
+    """`target` with its percent-encoding undone."""
+    return unquote_to_bytes(target) if b"%" in target else target
+
+
+class _Parser(BaseHTTPRequestHandler):
+    """The standard library's parser alone: no socket, and errors are raised."""
+
+    MessageClass = Headers
+    command: str
+    headers: Headers
+
+    def __init__(self, request_line: bytes, headers: bytes) -> None:
+        self.raw_requestline = request_line
+        self.rfile = BytesIO(headers)
+        if not self.parse_request():
+            raise BadRequest(400, "no request line")
+        if self.headers.defects:
+            raise BadRequest(400, "a header line without a colon")
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        raise BadRequest(code, (message or "not HTTP").partition(" (")[0])  # behind it, the parser quotes
+
+    def handle_expect_100(self) -> bool:
+        return True  # no body is ever read

@@ -1,0 +1,171 @@
+"""The conf: what it may say, and what is said to someone who got it wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from sftdyn.config import Config, load
+from sftdyn.keys import Client
+from sftdyn.nsupdate import Primary
+from sftdyn.source import ConfigError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    for name in ("server.key", "server.crt", "sftdyn.key"):
+        (tmp_path / name).write_text("")
+    return tmp_path / "conf"
+
+
+def loaded(path: Path, text: str, **options: object) -> Config:
+    path.write_text(text)
+    return load(path, options)
+
+
+MINIMAL = "http = 8080\n"
+
+
+def test_five_lines_are_enough(path: Path) -> None:
+    config = loaded(path, 'http = "8080"\nclients["a secret key"] = "Home.dyn.example"\n')
+    assert [str(listener) for listener in config.listeners] == ["http://*:8080"]
+    assert config.keyring.find(b"a%20secret%20key") == Client(("home.dyn.example.",), 30)
+    assert config.primary == Primary()
+    assert (config.zones, config.ttl, config.timeout) == ((), 30, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "urls"),
+    [
+        ("8080", ["http://*:8080"]),
+        ('"8080"', ["http://*:8080"]),
+        ('"192.0.2.1:80"', ["http://192.0.2.1:80"]),
+        ('"[2001:db8::1]:80"', ["http://[2001:db8::1]:80"]),
+        ('[8080, "127.0.0.1:81", "[::1]:81"]', ["http://*:8080", "http://127.0.0.1:81", "http://[::1]:81"]),
+    ],
+)
+def test_listeners(path: Path, value: str, urls: list[str]) -> None:
+    assert [str(listener) for listener in loaded(path, f"http = {value}").listeners] == urls
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port"),
+    [
+        ('"ns.example"', "ns.example", 53),
+        ('"ns.example:5353"', "ns.example", 5353),
+        ('"192.0.2.1"', "192.0.2.1", 53),
+        ('"192.0.2.1:5353"', "192.0.2.1", 5353),
+        ('"2001:db8::1"', "2001:db8::1", 53),
+        ('"[2001:db8::1]"', "2001:db8::1", 53),
+        ('"[2001:db8::1]:5353"', "2001:db8::1", 5353),
+    ],
+)
+def test_another_primary(path: Path, value: str, host: str, port: int) -> None:
+    config = loaded(path, f'{MINIMAL}server = {value}\nnskeyfile = "sftdyn.key"\n')
+    assert config.primary == Primary(host, port, path.parent / "sftdyn.key")
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ('"a.example"', ("a.example.",)),
+        ('["a.example", "b.example", "A.example"]', ("a.example.", "b.example.")),
+        ('Client("a.example", "*.example", ttl=5)', ("a.example.", "*.example.")),
+        ('"bücher.example"', ("xn--bcher-kva.example.",)),
+    ],
+)
+def test_what_a_key_stands_for(path: Path, entry: str, names: tuple[str, ...]) -> None:
+    client = loaded(path, f'{MINIMAL}clients["k"] = {entry}').keyring.find(b"k")
+    assert client
+    assert client.names == names
+
+
+def test_an_option_beats_the_conf(path: Path) -> None:
+    assert [str(u) for u in loaded(path, MINIMAL, http=["127.0.0.1:1"]).listeners] == ["http://127.0.0.1:1"]
+
+
+def test_clients_in_capital_letters(path: Path) -> None:
+    assert loaded(path, MINIMAL + 'CLIENTS = {"k": "a.example"}').keyring.find(b"k")
+
+
+def test_beside_get_host_clients_may_be_anything(path: Path) -> None:
+    config = loaded(
+        path, MINIMAL + 'CLIENTS = {1: ("not a", None), "": 7}\ndef get_host(querystring, ip): return None\n'
+    )
+    assert config.hooks.get_host
+
+
+def test_the_confs_own_variables_are_its_own(path: Path) -> None:
+    loaded(
+        path, MINIMAL + "keys = {'a': 'a.example'}\nfor key_ in keys: clients[key_] = keys[key_]\n_htps = 1\nx = 2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", None, "nothing to listen on; add http = 8080"),
+        ("http = \n", 1, "the conf is not valid Python"),
+        ("x = 1\n\0", None, "null byte"),
+        (MINIMAL + "x = s3cr3t\n", 2, "NameError: name 's3cr3t' is not defined"),
+        (MINIMAL + "\n\nx = {}['s3cr3t']\n", 4, "the conf stopped with KeyError"),
+        (MINIMAL + "raise SystemExit('s3cr3t')\n", 2, "the conf stopped with SystemExit"),
+        (MINIMAL + "open('/no/such/s3cr3t')\n", 2, "FileNotFoundError: No such file or directory"),
+        (MINIMAL + "htps = 4443\n", 2, "htps: there is no such setting; did you mean https?"),
+        (MINIMAL + "Timeout = 4\n", 2, "did you mean timeout?"),
+        (MINIMAL + "trusted_proxy: list = []\n", 2, "did you mean trusted_proxies?"),
+        (MINIMAL + "def get_hosts(q, ip): return None\n", 2, "did you mean get_host?"),
+        ("http = 's3cr3t'\n", 1, "http: a port is a number from 0 to 65535"),
+        ("http = 65536\n", 1, "a port is a number"),
+        ("http = True\n", 1, "write a port or an address with one"),
+        ("http = 's3cr3t:80'\n", 1, "not an address; write IP:PORT"),
+        ("http = '::1:80x'\n", 1, "a port is a number"),
+        ("http = '2001:db8::1::80'\n", 1, "with the brackets"),
+        ("https = 4443\n", 1, 'needs a certificate; add key = "server.key" and cert = "server.crt"'),
+        (MINIMAL + 'cert = "server.crt"\n', 2, 'a certificate needs its private key; add key = "server.key"'),
+        (MINIMAL + 'key = "server.key"\n', 2, 'a private key needs its certificate; add cert = "server.crt"'),
+        (MINIMAL + 'nskeyfile = "s3cr3t"\n', 2, "nskeyfile: cannot read the file: No such file or directory"),
+        (MINIMAL + "nskeyfile = 7\n", 2, "not a path"),
+        (MINIMAL + 'server = "ns.example"\n', 2, "another name server wants signed updates; add nskeyfile ="),
+        (MINIMAL + 'nskeyfile = "sftdyn.key"\nserver = "ns.s3cr3t_.example"\n', 3, "server: a host name has letters"),
+        (MINIMAL + "ttl = -1\n", 2, "ttl: a TTL is a whole number of seconds from 0 to 2147483647"),
+        (MINIMAL + "ttl = 2**31\n", 2, "a TTL is"),
+        (MINIMAL + "ttl = '60'\n", 2, "a TTL is"),
+        (MINIMAL + "timeout = 0\n", 2, "timeout: a number of seconds above 0, at most 3600"),
+        (MINIMAL + "zone = 'dyn_s3cr3t.example'\n", 2, "zone: a host name has letters"),
+        (MINIMAL + "trusted_proxies = '10.0.0.1/8'\n", 2, "addresses or networks in a list"),
+        (MINIMAL + "get_ip = 7\n", 2, "get_ip: not a function; write it with def"),
+        (MINIMAL + "clients = []\nclients = ['s3cr3t']\n", 3, "clients: not a dict"),
+        (MINIMAL + "clients['s3cr3t'] = 'dyn_.example'\n", 2, "clients: a host name has letters"),
+        (MINIMAL + "CLIENTS = {\n'other': 'a.example',\n's3cr3t': 'dyn_.example'}\n", 4, "CLIENTS: a host name has"),
+        (MINIMAL + "clients['s3cr3t'] = '192.0.2.1'\n", 2, "this is an address or a number; write the host's name"),
+        (MINIMAL + "clients['s3cr3t'] = None\n", 2, 'not a host name; write it like "home.dyn.example"'),
+        (MINIMAL + "clients['s3cr3t'] = []\n", 2, "a client needs a host name"),
+        (MINIMAL + "clients['s3cr3t'] = ['a%d.example' % n for n in range(101)]\n", 2, "at most 100 names"),
+        (MINIMAL + "clients['s3cr3t'] = Client('a.example', ttl=-1)\n", 2, "a TTL is a whole number"),
+        (MINIMAL + "clients['s3cr3t'] = Client()\n", 2, "a client needs a host name"),
+        (MINIMAL + "clients[7] = 'a.example'\n", 2, "a key that is no text"),
+        (MINIMAL + "clients['/'] = 'a.example'\n", 2, "the empty key would be everybody's"),
+        (MINIMAL + "clients['sha256:s3cr3t'] = 'a.example'\n", 2, "64 hexadecimal digits"),
+        (MINIMAL + "clients['\\ud800'] = 'a.example'\n", 2, "half a character"),
+        (MINIMAL + "clients['a b'] = 'a.example'\nclients['/a%20b'] = 'b.example'\n", 3, "this key is written twice"),
+        (MINIMAL + "clients['k'] = 'a.example'\nCLIENTS = {'l': 'a.example'}\n", 3, "keep all entries in one of them"),
+        (MINIMAL + "zone = 'dyn.example'\nclients['k'] = 'a.example'\n", 3, "in none of the zones"),
+    ],
+)
+def test_errors_say_where_and_what_and_quote_no_value(path: Path, text: str, line: int | None, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        loaded(path, text)
+    said = str(error.value)
+    assert said.startswith(f"{path}:{line}: " if line else f"{path}: "), said
+    assert message in said
+    assert "s3cr3t" not in said.replace("name 's3cr3t' is not defined", "").replace("No such", "")
+
+
+def test_an_option_that_cannot_work_names_the_option(path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--http: a port is a number"):
+        loaded(path, MINIMAL, http=["x"])
+
+
+def test_no_conf() -> None:
+    with pytest.raises(ConfigError, match="cannot read the conf: No such file"):
+        load(Path("/no/such/conf"))

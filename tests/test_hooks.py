@@ -1,0 +1,201 @@
+"""Drop-in for 0.10: its confs and their hooks."""
+
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Bind, ServeFixture, primary
+
+HTTP = 'http = "127.0.0.1:0"\n'
+
+
+@pytest.fixture(scope="session")
+def old_sample_conf(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """etc/sample.conf of sftdyn 0.10, as the package index has it."""
+    folder = tmp_path_factory.mktemp("old")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-build-isolation", "sftdyn==0.10"]
+    subprocess.run(command, cwd=folder, check=True, timeout=120)
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
+        sample = archive.extractfile("sftdyn-0.10/etc/sample.conf")
+        assert sample
+        return sample.read().decode()
+
+
+def test_the_sample_conf_of_0_10_runs_unchanged(serve: ServeFixture, old_sample_conf: str, tmp_path: Path) -> None:
+    """Its names are in dyn.sft.mx, updated with the session key of the local name server, in a network of its own."""
+    conf = tmp_path / "sample.conf"
+    conf.write_text(old_sample_conf)
+    script = Path(__file__).with_name("in_own_network")
+    result = subprocess.run(
+        [str(script), sys.executable, str(conf)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.split() == [
+        *("OK", "127.0.0.1", "UPTODATE", "OK", "127.0.0.2", "BADKEY", "127.0.0.1"),
+        *("OK", "127.0.0.1", "OK", "127.0.0.1", "OK", "::1", "OK", "127.0.0.1", "OK", "127.0.0.3"),
+    ]
+
+
+def test_all_three_hooks(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(
+        primary(bind)
+        + HTTP
+        + """
+def get_ip(source_ip, headers, key):
+    if "X-Real-IP" in headers:
+        source_ip = headers["X-Real-IP"]
+    return source_ip
+
+def get_host(querystring, ip):
+    return {"one": "hook1.dyn.example", "two": ["hook2.dyn.example", "hook3.dyn.example"],
+            "obj": Client("hook4.dyn.example", ttl=7)}.get(querystring)
+
+def nsupdatecommands(host, new_ip, headers):
+    assert headers.get("x-none") is None
+    return [f"update delete {host} A", f"update add {host} 99 A {new_ip}", "send"]
+"""
+    )
+
+    def via(key: str, address: str) -> str:
+        return served.get("/" + key, headers={"x-real-ip": address}).text
+
+    assert via("one", "192.0.2.1") == "OK"
+    assert via("one", "192.0.2.1") == "UPTODATE"
+    assert bind.lookup("hook1.dyn.example") == ["192.0.2.1"]
+    assert bind.ttl("hook1.dyn.example") == 99
+    bind.edit("zone dyn.example", "update delete hook1.dyn.example A")
+    assert via("one", "192.0.2.1") == "OK"  # verified, not remembered
+    assert via("two", "192.0.2.2") == "OK"
+    assert bind.lookup("hook2.dyn.example") == bind.lookup("hook3.dyn.example") == ["192.0.2.2"]
+    assert via("obj", "192.0.2.3") == "OK"
+    assert via("none", "192.0.2.1") == "BADKEY"
+    assert via("", "192.0.2.9") == "192.0.2.9"
+
+
+def test_get_host_decides_alone_and_two_arguments_are_enough(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(
+        primary(bind)
+        + HTTP
+        + """
+CLIENTS = {"k": None, 7: object()}
+def get_host(querystring, ip):
+    return "alone.dyn.example" if querystring == "a%20b?c" and ip == "127.0.0.5" else None
+def nsupdatecommands(host, new_ip):
+    return (f"update delete {host} A", f"update add {host} 30 A {new_ip}", "send")
+"""
+    )
+    assert served.update("k") == "BADKEY"
+    assert served.update("a%20b?c", "127.0.0.5") == "OK"
+    assert bind.lookup("alone.dyn.example") == ["127.0.0.5"]
+
+
+def test_lines_that_do_more_run_in_an_nsupdate_of_their_own(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(
+        primary(bind)
+        + HTTP
+        + """
+clients["k"] = "script.dyn.example"
+clients["bad"] = "bad.dyn.example"
+clients["refused"] = "refused.policy.example"
+def nsupdatecommands(host, new_ip, headers):
+    if host.startswith("bad"):
+        return ["rubbish", "send"]
+    return [f"update delete {host}", f"update add {host} 30 A {new_ip}", f'update add {host} 30 TXT "by script"', "send"]
+"""
+    )
+    assert served.update("k", "127.0.0.1") == "OK"
+    assert bind.lookup("script.dyn.example", "TXT") == ['"by script"']
+    assert served.update("k", "127.0.0.1") == "UPTODATE"
+    bind.edit("zone dyn.example", "update delete script.dyn.example")
+    assert served.update("k", "127.0.0.1") == "UPTODATE"  # remembered: such lines cannot be asked about
+    assert served.update("k", "127.0.0.2") == "OK"
+    assert bind.lookup("script.dyn.example") == ["127.0.0.2"]
+    assert served.update("bad") == "FAIL"
+    served.wait_for("nsupdate said: ")
+    assert served.update("refused") == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("hook", "reason"),
+    [
+        ("def get_ip(source_ip, headers, key):\n raise ValueError(key)", "get_ip raised ValueError"),
+        ("def get_ip(source_ip, headers, key):\n return key", "get_ip returned something that is not an address"),
+        ("def get_ip(source_ip, headers, key):\n return None", "get_ip returned"),
+        ("def get_host(querystring, ip):\n return {}[querystring]", "get_host raised KeyError"),
+        ("def get_host(querystring, ip):\n raise SystemExit(querystring)", "get_host raised SystemExit"),
+        ("def get_host(querystring, ip):\n return querystring + '_.example'", "get_host returned a host name has"),
+        ("def get_host(querystring, ip):\n return 7", "get_host returned not a host name"),
+        ("def get_host():\n return 7", "get_host raised TypeError"),
+        ("def nsupdatecommands(a, b, c):\n return {}[a]", "nsupdatecommands raised KeyError"),
+        ("def nsupdatecommands(a, b, c):\n return None", "nsupdatecommands returned no list of lines"),
+        ("def nsupdatecommands(a, b, c):\n return 'send'", "nsupdatecommands returned no list of lines"),
+    ],
+)
+def test_a_hook_that_fails_is_a_failure_with_its_line(serve: ServeFixture, bind: Bind, hook: str, reason: str) -> None:
+    served = serve(f'{primary(bind)}{HTTP}clients["verysecret"] = "hookfail.dyn.example"\n{hook}\n')
+    reply = served.get("/verysecret")
+    assert (reply.status, reply.text) == (500, "FAIL")
+    line = served.wait_for(reason)
+    assert "raised" not in reason or f"{served.folder}/conf0:" in line
+    assert bind.lookup("hookfail.dyn.example") == []
+    assert served.stop() == 0
+    assert not [line for line in served.log if "verysecret" in line]
+
+
+def test_a_hook_that_blocks_delays_its_own_request_only(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(
+        primary(bind)
+        + HTTP
+        + """
+import time
+clients["slow"] = "slowhook.dyn.example"
+clients["fast"] = "fasthook.dyn.example"
+def get_ip(source_ip, headers, key):
+    if key == "slow":
+        time.sleep(1)
+    return source_ip
+"""
+    )
+    answers: list[str] = []
+    slow = [threading.Thread(target=lambda: answers.append(served.update("slow"))) for _ in range(20)]
+    for thread in slow:
+        thread.start()
+    start = time.monotonic()
+    assert served.update("fast") == "OK"
+    assert not answers
+    for thread in slow:
+        thread.join()
+    assert sorted(answers) == ["OK"] + ["UPTODATE"] * 19
+    assert time.monotonic() - start < 10
+
+
+def test_a_slow_hook_does_not_let_the_older_request_win(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(
+        primary(bind)
+        + HTTP
+        + """
+import threading
+clients["k"] = "overtaken.dyn.example"
+newer_is_done = threading.Event()
+def get_ip(source_ip, headers, key):
+    if key == "k" and "Old" in headers:
+        newer_is_done.wait(8)
+    if key == "done":
+        newer_is_done.set()
+    return source_ip
+"""
+    )
+    old: list[int] = []
+    thread = threading.Thread(target=lambda: old.append(served.get("/k", headers={"Old": "1"}).status))
+    thread.start()
+    time.sleep(0.3)  # it is in its hook
+    assert served.update("k", "127.0.0.2") == "OK"
+    served.update("done")
+    thread.join()
+    assert old == [503]
+    served.wait_for("a newer request for the name was faster")
+    assert bind.lookup("overtaken.dyn.example") == ["127.0.0.2"]
