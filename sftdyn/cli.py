@@ -13,9 +13,10 @@ from pathlib import Path
 
 from . import __version__, nsupdate
 from .config import SAFE_KEY, Config, Listener, load
+from .doors import Doors
 from .mistake import Mistake
+from .newkey import new_key
 from .publisher import BindPublisher
-from .secret_url import SecretUrl
 from .server import CannotListen, Server
 from .source import ConfigError
 from .tls import server_context
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _set_up_logging(options.verbose - options.quiet)
     try:
+        if options.new_key:
+            print(new_key(options.new_key, options.url))
+            return 0
         nsupdate.program()
         if options.demo:
             from .demo import run_demo  # the demo needs more of a machine than a server does
@@ -55,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(describe(config)))
             return 0
         return asyncio.run(_serve(config, context), debug=options.debug)
-    except ConfigError as error:
+    except (ConfigError, Mistake) as error:
         print(f"sftdyn: {error}", file=sys.stderr)
         return EXIT_CONF
     except (nsupdate.NotInstalled, CannotListen) as error:
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--check", action="store_true", help="say what the conf means, and stop")
     add("--demo", action="store_true", help="show it all with a private name server, then serve")
     add("--once", action="store_true", help="with --demo: stop after the tour")
+    add("--new-key", metavar="NAME", help="make a key for a host name, with lines for conf and clients")
+    add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
     add("--version", action="version", version=f"sftdyn {__version__}")
     return parser
 
@@ -128,14 +134,14 @@ async def _serve(config: Config, context: ssl.SSLContext | None) -> int:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with BindPublisher(config.primary, config.zones, config.timeout) as publisher:
-        door = SecretUrl(config, publisher)
-        server = Server(door, context)
+        doors = Doors(config, publisher)
+        server = Server(doors, context)
         for url in await server.start(config.listeners):
             log.info("listening on %s", url)
         log.info("sftdyn %s is ready", __version__)
         await stop.wait()
         await server.stop()
-        door.close()
+        doors.close()
     return 0
 
 

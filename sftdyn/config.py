@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import AddressValueError, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ DNS_PORT = 53
 HOOKS = ("get_ip", "get_host", "nsupdatecommands")
 SETTINGS = (
     *("http", "https", "key", "cert", "clients", "CLIENTS", "nskeyfile", "server", "zone"),
-    *("ttl", "timeout", "trusted_proxies"),
+    *("ttl", "timeout", "trusted_proxies", "addresses", "dyndns2"),
     *HOOKS,
 )
 
@@ -68,6 +68,8 @@ class Config:
     ttl: int  # seconds
     timeout: float  # seconds
     trusted_proxies: tuple[Network, ...]
+    peer_only: bool  # addresses given in a request do not count
+    dyndns2: bool
     hooks: Hooks
 
 
@@ -76,13 +78,25 @@ def load(path: Path, options: Mapping[str, object] = MappingProxyType({})) -> Co
     return _Reader(Source(path), options).config()
 
 
-def client(*names: object, ttl: object = None) -> Client:
+def client(
+    *names: object, ttl: object = None, lan: object = None, prefix_length: object = None, networks: object = ()
+) -> Client:
     """`Client("home.dyn.example", …, ttl=60)` of the conf. Raises Mistake."""
     if not names:
         raise Mistake('a client needs a host name: Client("home.dyn.example")')
-    if len(names) > MAX_NAMES:
+    hosts = tuple(dict.fromkeys(map(_host, names)))
+    behind = _lan(lan or {})
+    if {name for name, _ in behind} & set(hosts):
+        raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
+    if len(hosts) + len(behind) > MAX_NAMES:
         raise Mistake(f"a client has at most {MAX_NAMES} names, since they change in one message")
-    return Client(tuple(dict.fromkeys(map(_host, names))), None if ttl is None else _ttl(ttl))
+    return Client(
+        hosts,
+        None if ttl is None else _ttl(ttl),
+        behind,
+        None if prefix_length is None else _prefix_length(prefix_length),
+        _networks(networks),
+    )
 
 
 def as_client(value: object) -> Client:
@@ -119,6 +133,8 @@ class _Reader:
             ttl=ttl,
             timeout=self._read("timeout", _timeout, DEFAULT_TIMEOUT),
             trusted_proxies=self._read("trusted_proxies", _networks, ()),
+            peer_only=self._read("addresses", _peer_only, False),
+            dyndns2=self._read("dyndns2", _yes_or_no, True),
             hooks=hooks,
         )
 
@@ -203,7 +219,8 @@ def _key(key: object, normal: set[bytes]) -> bytes:
 
 
 def _in_zones(member: Client, zones: tuple[str, ...]) -> Client:
-    if zones and not all(any(is_within(name, zone) for zone in zones) for name in member.names):
+    names = [*member.names, *(name for name, _ in member.lan)]
+    if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
         raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")
     return member
 
@@ -216,6 +233,21 @@ def _host(value: object) -> str:
     if not isinstance(value, str):
         raise Mistake('not a host name; write it like "home.dyn.example"')
     return host_name(value)
+
+
+def _lan(value: object) -> tuple[tuple[str, IPv6Address], ...]:
+    if not isinstance(value, dict):
+        raise Mistake('lan: write {"nas.dyn.example": "::21f:3bff:fe12:3456"}')
+    try:
+        return tuple((_host(name), IPv6Address(str(suffix))) for name, suffix in value.items())
+    except AddressValueError:
+        raise Mistake('lan: write the part of the address behind the prefix, such as "::21f:3bff:fe12:3456"') from None
+
+
+def _prefix_length(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 127:
+        raise Mistake("prefix_length: a number of bits from 1 to 127, usually 64 or 56")
+    return value
 
 
 def _function(value: object) -> Callable[..., Any]:
@@ -238,6 +270,20 @@ def _timeout(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MAX_TIMEOUT:
         raise Mistake(f"a number of seconds above 0, at most {MAX_TIMEOUT}")
     return float(value)
+
+
+def _peer_only(value: object) -> bool:
+    if value not in ("connection", "request"):
+        raise Mistake(
+            'write "connection" (the client\'s own address, always) or "request" (one that it gives goes first)'
+        )
+    return value == "connection"
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Mistake("write True or False")
+    return value
 
 
 def _networks(value: object) -> tuple[Network, ...]:

@@ -6,22 +6,22 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .addresses import parse_address, publishable, record_type
+from .addresses import Address, parse_address, publishable, record_type
 from .config import MAX_TTL, Config, as_client
 from .keys import Client
 from .message import FAILED_FOR_GOOD, diagnosis, verdict
 from .mistake import Mistake
 from .names import host_name
 from .nsupdate import Primary, converse
-from .outcome import Outcome, Result
-from .request import Headers
+from .outcome import Outcome, Result, worst
+from .request import Headers, Request
 from .source import error_line
-from .update import Key, RRset, RRType, Update
+from .update import Key, Publisher, RRset, RRType, Update
 
 THREADS = 64  # hooks that can block at once before others wait for them
 PAUSE = 0.5  # seconds between two tries of a script at a primary that is away
@@ -48,46 +48,71 @@ class Script:
         return self.name, self.type
 
 
-class HookRunner:
-    """Calls the hooks of one conf, off the event loop."""
+class Hooked:
+    """What a conf's hooks make of its clients and addresses; where it has none, what it says itself."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, publisher: Publisher) -> None:
+        self._config = config
         self._hooks = config.hooks
-        self._path = config.path
-        self._timeout = config.timeout
-        self._ttl = config.ttl
+        self._publisher = publisher
+        self._scripts = Scripts(config.primary, config.timeout)
+        self._arrivals = Arrivals()
         self._pool = ThreadPoolExecutor(THREADS, "hook")
 
     def close(self) -> None:
-        """Start no more calls."""
+        """Start no more hooks."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def address(self, source: str, headers: Headers, key: str) -> str:
-        """The address that get_ip makes of `source`. Raises HookFailed."""
+    def arrival(self) -> AbstractContextManager[int]:
+        """A number in the order of arrival, for a request on its way through the hooks."""
+        return self._arrivals.enter()
+
+    async def address(self, source: Address, request: Request) -> Address:
+        """The client's address, as get_ip sees it. Raises HookFailed."""
         if self._hooks.get_ip is None:
             return source
-        answer = await self._call("get_ip", self._hooks.get_ip, source, headers, key)
+        answer = await self._call("get_ip", self._hooks.get_ip, str(source), request.headers, _text(request.target))
         try:
-            return str(parse_address(str(answer)))
+            return parse_address(str(answer))
         except Mistake as mistake:
             raise HookFailed(f"get_ip returned something that is {mistake}") from None
 
-    async def client(self, target: str, address: str) -> Client | None:
-        """The client that get_host finds. Raises HookFailed."""
-        assert self._hooks.get_host
-        answer = await self._call("get_host", self._hooks.get_host, target, address)
-        if not answer:
-            return None
+    async def find(self, key: bytes, address: Address) -> Client | None:
+        """The client whose key this is. Raises HookFailed."""
+        if self._hooks.get_host is None:
+            return self._config.keyring.find(key)
+        answer = await self._call("get_host", self._hooks.get_host, _text(key), str(address))
         try:
-            return as_client(answer)
+            return as_client(answer) if answer else None
         except Mistake as mistake:
             raise HookFailed(f"get_host returned {mistake}") from None
 
-    async def commands(self, rrset: RRset, headers: Headers) -> Update | Script:
-        """What nsupdatecommands wants for a name and its address. Raises HookFailed."""
+    async def publish(self, update: Update, headers: Headers, arrival: int) -> Result:
+        """Publish, with the lines that nsupdatecommands wants for it. Raises HookFailed."""
+        scripts: list[Script] = []
+        if self._hooks.nsupdatecommands:
+            update, scripts = await self._commanded(update, headers)
+        wanted = {rrset.key: rrset for rrset in update} | {script.key: script for script in scripts}
+        if self._arrivals.overtaken(arrival, wanted):
+            return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
+        results = [await self._publisher.publish(update)] if update else []
+        results += await asyncio.gather(*map(self._scripts.run, scripts))
+        return worst(results)
+
+    async def _commanded(self, update: Update, headers: Headers) -> tuple[Update, list[Script]]:
+        """What nsupdatecommands wants for each address; it does not know of removals."""
+        pairs = [(rrset, address) for rrset in update for address in rrset.addresses]
+        calls = [self._commands(rrset, address, headers) for rrset, address in pairs]
+        commands = await asyncio.gather(*calls)
+        sets: dict[Key, RRset] = {rrset.key: rrset for rrset in update if not rrset.addresses}
+        for rrset in (rrset for command in commands if not isinstance(command, Script) for rrset in command):
+            other = sets.get(rrset.key, rrset)
+            sets[rrset.key] = replace(rrset, addresses=tuple(sorted({*rrset.addresses, *other.addresses})))
+        return list(sets.values()), [command for command in commands if isinstance(command, Script)]
+
+    async def _commands(self, rrset: RRset, address: str, headers: Headers) -> Update | Script:
         function = self._hooks.nsupdatecommands
         assert function
-        [address] = rrset.addresses
         arguments = (rrset.name.rstrip("."), address, headers)
         answer = await self._call("nsupdatecommands", function, *arguments[: _arity(function)])
         if isinstance(answer, str) or not isinstance(answer, Iterable):
@@ -98,13 +123,17 @@ class HookRunner:
     async def _call(self, name: str, function: Callable[..., Any], *arguments: object) -> Any:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._config.timeout):
                 return await loop.run_in_executor(self._pool, function, *arguments)
         except TimeoutError:
-            raise HookFailed(f"{name} took longer than {self._timeout:g} s") from None
+            raise HookFailed(f"{name} took longer than {self._config.timeout:g} s") from None
         except (Exception, SystemExit) as error:
-            line = error_line(error, self._path)
-            raise HookFailed(f"{self._path}:{line}: {name} raised {type(error).__name__}") from None
+            path = self._config.path
+            raise HookFailed(f"{path}:{error_line(error, path)}: {name} raised {type(error).__name__}") from None
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def _arity(function: Callable[..., Any]) -> int:

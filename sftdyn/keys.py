@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from ipaddress import IPv6Address
 
+from .addresses import Network
 from .mistake import Mistake
 from .request import decode
 
@@ -13,10 +15,13 @@ HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What one key stands for."""
+    """What one key stands for. All host names are absolute."""
 
-    names: tuple[str, ...]  # absolute host names, updated together
+    names: tuple[str, ...]  # updated together
     ttl: int | None = None  # seconds; None: the conf's
+    lan: tuple[tuple[str, IPv6Address], ...] = ()  # hosts behind the router: their name and host part
+    prefix_length: int | None = None  # bits of the router's IPv6 address that its network has, too
+    networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
 
 
 def digest(key: bytes) -> bytes:

@@ -11,7 +11,10 @@ class Outcome(Enum):
     ADDRESS = auto()  # no key: the client asked for its own address
     UPTODATE = auto()  # the primary confirmed during this request that there is nothing to change
     OK = auto()  # the primary accepted the change
+    CHALLENGE = auto()  # no credentials where some are needed: many clients send them only when asked
     BADKEY = auto()  # no client has this key
+    NOTFQDN = auto()  # a host name that is none
+    NOHOST = auto()  # a host name of somebody else
     BADADDRESS = auto()  # the request means no address, or one that cannot be published
     BADREQUEST = auto()  # not HTTP
     BADMETHOD = auto()  # not GET
@@ -43,7 +46,10 @@ LOG: dict[Outcome, tuple[str, int]] = {
     Outcome.ADDRESS: ("ADDRESS", logging.INFO),
     Outcome.UPTODATE: ("UPTODATE", logging.INFO),
     Outcome.OK: ("OK", logging.INFO),
+    Outcome.CHALLENGE: ("CHALLENGE", logging.INFO),
     Outcome.BADKEY: ("BADKEY", logging.WARNING),
+    Outcome.NOTFQDN: ("FAIL", logging.WARNING),
+    Outcome.NOHOST: ("FAIL", logging.WARNING),
     Outcome.BADADDRESS: ("FAIL", logging.WARNING),
     Outcome.BADREQUEST: ("BADREQUEST", logging.INFO),
     Outcome.BADMETHOD: ("BADMETHOD", logging.INFO),

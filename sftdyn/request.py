@@ -1,6 +1,7 @@
 """Bytes → Request, with the parser of the standard library's http.server. Pure."""
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
@@ -92,6 +93,17 @@ def parse(head: bytes) -> Request:
     if absolute := ABSOLUTE_FORM.match(target):
         target = target[absolute.end() :]
     return Request(parser.command, target.lstrip(b" ").lstrip(b"/"), parser.request_version, parser.headers)
+
+
+def password(request: Request) -> bytes | None:
+    """The password of Basic credentials (RFC 7617), if there are any and it is not empty."""
+    scheme, _, token = str(request.headers.get("Authorization", "")).partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return b64decode(token.strip(), validate=True).partition(b":")[2] or None
+    except ValueError:
+        return None
 
 
 def decode(target: bytes) -> bytes:

@@ -40,14 +40,17 @@ class Bind(NameServer):
         return int(self._dig("+short", zone, "SOA").split()[2])
 
     def _dig(self, *arguments: str) -> str:
-        command = [find_program("dig", "bind9-dnsutils"), "@127.0.0.1", "-p", str(self.port), "+tries=1", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+        command = [find_program("dig", "bind9-dnsutils"), "@127.0.0.1", "-p", str(self.port), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
 
     def edit(self, *lines: str) -> None:
         """Change a zone behind sftdyn's back."""
         script = "\n".join([f"server 127.0.0.1 {self.port}", *lines, "send", ""])
         command = [find_program("nsupdate", "bind9-dnsutils"), "-k", str(self.keyfile)]
-        subprocess.run(command, input=script, text=True, check=True, timeout=20)
+        done = subprocess.run(command, input=script, text=True, check=False, capture_output=True, timeout=20)
+        assert done.returncode == 0, done.stderr
 
     def rndc(self, *arguments: str) -> None:
         command = [find_program("rndc", "bind9-utils"), "-s", "127.0.0.1", "-p", str(self.control_port)]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.addresses import client_address, parse_address, peer_address, publishable
+from sftdyn.dyndns2 import WORDS
 from sftdyn.hooks import replacement
 from sftdyn.keys import Client, Keyring, conf_digest, normal_digest
 from sftdyn.message import RCODES, Verdict, change, diagnosis, question, verdict
@@ -380,7 +381,7 @@ def test_no_lines_are_a_script() -> None:
 # Outcomes
 
 
-@pytest.mark.parametrize("table", [LOG, REPLIES], ids=["log", "secret URL"])
+@pytest.mark.parametrize("table", [LOG, REPLIES, WORDS], ids=["log", "secret URL", "dyndns2"])
 def test_every_outcome_has_its_row(table: dict[Outcome, object]) -> None:
     assert set(table) == set(Outcome)
 

@@ -1,0 +1,123 @@
+"""What does a request want? Its parameters, and the update that they mean for a client. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+from urllib.parse import parse_qsl
+
+from .addresses import Address, parse_address, publishable, record_type
+from .keys import Client
+from .mistake import Mistake
+from .update import RRset, RRType, Update
+
+# What routers and clients call an address, and the prefix of the network behind them.
+ADDRESS_NAMES = frozenset(
+    "myip myipv4 ip ipv4 ipaddr addr myipv6 myip6 ipv6 ip6 ip6addr".split(),
+)
+PREFIX_NAMES = frozenset("prefix ipv6prefix ip6lanprefix".split())
+OFFLINE, HOSTNAME = "offline", "hostname"
+
+MAX_ADDRESSES = 16  # in one request
+PREFIX_LENGTH = 64  # bits, of a prefix that comes without (RFC 4291, 2.5.1)
+BOTH: tuple[RRType, ...] = ("A", "AAAA")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the parameters of a request say; empty where they say nothing."""
+
+    addresses: tuple[Address, ...] = ()
+    prefix: IPv6Network | None = None
+    offline: bool = False
+
+
+NOTHING = Demand()
+
+
+def read_demand(query: bytes, peer_only: bool) -> Demand:
+    """The demand of a query string; with `peer_only`, addresses in it do not count. Raises Mistake.
+
+    Unknown parameters and empty values count for nothing.
+    """
+    if not query:
+        return NOTHING
+    addresses: dict[Address, None] = {}
+    prefix = None
+    offline = False
+    for name, values in _parameters(query):
+        try:
+            if name == OFFLINE:
+                offline = [value.upper() for value in values] == ["YES"]
+            elif name in ADDRESS_NAMES and not peer_only:
+                addresses.update(dict.fromkeys(map(_address, values)))
+            elif name in PREFIX_NAMES and not peer_only and values:
+                prefix = _prefix(values[0])
+        except Mistake as mistake:
+            raise Mistake(f"{name}: {mistake}") from None
+    if len(addresses) > MAX_ADDRESSES:
+        raise Mistake(f"more than {MAX_ADDRESSES} addresses")
+    return Demand(tuple(addresses), prefix, offline)
+
+
+def read_hostnames(query: bytes) -> list[str]:
+    """The host names of a query string, as sent."""
+    return [value for name, values in _parameters(query) if name == HOSTNAME for value in values]
+
+
+def _parameters(query: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Names with their values, which commas separate."""
+    for name, value in parse_qsl(query.decode("utf-8", "replace")):
+        yield name, [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _address(text: str) -> Address:
+    """An address, behind which some routers write the length of its prefix."""
+    address, slash, length = text.partition("/")
+    if slash and not (length.isascii() and length.isdigit()):
+        raise Mistake("not an address")
+    return parse_address(address)
+
+
+def _prefix(text: str) -> IPv6Network:
+    address, slash, length = text.partition("/")
+    try:
+        return IPv6Network((str(parse_address(address)), length if slash else PREFIX_LENGTH), strict=False)
+    except ValueError:
+        raise Mistake("not an IPv6 prefix") from None
+
+
+def wanted(client: Client, names: Iterable[str], demand: Demand, source: Address, ttl: int) -> Update:
+    """The update of `names` of `client` that `demand` means, for a request from `source`. Raises Mistake.
+
+    Given addresses beat the source. A family without an address is left alone. Hosts behind the router get
+    AAAA records where a prefix is given, or known from the router's own address.
+    """
+    if client.ttl is not None:
+        ttl = client.ttl
+    if demand.offline:
+        gone = [RRset(name, kind, (), ttl) for name in names for kind in BOTH]
+        return gone + [RRset(name, "AAAA", (), ttl) for name, _ in client.lan]
+    addresses = [_allowed(address, client) for address in demand.addresses or (source,)]
+    sets = [(kind, _texts(a for a in addresses if record_type(a) == kind)) for kind in BOTH]
+    update = [RRset(name, kind, texts, ttl) for name in names for kind, texts in sets if texts]
+    if client.lan and (prefix := demand.prefix or _network_of(addresses, client.prefix_length)):
+        for name, suffix in client.lan:
+            host = _allowed(IPv6Address(int(prefix.network_address) | int(suffix)), client)
+            update.append(RRset(name, "AAAA", (str(host),), ttl))
+    return update
+
+
+def _allowed(address: Address, client: Client) -> Address:
+    if client.networks and not any(address in network for network in client.networks):
+        raise Mistake("an address outside the networks of this client")
+    return publishable(address)
+
+
+def _texts(addresses: Iterable[Address]) -> tuple[str, ...]:
+    return tuple(sorted(map(str, addresses)))
+
+
+def _network_of(addresses: Sequence[Address], length: int | None) -> IPv6Network | None:
+    """The network of the first IPv6 address, if its prefix length is known."""
+    own = next((address for address in addresses if isinstance(address, IPv6Address)), None)
+    return IPv6Network((own, length), strict=False) if own and length else None

@@ -1,0 +1,157 @@
+"""Which door does a request come to, and whose key does it bring? Then: update, publish, reply, one log line."""
+
+import logging
+import traceback
+from asyncio import gather
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import dyndns2, secret_url
+from .addresses import Address, client_address, peer_address
+from .config import Config
+from .demand import read_demand, read_hostnames, wanted
+from .hooks import Hooked, HookFailed
+from .keys import Client
+from .mistake import Mistake
+from .outcome import LOG, Outcome, Result
+from .reply import Reply
+from .request import BadRequest, Request, password
+from .update import Publisher, RRset, Update
+
+log = logging.getLogger(__name__)
+
+# Where the key may come as the password of Basic credentials, so that no proxy's log ever holds it.
+PASSWORD_PATHS = (b"", b"update")
+# Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
+SECOND_URL = (b" http://", b" https://")
+
+
+class Doors:
+    """Answers requests as one conf says."""
+
+    def __init__(self, config: Config, publisher: Publisher) -> None:
+        self._config = config
+        self._hooked = Hooked(config, publisher)
+
+    def close(self) -> None:
+        """Start no more hooks."""
+        self._hooked.close()
+
+    def refuse(self, error: BadRequest, peer: str) -> Reply:
+        """The reply to something that is no request."""
+        _log(Result(Outcome.BADREQUEST, str(error)), "", peer)
+        return secret_url.refusal(error.status)
+
+    async def answer(self, request: Request, peer: str) -> Reply:
+        """The reply to a request from the address `peer`; one line about it goes to the log."""
+        who = peer
+        try:
+            forwarded = request.headers.get_all("X-Forwarded-For", [])
+            source = client_address(peer_address(peer), forwarded, self._config.trusted_proxies)
+            who = peer if str(source) == peer else f"{source} via {peer}"
+            return await self._enter(request, source, who)
+        except Mistake as mistake:
+            result = Result(Outcome.BADADDRESS, str(mistake))
+        except HookFailed as failure:
+            result = Result(Outcome.HOOK, str(failure))
+        except Exception as defect:  # its text could hold anything
+            place = traceback.extract_tb(defect.__traceback__)[-1]
+            result = Result(Outcome.INTERNAL, f"{type(defect).__name__} at {place.filename}:{place.lineno}")
+        return self._say(result, who)
+
+    async def _enter(self, request: Request, source: Address, who: str) -> Reply:
+        if request.method != "GET":
+            return self._say(Result(Outcome.BADMETHOD), who)
+        with self._hooked.arrival() as arrival:
+            visit = Visit(request, await self._hooked.address(source, request), arrival, who)
+            if request.target and (client := await self._hooked.find(request.target, visit.address)):
+                return await self._secret_url(visit, client, b"")
+            path, query = _split(request.target)
+            if path and path != request.target and (client := await self._hooked.find(path, visit.address)):
+                return await self._secret_url(visit, client, query)
+            key = password(request)
+            if path in PASSWORD_PATHS and key:
+                if client := await self._hooked.find(key, visit.address):
+                    return await self._secret_url(visit, client, query)
+            elif not request.target:
+                return self._say(Result(Outcome.ADDRESS), who, str(visit.address))
+            elif self._config.dyndns2 and dyndns2.is_door(path):
+                return await self._dyndns2(visit, key, query)
+        return self._say(Result(Outcome.BADKEY), who)
+
+    def _say(self, result: Result, who: str, address: str = "") -> Reply:
+        _log(result, "", who)
+        return secret_url.reply(result, address)
+
+    async def _secret_url(self, visit: "Visit", client: Client, query: bytes) -> Reply:
+        result, _ = await self._update(visit, client, client.names, query)
+        return secret_url.reply(result)
+
+    async def _dyndns2(self, visit: "Visit", key: bytes | None, query: bytes) -> Reply:
+        client = await self._hooked.find(key, visit.address) if key else None
+        if client is None:
+            result = Result(Outcome.BADKEY if key else Outcome.CHALLENGE)
+            _log(result, "", visit.who)
+            return dyndns2.reply([(result, ())])
+        hosts = [dyndns2.own_name(hostname, client.names) for hostname in read_hostnames(query)] or [client.names]
+        return dyndns2.reply(await gather(*(self._dyndns2_host(visit, client, host, query) for host in hosts)))
+
+    async def _dyndns2_host(
+        self, visit: "Visit", client: Client, host: tuple[str, ...] | Outcome, query: bytes
+    ) -> tuple[Result, Update]:
+        if not isinstance(host, Outcome):
+            return await self._update(visit, client, host, query)
+        result = Result(host, "the hostname in the request is none of this client's")
+        _log(result, "", visit.who)
+        return result, ()
+
+    async def _update(
+        self, visit: "Visit", client: Client, names: Sequence[str], query: bytes
+    ) -> tuple[Result, Update]:
+        """Publish what the query wants for these names of the client."""
+        update: Update = ()
+        try:
+            demand = read_demand(query, self._config.peer_only)
+            update = wanted(client, names, demand, visit.address, self._config.ttl)
+            result = await self._hooked.publish(update, visit.request.headers, visit.arrival)
+        except Mistake as mistake:
+            result = Result(Outcome.BADADDRESS, str(mistake))
+        except HookFailed as failure:
+            result = Result(Outcome.HOOK, str(failure))
+        _log(result, update or names, visit.who)
+        return result, update
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request on its way through a door."""
+
+    request: Request
+    address: Address  # the client's
+    arrival: int  # its number in the order of arrival
+    who: str  # the client, for the log
+
+
+def _split(target: bytes) -> tuple[bytes, bytes]:
+    """The target's path and query."""
+    for mark in SECOND_URL:
+        target = target.partition(mark)[0]
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def _log(result: Result, subject: Update | Sequence[str], who: str) -> None:
+    """The one line about a request, and the record sets or names that it is about.
+
+    It holds nothing that a client sent but addresses.
+    """
+    word, level = LOG[result.outcome]
+    if log.isEnabledFor(level):
+        what = ", ".join(map(_shown, subject))
+        log.log(level, "%s%s from %s%s", word, what and f" {what}", who, result.reason and f": {result.reason}")
+
+
+def _shown(subject: RRset | str) -> str:
+    if isinstance(subject, str):
+        return subject.rstrip(".")
+    return f"{subject.name.rstrip('.')} {subject.type} {' '.join(subject.addresses) or 'removed'}"

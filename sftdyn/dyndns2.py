@@ -1,0 +1,72 @@
+"""The door of dyndns2: what ddclient, inadyn and many routers speak. One line for each host name."""
+
+from ipaddress import ip_address
+
+from .mistake import Mistake
+from .names import host_name
+from .outcome import Outcome, Result
+from .reply import Reply
+from .update import Update
+
+PATHS = frozenset([b"nic/update", b"v2/update", b"v3/update"])
+# Users of UniFi write `host/\/nic/update` into a field that is meant for a host name alone.
+STRAY = (b"%5c/", b"%5C/", b"\\/")
+
+CHALLENGE = ("WWW-Authenticate", 'Basic realm="sftdyn", charset="UTF-8"')
+
+WORDS: dict[Outcome, str] = {
+    Outcome.ADDRESS: "good",  # not at this door
+    Outcome.UPTODATE: "nochg",
+    Outcome.OK: "good",
+    Outcome.CHALLENGE: "badauth",
+    Outcome.BADKEY: "badauth",
+    Outcome.NOTFQDN: "notfqdn",
+    Outcome.NOHOST: "nohost",
+    Outcome.BADADDRESS: "dnserr",
+    Outcome.BADREQUEST: "badagent",
+    Outcome.BADMETHOD: "badagent",
+    Outcome.UNPUBLISHABLE: "dnserr",
+    Outcome.NOZONE: "dnserr",
+    Outcome.REFUSED: "dnserr",
+    Outcome.HOOK: "911",
+    Outcome.TIMEOUT: "911",
+    Outcome.OVERTAKEN: "911",
+    Outcome.OVERLOADED: "911",
+    Outcome.INTERNAL: "911",
+}
+
+
+def is_door(path: bytes) -> bool:
+    """Whether a target's path, without leading slashes, is that of this door."""
+    for stray in STRAY:
+        path = path.removeprefix(stray).lstrip(b"/")
+    return path in PATHS
+
+
+def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome:
+    """The absolute name that a request's `hostname` means, if it is one of `names`; else what is wrong with it."""
+    try:
+        name = host_name(hostname)
+    except Mistake:
+        return Outcome.NOTFQDN
+    if name.count(".") < 2:
+        return Outcome.NOTFQDN
+    return (name,) if name in names else Outcome.NOHOST
+
+
+def line(result: Result, update: Update) -> str:
+    """What is said of one host name, whose record sets are the first of `update`."""
+    word = WORDS[result.outcome]
+    if result.outcome not in (Outcome.OK, Outcome.UPTODATE):
+        return word
+    own = [address for rrset in update if rrset.name == update[0].name for address in rrset.addresses]
+    own.sort(key=lambda text: (ip_address(text).version, text))
+    return f"{word} {','.join(own)}".rstrip()
+
+
+def reply(results: list[tuple[Result, Update]]) -> Reply:
+    """The reply about host names with their results, in order."""
+    body = "\n".join(line(result, update) for result, update in results)
+    if any(result.outcome in (Outcome.CHALLENGE, Outcome.BADKEY) for result, _ in results):
+        return Reply(401, body, (CHALLENGE,))
+    return Reply(200, body)

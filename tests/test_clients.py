@@ -1,0 +1,422 @@
+"""The real programs, each with the configuration that `sftdyn --new-key` prints for it, and what it calls each case."""
+
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import Bind, Served, ServeFixture, primary
+
+from sftdyn.demo import find_program, free_port
+from sftdyn.newkey import CLIENTS, render
+
+KEY = "0123456789abcdef0123456789abcdef"
+WRONG = "f" * 32
+SECONDS = 8  # that a client may take
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a client: where, with which key, for which address."""
+
+    folder: Path
+    server: str
+    key: str
+    address: str
+
+    def run(self, *command: str) -> "Said":
+        command = (find_program(command[0], "the packages that tests/run names"), *command[1:])
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.folder
+        )
+        with process:
+            try:
+                text, _ = process.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired:  # it waits before it tries again
+                process.terminate()
+                text, _ = process.communicate()
+        return Said(process.returncode, text)
+
+    def configured(self, title: str, *, replaced: dict[str, str]) -> Path:
+        """A file with the lines that --new-key prints for a client, changed for a server without TLS and names."""
+        text = render("client.dyn.example", f"http://{self.server}", self.key)
+        text = re.split(rf"^# --- {title}$", text, flags=re.M)[1].partition("\n# ---")[0]
+        for old, new in replaced.items():
+            assert old in text
+            text = text.replace(old, new)
+        path = self.folder / "client.conf"
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+
+@dataclass(frozen=True)
+class Said:
+    status: int
+    text: str
+
+
+def curl(call: Call) -> Said:
+    return call.run("curl", "-sS", "--fail", f"http://{call.server}/{call.key}?ip={call.address}")
+
+
+def curl_with_password(call: Call) -> Said:
+    return call.run(
+        "curl", "-sS", "--fail", "-u", f"any:{call.key}", f"http://{call.server}/update?myip={call.address}"
+    )
+
+
+def wget(call: Call) -> Said:
+    url = f"http://{call.server}/nic/update?hostname=client.dyn.example&myip={call.address}"
+    return call.run("wget", "-nv", "-O-", "--tries=1", "--user", "any", "--password", call.key, url)
+
+
+def busybox_wget(call: Call) -> Said:
+    return call.run("busybox", "wget", "-O-", f"http://{call.server}/{call.key}?myip={call.address}")
+
+
+def ddclient(call: Call) -> Said:
+    replaced = {"use=web, web=http://" + call.server + "/": f"use=ip, ip={call.address}"}
+    path = call.configured("ddclient", replaced=replaced)
+    return _ddclient(call, path)
+
+
+def ddclient_two_hosts(call: Call) -> Said:
+    replaced = {
+        "use=web, web=http://" + call.server + "/": f"use=ip, ip={call.address}",
+        "\nclient.dyn.example": "\nclient.dyn.example,second.dyn.example",
+    }
+    return _ddclient(call, call.configured("ddclient", replaced=replaced))
+
+
+def _ddclient(call: Call, path: Path) -> Said:
+    cache = call.folder / "ddclient.cache"
+    cache.unlink(missing_ok=True)  # or it would not even ask a second time
+    return call.run("ddclient", "-daemon=0", "-noquiet", "-timeout=10", "-file", str(path), "-cache", str(cache))
+
+
+def inadyn(call: Call) -> Said:
+    checkip = f"checkip-server = {call.server}\n    checkip-path = /"
+    replaced = {checkip: f'checkip-command = "/bin/echo {call.address}"'}
+    return _inadyn(call, call.configured("inadyn", replaced=replaced))
+
+
+def inadyn_secret_url(call: Call) -> Said:
+    """Without a `%` in the path, inadyn appends the host name, so the path ends as a parameter that is ignored."""
+    path = call.folder / "client.conf"
+    path.write_text(
+        f'allow-ipv6 = true\ncustom sftdyn {{\n ssl = false\n ddns-server = {call.server}\n ddns-path = "/{call.key}?ip={call.address}&host="\n'
+        " ddns-response = { OK, UPTODATE }\n hostname = client.dyn.example\n username = any\n password = any\n"
+        f' checkip-command = "/bin/echo {call.address}"\n}}\n'
+    )
+    return _inadyn(call, path)
+
+
+def _inadyn(call: Call, path: Path) -> Said:
+    command = ("inadyn", "--once", "--foreground", "--force", "-f", str(path), "--cache-dir", str(call.folder))
+    return call.run(*command, "--loglevel=info")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A client, and what it says when all is well, when nothing changed, for a wrong password, without a server."""
+
+    client: Callable[[Call], Said]
+    changed: str
+    same: str
+    wrong: tuple[int, str]
+    down: tuple[int, str]
+    trouble: str
+
+
+CASES = [
+    Case(curl, r"^OK$", r"^UPTODATE$", (22, "403"), (7, "connect to"), "500"),
+    Case(curl_with_password, r"^OK$", r"^UPTODATE$", (22, "403"), (7, "connect to"), "500"),
+    Case(wget, r"^good {}", r"^nochg {}", (6, "Authentication Failed"), (4, "Connection refused"), "^911"),
+    Case(busybox_wget, r"^OK", r"^UPTODATE", (1, "403 Forbidden"), (1, "Connection refused"), "500"),
+    Case(
+        ddclient,
+        r"^SUCCESS: +updating client.dyn.example: good: IP address set to {}$",
+        r"^WARNING: +updating client.dyn.example: nochg: No update required",
+        (1, "FAILED: +.*badauth"),
+        (1, "FAILED"),
+        "FAILED: +.*911",
+    ),
+    Case(
+        ddclient_two_hosts,
+        r"^SUCCESS: +updating second.dyn.example: good: IP address set to {}$",
+        r"^WARNING: +updating second.dyn.example: nochg: No update required",
+        (1, "FAILED: +.*badauth"),
+        (1, "FAILED"),
+        "FAILED: +.*911",
+    ),
+    Case(
+        inadyn,
+        r"Successful alias table update for client.dyn.example => new IP# {}",
+        r"Successful alias table update",
+        (50, "badauth"),
+        (0, "Failed connecting"),
+        "911",
+    ),
+    Case(
+        inadyn_secret_url,
+        r"Successful alias table update for client.dyn.example => new IP# {}",
+        r"Successful alias table update",
+        (50, r"403 Forbidden\] BADKEY"),
+        (0, "Failed connecting"),
+        r"500 Internal Server Error\] FAIL",
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def matrix() -> Iterator[dict[str, dict[str, str]]]:
+    """Client → case → what the client said; printed by `pytest -s`."""
+    table: dict[str, dict[str, str]] = {}
+    yield table
+    for client, said in table.items():
+        for case, gist in said.items():
+            print(f"{client:20} {case:8} {gist}")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.client.__name__))
+@pytest.mark.parametrize(
+    "addresses", [("192.0.2.7", "192.0.2.8"), ("2001:db8::7", "2001:db8::8")], ids=["IPv4", "IPv6"]
+)
+def test_a_client_calls_each_case_what_it_is(
+    case: Case,
+    addresses: tuple[str, str],
+    serve: ServeFixture,
+    bind: Bind,
+    tmp_path: Path,
+    matrix: dict[str, dict[str, str]],
+) -> None:
+    first, second = addresses
+    names = ["client.dyn.example", "second.dyn.example"]
+    bind.edit("zone dyn.example", *(f"update delete {name}" for name in names))
+    served = serve(f'{primary(bind)}http = "127.0.0.1:0"\nclients["{KEY}"] = {names}\n')
+    server = f"127.0.0.1:{served.port()}"
+    said = matrix.setdefault(f"{case.client.__name__} {'v6' if ':' in first else 'v4'}", {})
+
+    def call(name: str, key: str, address: str, expected: str, status: int | None = 0) -> None:
+        what = case.client(Call(tmp_path, server, key, address))
+        found = re.search(expected.format(re.escape(address)), what.text, re.M)
+        assert found, what.text
+        line = next(line for line in what.text.splitlines() if found[0] in line)
+        said[name] = f"{line.strip()[-100:]} (exit {what.status})"
+        assert status is None or what.status == status, what.text
+
+    kind = "AAAA" if ":" in first else "A"
+    call("first", KEY, first, case.changed)
+    assert bind.lookup(names[0], kind) == [first]
+    call("repeated", KEY, first, case.same)
+    call("changed", KEY, second, case.changed)
+    assert bind.lookup(names[0], kind) == [second]
+    call("wrong", WRONG, first, case.wrong[1], case.wrong[0])
+    assert bind.lookup(names[0], kind) == [second]
+    served.stop()
+    call("down", KEY, first, case.down[1], case.down[0])
+
+    if ":" in first:
+        return  # it makes no difference, and inadyn takes its time
+    nobody = f'server = "127.0.0.1:{free_port()}"\nnskeyfile = "{bind.keyfile}"\ntimeout = 0.5\n'
+    alone = serve(f'{nobody}http = "127.0.0.1:0"\nclients["{KEY}"] = {names}\n')
+    server = f"127.0.0.1:{alone.port()}"
+    call("trouble", KEY, first, case.trouble, None)
+
+
+@pytest.fixture
+def client_of(serve: ServeFixture, bind: Bind) -> Callable[..., Served]:
+    def start(*names: str, more: str = "") -> Served:
+        bind.edit("zone dyn.example", *(f"update delete {name}" for name in names))
+        return serve(f'{primary(bind)}http = ["127.0.0.1:0", "[::1]:0"]\nclients["{KEY}"] = {list(names)}\n{more}')
+
+    return start
+
+
+def test_inadyn_asks_for_the_address_itself(client_of: Callable[..., Served], bind: Bind, tmp_path: Path) -> None:
+    hook = "def get_ip(source_ip, headers, key): return '192.0.2.7'\n"  # inadyn takes no loopback address
+    served = client_of("client.dyn.example", more=hook)
+    call = Call(tmp_path, f"127.0.0.1:{served.port()}", KEY, "")
+    path = call.configured("inadyn", replaced={"checkip-path = /": "checkip-path = /\n    checkip-ssl = false"})
+    assert "new IP# 192.0.2.7" in _inadyn(call, path).text
+    assert bind.lookup("client.dyn.example") == ["192.0.2.7"]
+
+
+def test_ddclient_asks_for_the_address_itself(client_of: Callable[..., Served], bind: Bind, tmp_path: Path) -> None:
+    served = client_of("client.dyn.example")
+    call = Call(tmp_path, f"127.0.0.1:{served.port()}", KEY, "")
+    assert "good: IP address set to 127.0.0.1" in _ddclient(call, call.configured("ddclient", replaced={})).text
+    assert bind.lookup("client.dyn.example") == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("bits", [64, 56])
+def test_fritzbox(client_of: Callable[..., Served], bind: Bind, bits: int) -> None:
+    """Octet by octet what the box sends, placeholders filled in without escaping, made-up credentials included."""
+    lan = '{"nas.dyn.example": "::21f:3bff:fe12:3456", "web.dyn.example": "0:0:0:fc::8"}'
+    served = client_of("fritz.dyn.example", "nas.dyn.example", "web.dyn.example")
+    served.stop()
+    served = client_of("nas.dyn.example", more=f'clients["{KEY}"] = Client("fritz.dyn.example", lan={lan})\n')
+    [line] = [line for line in CLIENTS["FRITZ!Box"].splitlines() if line.startswith("Update URL:")]
+    path = line.partition("{url}")[2].replace("{key}", KEY)
+    values = {"ipaddr": "192.0.2.7", "ip6addr": "2001:db8:b045:de00::7", "ip6lanprefix": f"2001:db8:b045:de00::/{bits}"}
+    for name, value in values.items():
+        path = path.replace(f"<{name}>", value)
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: dyn.example\r\nUser-Agent: Fritz!Box DDNS/1.0.1\r\n"
+        "Authorization: Basic YW55OmFueQ==\r\nConnection: close\r\n\r\n"
+    ).encode()
+    assert raw(served, request).endswith(b"\r\n\r\nOK")
+    assert bind.lookup("fritz.dyn.example") == ["192.0.2.7"]
+    assert bind.lookup("fritz.dyn.example", "AAAA") == ["2001:db8:b045:de00::7"]
+    assert bind.lookup("nas.dyn.example", "AAAA") == ["2001:db8:b045:de00:21f:3bff:fe12:3456"]
+    assert bind.lookup("web.dyn.example", "AAAA") == ["2001:db8:b045:defc::8"]
+    assert raw(served, request).endswith(b"\r\n\r\nUPTODATE")
+
+
+def test_fritzbox_dyndns2(client_of: Callable[..., Served], bind: Bind) -> None:
+    served = client_of("fritz.dyn.example")
+    token = "YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"
+    request = (
+        "GET /nic/update?hostname=fritz.dyn.example&myip=192.0.2.7,2001:db8::7 HTTP/1.1\r\nHost: dyn.example\r\n"
+        f"Authorization: Basic {token}\r\nUser-Agent: Fritz!Box DDNS/1.0.1\r\n\r\n"
+    ).encode()
+    assert raw(served, request).endswith(b"\r\n\r\ngood 192.0.2.7,2001:db8::7")
+    assert raw(served, request).endswith(b"\r\n\r\nnochg 192.0.2.7,2001:db8::7")
+
+
+def test_two_urls_of_old_fritzbox_firmware_in_one_path(client_of: Callable[..., Served], bind: Bind) -> None:
+    served = client_of("fritz.dyn.example")
+    for path, answer in (
+        (f"/{KEY}?myip=192.0.2.7 http://dyn.example/{KEY}?myip=2001:db8::7", b"OK"),
+        (f"/{KEY}?myip=192.0.2.7 https://dyn.example/{KEY}?myip=2001:db8::7", b"UPTODATE"),
+        (f"/{KEY} http://dyn.example/{KEY}", b"OK"),
+        (f"/{WRONG} http://dyn.example/{KEY}", b"BADKEY"),
+    ):
+        assert raw(served, f"GET {path} HTTP/1.1\r\nHost: dyn.example\r\n\r\n".encode()).endswith(b"\r\n\r\n" + answer)
+
+
+@pytest.mark.parametrize(
+    "path", ["//nic/update", "/%5c/nic/update", "/%5C/nic/update", "/\\/nic/update", "/nic/update"]
+)
+def test_unifi(client_of: Callable[..., Served], bind: Bind, path: str) -> None:
+    """inadyn's own request, to the paths that the form makes of what users write."""
+    served = client_of("unifi.dyn.example")
+    request = (
+        f"GET {path}?hostname=unifi.dyn.example&myip=2001%3adb8%3a%3a7 HTTP/1.0\r\nHost: dyn.example\r\n"
+        "Authorization: Basic YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm\r\n"
+        "User-Agent: inadyn/2.9.1 https://github.com/troglobit/inadyn/issues\r\nConnection: keep-alive\r\n\r\n"
+    ).encode()
+    assert raw(served, request).endswith(b"\r\n\r\ngood 2001:db8::7")
+    assert bind.lookup("unifi.dyn.example", "AAAA") == ["2001:db8::7"]
+
+
+@pytest.mark.parametrize(
+    ("title", "marker", "placeholder"),
+    [("OpenWrt", "option update_url '{url}", "[IP]"), ("pfSense", "{url}", "%IP%"), ("OPNsense", "{url}", "__MYIP__")],
+)
+def test_routers_with_a_url_of_their_own(
+    client_of: Callable[..., Served], bind: Bind, title: str, marker: str, placeholder: str
+) -> None:
+    served = client_of("router.dyn.example")
+    [line] = [line for line in CLIENTS[title].splitlines() if marker in line]
+    path = line.partition("{url}")[2].rstrip("'").replace("{key}", KEY).replace("[PASSWORD]", KEY)
+    answers = [
+        served.get(path.replace(placeholder, address)).text for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8")
+    ]
+    assert answers == ["OK", "UPTODATE", "OK"]
+    assert bind.lookup("router.dyn.example") == ["192.0.2.8"]
+
+
+def test_opnsense_dyndns2(client_of: Callable[..., Served], bind: Bind) -> None:
+    served = client_of("opn.dyn.example")
+    headers = {"Authorization": "Basic YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"}
+    target = "/nic/update?hostname=opn.dyn.example&myip=192.0.2.7&system=dyndns&wildcard=NOCHG"
+    assert served.get(target, headers=headers).text == "good 192.0.2.7"
+
+
+def raw(served: Served, octets: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
+        connection.sendall(octets)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+# Behind a real nginx
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[[str], int]]:
+    """Start nginx in front of a server; its port."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(upstream: str) -> int:
+        port = free_port()
+        folder = tmp_path / f"nginx{len(running)}"
+        folder.mkdir()
+        temporary = "".join(
+            f"{name}_temp_path {folder};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "conf").write_text(
+            f"daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 1; events {{}}\n"
+            f"http {{ access_log off; {temporary}\n"
+            f" server {{ listen 127.0.0.1:{port}; listen [::1]:{port};\n"
+            f"  location / {{ proxy_pass http://{upstream};\n"
+            "   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } } }\n"
+        )
+        command = [find_program("nginx", "nginx-light"), "-p", str(folder), "-c", str(folder / "conf")]
+        running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        return port
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(20)
+
+
+def through(port: int, path: str, source: str, *options: str) -> str:
+    """What a client at `source` gets through a proxy, which may still be starting."""
+    host = "[::1]" if ":" in source else "127.0.0.1"
+    command = [*"curl -sS -g --retry 20 --retry-connrefused --retry-delay 0 --max-time 20 --interface".split(), source]
+    command += [*options, f"http://{host}:{port}{path}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+
+
+def test_behind_nginx(client_of: Callable[..., Served], bind: Bind, nginx: Callable[[str], int]) -> None:
+    served = client_of("nginx.dyn.example", more='trusted_proxies = ["127.0.0.1"]\n')
+    port = nginx(f"127.0.0.1:{served.port()}")
+    assert through(port, f"/{KEY}", "127.0.0.5") == "OK"
+    assert bind.lookup("nginx.dyn.example") == ["127.0.0.5"]
+    assert through(port, f"/{KEY}", "::1") == "OK"
+    assert bind.lookup("nginx.dyn.example", "AAAA") == ["::1"]
+    assert through(port, "/", "127.0.0.6") == "127.0.0.6"
+    forged = ("-H", "X-Forwarded-For: 203.0.113.66")
+    assert through(port, f"/{KEY}", "127.0.0.7", *forged) == "OK"  # nginx appends the true one
+    assert bind.lookup("nginx.dyn.example") == ["127.0.0.7"]
+    assert through(port, f"/{KEY}", "127.0.0.7", "-H", "X-Forwarded-For: rubbish, ,%") == "UPTODATE"
+    assert through(served.port(), f"/{KEY}", "127.0.0.8", *forged) == "OK"  # who is no proxy speaks for itself
+    assert bind.lookup("nginx.dyn.example") == ["127.0.0.8"]
+    assert through(port, f"/{KEY}?myip=192.0.2.7", "127.0.0.5") == "OK"
+    assert through(port, "/update?myip=192.0.2.7", "127.0.0.5", "-u", f"any:{KEY}") == "UPTODATE"
+
+
+def test_behind_several_proxies(client_of: Callable[..., Served], bind: Bind, nginx: Callable[[str], int]) -> None:
+    served = client_of("nginx.dyn.example", more='trusted_proxies = ["127.0.0.1", "::1"]\n')
+    outer = nginx(f"127.0.0.1:{nginx(f'127.0.0.1:{served.port()}')}")
+    assert through(outer, f"/{KEY}", "127.0.0.9") == "OK"
+    assert bind.lookup("nginx.dyn.example") == ["127.0.0.9"]
+
+
+# The files in etc/clients
+
+
+@pytest.mark.parametrize("title", CLIENTS)
+def test_each_client_has_a_file_with_the_same_lines(title: str) -> None:
+    stem = re.sub("[^a-z0-9]+", "-", title.lower())
+    text = (Path(__file__).parent.parent / "etc/clients" / stem).read_text()
+    values = {"url": "https://dyn.example", "server": "dyn.example", "name": "home.dyn.example", "key": "KEY"}
+    lines = CLIENTS[title].format(**values, ssl="yes", ssl_bool="true", https="1").splitlines()
+    missing = [line for line in lines if not line.startswith("#") and line not in text]
+    assert not missing
