@@ -4,24 +4,20 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
-import ssl
+import resource
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 from . import __version__, nsupdate
 from .config import SAFE_KEY, Config, Listener, load
-from .doors import Doors
 from .mistake import Mistake
 from .newkey import new_key
-from .publisher import BindPublisher
-from .server import CannotListen, Server
+from .server import CannotListen
+from .service import Service, tls_context
 from .source import ConfigError
-from .tls import server_context
-
-log = logging.getLogger(__name__)
 
 DEFAULT_CONF = "/etc/sftdyn/conf"
 
@@ -53,12 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .demo import run_demo  # the demo needs more of a machine than a server does
 
             return run_demo(once=options.once)
-        config = load(Path(options.conf), _settings(options))
-        context = _tls_context(config)
+        settings = _settings(options)
+        config = load(Path(options.conf), settings)
         if options.check:
+            tls_context(config)
             print("\n".join(describe(config)))
             return 0
-        return asyncio.run(_serve(config, context), debug=options.debug)
+        _raise_file_limit()
+        code = asyncio.run(_serve(config, settings), debug=options.debug)
+        if threading.active_count() > 1:  # a hook that still blocks would hold up the end
+            logging.shutdown()
+            os._exit(code)
+        return code
     except (ConfigError, Mistake) as error:
         print(f"sftdyn: {error}", file=sys.stderr)
         return EXIT_CONF
@@ -120,29 +122,14 @@ class _JournalFormatter(logging.Formatter):
         return "\n".join(priority + line for line in super().format(record).splitlines())
 
 
-def _tls_context(config: Config) -> ssl.SSLContext | None:
-    if config.cert is None or config.key is None:
-        return None
-    try:
-        return server_context(config.cert, config.key)
-    except Mistake as mistake:
-        raise ConfigError(f"{config.path}: {mistake}") from None
+async def _serve(config: Config, options: Mapping[str, object]) -> int:
+    return await Service(config, options).run()
 
 
-async def _serve(config: Config, context: ssl.SSLContext | None) -> int:
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    async with BindPublisher(config.primary, config.zones, config.timeout) as publisher:
-        doors = Doors(config, publisher)
-        server = Server(doors, context)
-        for url in await server.start(config.listeners):
-            log.info("listening on %s", url)
-        log.info("sftdyn %s is ready", __version__)
-        await stop.wait()
-        await server.stop()
-        doors.close()
-    return 0
+def _raise_file_limit() -> None:
+    """Each client needs a descriptor; the default soft limit of 1024 is for programs that use select(2)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def describe(config: Config) -> list[str]:

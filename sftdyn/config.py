@@ -18,15 +18,17 @@ from .source import ConfigError, Source
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
+MAX_LETTERS = 6000  # in all of them
 SAFE_KEY = 16  # characters
 DEFAULT_TTL = 30  # seconds
 DEFAULT_TIMEOUT = 10  # seconds
+DEFAULT_MAX_CHANGES = 60
 DNS_PORT = 53
 
 HOOKS = ("get_ip", "get_host", "nsupdatecommands")
 SETTINGS = (
     *("http", "https", "key", "cert", "clients", "CLIENTS", "nskeyfile", "server", "zone"),
-    *("ttl", "timeout", "trusted_proxies", "addresses", "dyndns2"),
+    *("ttl", "timeout", "trusted_proxies", "addresses", "dyndns2", "max_changes", "reuse_port"),
     *HOOKS,
 )
 
@@ -70,6 +72,8 @@ class Config:
     trusted_proxies: tuple[Network, ...]
     peer_only: bool  # addresses given in a request do not count
     dyndns2: bool
+    max_changes: int  # of one client in an hour; 0: no limit
+    reuse_port: bool  # other processes may listen on the same addresses
     hooks: Hooks
 
 
@@ -88,8 +92,8 @@ def client(
     behind = _lan(lan or {})
     if {name for name, _ in behind} & set(hosts):
         raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
-    if len(hosts) + len(behind) > MAX_NAMES:
-        raise Mistake(f"a client has at most {MAX_NAMES} names, since they change in one message")
+    if len(hosts) + len(behind) > MAX_NAMES or sum(map(len, hosts)) > MAX_LETTERS:
+        raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
     return Client(
         hosts,
         None if ttl is None else _ttl(ttl),
@@ -135,6 +139,8 @@ class _Reader:
             trusted_proxies=self._read("trusted_proxies", _networks, ()),
             peer_only=self._read("addresses", _peer_only, False),
             dyndns2=self._read("dyndns2", _yes_or_no, True),
+            max_changes=self._read("max_changes", _count, DEFAULT_MAX_CHANGES),
+            reuse_port=self._read("reuse_port", _yes_or_no, False),
             hooks=hooks,
         )
 
@@ -190,7 +196,7 @@ class _Reader:
     def _clients(self, zones: tuple[str, ...], ttl: int) -> tuple[Keyring, tuple[str, ...]]:
         setting = "CLIENTS" if self._names.get("CLIENTS") else "clients"
         entries = self._names.get(setting) or {}
-        if setting == "CLIENTS" and self._names["clients"]:
+        if setting == "CLIENTS" and self._names.get("clients"):
             raise self._error("CLIENTS", "clients is set, too; keep all entries in one of them")
         if not isinstance(entries, dict):
             raise self._error(setting, 'not a dict; write {"secret key": "home.dyn.example"}')
@@ -278,6 +284,12 @@ def _peer_only(value: object) -> bool:
             'write "connection" (the client\'s own address, always) or "request" (one that it gives goes first)'
         )
     return value == "connection"
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise Mistake("a whole number of changes in an hour; 0 means no limit")
+    return value
 
 
 def _yes_or_no(value: object) -> bool:

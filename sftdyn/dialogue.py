@@ -13,7 +13,9 @@ from .message import Belief, Beliefs, Verdict
 from .nsupdate import Child
 from .update import Key, RRset, Update
 
-REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 130 octets each
+REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
+# One update can be to blame for the whole batch: it is halved until the culprit stands alone.
+HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
 TRIES = 8  # messages for one batch while others write to the same names
 
 
@@ -57,13 +59,25 @@ class Dialogue:
             return [interruption.settlement] * len(updates)
         if verdict is Verdict.DONE:
             self._remember(rrsets)
-        elif verdict is Verdict.HIDDEN or (verdict is Verdict.REFUSED and await self._is_open(zone)):
+        elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._is_open(zone)):
             if len(updates) > 1:
                 half = len(updates) // 2
                 return await self.settle(zone, updates[:half]) + await self.settle(zone, updates[half:])
         elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
             verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
+
+    async def confirm(self, zone: str, updates: Sequence[Update]) -> list[Settlement]:
+        """Change nothing: BELIEF_WRONG for an update that would change something, DONE for the others."""
+        rrsets = [rrset for update in updates for rrset in update]
+        wanted = {rrset.key: rrset.addresses for rrset in rrsets}
+        verdict, reason = await self._send(zone, message.change(rrsets, wanted, zone))
+        if verdict in {Verdict.BELIEF_WRONG, *HALVED} and len(updates) > 1:
+            half = len(updates) // 2
+            return await self.confirm(zone, updates[:half]) + await self.confirm(zone, updates[half:])
+        if verdict is Verdict.REFUSED:
+            verdict = Verdict.AWAY  # a question needs no permission but the zone's
+        return [Settlement(verdict, False, reason)] * len(updates)
 
     async def replace(self, zone: str, rrset: RRset, late: tuple[str, ...]) -> bool:
         """Put `rrset` in the place of exactly `late`; False if anything else stands there."""
@@ -77,7 +91,7 @@ class Dialogue:
         verdict, reason = await self._send(zone, message.question(rrsets, beliefs))
         if verdict is Verdict.DONE:
             return []
-        if verdict is not Verdict.BELIEF_WRONG:
+        if verdict not in (Verdict.BELIEF_WRONG, Verdict.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
             raise Interrupted(Settlement(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason))
         if len(rrsets) == 1:
@@ -93,7 +107,7 @@ class Dialogue:
 
     async def _is_open(self, zone: str) -> bool:
         verdict, _ = await self._send(zone, f"prereq nxrrset {zone} DNAME\n")
-        return verdict is not Verdict.REFUSED
+        return verdict is Verdict.DONE
 
     async def _send(self, zone: str, lines: str) -> tuple[Verdict, str]:
         transcript = await self._child.send(zone, lines)
@@ -102,7 +116,7 @@ class Dialogue:
             transcript = await self._child.send(zone, lines)
         verdict = message.verdict(transcript)
         if verdict is Verdict.NOBODY:
-            await self._child.stop(change_family=True)
+            await self._child.change_family()
         elif verdict is Verdict.BAD_KEY:
             await self._child.stop()
         return verdict, message.diagnosis(transcript)

@@ -3,8 +3,9 @@
 import logging
 import traceback
 from asyncio import gather
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
 
 from . import dyndns2, secret_url
 from .addresses import Address, client_address, peer_address
@@ -14,6 +15,7 @@ from .hooks import Hooked, HookFailed
 from .keys import Client
 from .mistake import Mistake
 from .outcome import LOG, Outcome, Result
+from .quota import Quota
 from .reply import Reply
 from .request import BadRequest, Request, password
 from .update import Publisher, RRset, Update
@@ -29,9 +31,11 @@ SECOND_URL = (b" http://", b" https://")
 class Doors:
     """Answers requests as one conf says."""
 
-    def __init__(self, config: Config, publisher: Publisher) -> None:
+    def __init__(self, config: Config, publisher: Publisher, count: Callable[[Result], None]) -> None:
         self._config = config
         self._hooked = Hooked(config, publisher)
+        self._quota = Quota(config.max_changes)
+        self._count = count
 
     def close(self) -> None:
         """Start no more hooks."""
@@ -113,13 +117,27 @@ class Doors:
         try:
             demand = read_demand(query, self._config.peer_only)
             update = wanted(client, names, demand, visit.address, self._config.ttl)
-            result = await self._hooked.publish(update, visit.request.headers, visit.arrival)
+            result = await self._publish(client, update, visit)
         except Mistake as mistake:
             result = Result(Outcome.BADADDRESS, str(mistake))
         except HookFailed as failure:
             result = Result(Outcome.HOOK, str(failure))
+        self._count(result)
         _log(result, update or names, visit.who)
         return result, update
+
+    async def _publish(self, client: Client, update: Update, visit: "Visit") -> Result:
+        """Publish; a client that has changed too often may only ask."""
+        granted = self._quota.take(client.names, monotonic())
+        result = None
+        try:
+            result = await self._hooked.publish(update, not granted, visit.request.headers, visit.arrival)
+        finally:
+            if granted and (result is None or result.outcome is not Outcome.OK):
+                self._quota.give_back(client.names)
+        if result.outcome is Outcome.ABUSE:
+            return replace(result, retry_after=self._quota.wait(client.names, monotonic()))
+        return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,16 @@ from weakref import WeakValueDictionary
 from .addresses import Address, parse_address, publishable, record_type
 from .config import MAX_TTL, Config, as_client
 from .keys import Client
-from .message import FAILED_FOR_GOOD, diagnosis, verdict
+from .message import FAILED_FOR_GOOD, Verdict, diagnosis, verdict
 from .mistake import Mistake
 from .names import host_name
-from .nsupdate import Primary, converse
+from .nsupdate import NotInstalled, Primary, converse, other_family
 from .outcome import Outcome, Result, worst
 from .request import Headers, Request
 from .source import error_line
 from .update import Key, Publisher, RRset, RRType, Update
 
+MAX_LINES = 1000  # of nsupdatecommands
 THREADS = 64  # hooks that can block at once before others wait for them
 PAUSE = 0.5  # seconds between two tries of a script at a primary that is away
 
@@ -87,17 +88,17 @@ class Hooked:
         except Mistake as mistake:
             raise HookFailed(f"get_host returned {mistake}") from None
 
-    async def publish(self, update: Update, headers: Headers, arrival: int) -> Result:
-        """Publish, with the lines that nsupdatecommands wants for it. Raises HookFailed."""
+    async def publish(self, update: Update, ask_only: bool, headers: Headers, arrival: int) -> Result:
+        """Publish, or only ask, with the lines that nsupdatecommands wants for it. Raises HookFailed."""
         scripts: list[Script] = []
-        if self._hooks.nsupdatecommands:
+        if self._hooks.nsupdatecommands and update:
             update, scripts = await self._commanded(update, headers)
         wanted = {rrset.key: rrset for rrset in update} | {script.key: script for script in scripts}
         if self._arrivals.overtaken(arrival, wanted):
             return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
-        results = [await self._publisher.publish(update)] if update else []
-        results += await asyncio.gather(*map(self._scripts.run, scripts))
-        return worst(results)
+        publishing = [self._publisher.publish(update, ask_only)] if update else []
+        running = [self._scripts.run(script, ask_only) for script in scripts]
+        return worst(await asyncio.gather(*publishing, *running))
 
     async def _commanded(self, update: Update, headers: Headers) -> tuple[Update, list[Script]]:
         """What nsupdatecommands wants for each address; it does not know of removals."""
@@ -111,37 +112,62 @@ class Hooked:
         return list(sets.values()), [command for command in commands if isinstance(command, Script)]
 
     async def _commands(self, rrset: RRset, address: str, headers: Headers) -> Update | Script:
-        function = self._hooks.nsupdatecommands
-        assert function
-        arguments = (rrset.name.rstrip("."), address, headers)
-        answer = await self._call("nsupdatecommands", function, *arguments[: _arity(function)])
-        if isinstance(answer, str) or not isinstance(answer, Iterable):
+        assert self._hooks.nsupdatecommands
+        name = rrset.name.rstrip(".")
+        lines = await self._call("nsupdatecommands", _lines, self._hooks.nsupdatecommands, name, address, headers)
+        if not isinstance(lines, str):
             raise HookFailed("nsupdatecommands returned no list of lines")
-        lines = "\n".join(map(str, answer))
         return replacement(lines, rrset.name) or Script(rrset.name, rrset.type, address, lines)
 
     async def _call(self, name: str, function: Callable[..., Any], *arguments: object) -> Any:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._config.timeout):
-                return await loop.run_in_executor(self._pool, function, *arguments)
+                answer = await loop.run_in_executor(self._pool, _caught, function, *arguments)
         except TimeoutError:
             raise HookFailed(f"{name} took longer than {self._config.timeout:g} s") from None
-        except (Exception, SystemExit) as error:
-            path = self._config.path
-            raise HookFailed(f"{path}:{error_line(error, path)}: {name} raised {type(error).__name__}") from None
+        if isinstance(answer, _Raised):
+            line = error_line(answer.error, self._config.path)
+            place = f"{self._config.path}:{line}" if line else self._config.path
+            raise HookFailed(f"{place}: {name} raised {type(answer.error).__name__}")
+        return answer
 
 
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
-def _arity(function: Callable[..., Any]) -> int:
-    """How many of (host, new_ip, headers) it takes: two in older versions."""
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return 3
-    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What a hook raised, as a value: some exceptions do not pass from a thread to the event loop."""
+
+    error: BaseException
+
+
+def _caught(function: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return function(*arguments)
+    except BaseException as error:
+        return _Raised(error)
+
+
+def _takes_headers(function: Callable[..., Any]) -> bool:
+    """Whether nsupdatecommands takes three arguments; in older versions it took two."""
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say
+        return True
+    return True
+
+
+def _lines(function: Callable[..., Any], host: str, address: str, headers: Headers) -> str | None:
+    """The lines that nsupdatecommands gives; None if it gives something else."""
+    answer = function(host, address, headers) if _takes_headers(function) else function(host, address)
+    if isinstance(answer, str) or not isinstance(answer, Iterable):
+        return None
+    return "\n".join(map(str, itertools.islice(answer, MAX_LINES)))  # it may be a generator, slow or endless
 
 
 def replacement(lines: str, name: str) -> Update | None:
@@ -178,27 +204,41 @@ class Scripts:
         self._primary = primary
         self._timeout = timeout
         self._last: dict[Key, str] = {}
+        self._family = "-4"
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, script: Script) -> Result:
+    async def run(self, script: Script, ask_only: bool) -> Result:
         """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
-        reason = "no answer from the name server"
+        trouble = ["no answer from the name server"]
         try:
             async with asyncio.timeout(self._timeout):
                 async with self._locks.setdefault(script.name, asyncio.Lock()):
                     if self._last.get(script.key) == script.address:
                         return Result(Outcome.UPTODATE)
-                    while True:
-                        code, output = await converse(self._primary, "-4", script.lines + "\n", self._timeout)
-                        if code == 0:
-                            self._last[script.key] = script.address
-                            return Result(Outcome.OK)
-                        reason = diagnosis(output) or reason
-                        if verdict(output) in FAILED_FOR_GOOD or "syntax error" in output:
-                            return Result(Outcome.REFUSED, f"nsupdate said: {reason}")
-                        await asyncio.sleep(PAUSE)
+                    if ask_only:
+                        return Result(Outcome.ABUSE, "this client has changed too often")
+                    self._last.pop(script.key, None)  # from here on, who knows
+                    return await self._try(script, trouble)
         except TimeoutError:
-            return Result(Outcome.TIMEOUT, f"not within {self._timeout:g} s: {reason}")
+            return Result(Outcome.TIMEOUT, f"not within {self._timeout:g} s: {trouble[-1]}")
+
+    async def _try(self, script: Script, trouble: list[str]) -> Result:
+        """Until the primary takes or refuses it; `trouble` collects what is in the way."""
+        while True:
+            try:
+                code, said = await converse(self._primary, self._family, script.lines + "\n", self._timeout)
+            except (OSError, NotInstalled) as error:
+                code, said = None, f"could not start nsupdate: {error}"
+            if code == 0:
+                self._last[script.key] = script.address
+                return Result(Outcome.OK)
+            trouble.append(diagnosis(said) or trouble[-1])
+            meaning = verdict(said)
+            if meaning in FAILED_FOR_GOOD or "syntax error" in said:
+                return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
+            if meaning is Verdict.NOBODY:
+                self._family = other_family(self._family)
+            await asyncio.sleep(PAUSE)
 
 
 class Arrivals:

@@ -5,6 +5,7 @@ is too old. So the names in it are watched until then, and a late value is repla
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 # Seconds. A signature is good for 300 s (TSIG's fudge as nsupdate sends it; RFC 8945, 10.2).
 WATCHED = 330.0
 INTERVAL = 1.0
+BATCH = 256  # record sets in one question
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class Suspect:
 
     zone: str
     until: float  # event loop time
-    values: set[tuple[str, ...]] = field(default_factory=set)
+    values: Counter[tuple[str, ...]] = field(default_factory=Counter)  # how often each was sent
     newest: RRset | None = None
 
 
@@ -39,14 +41,14 @@ class LateWrites:
         """These were sent, and no answer came."""
         for rrset in rrsets:
             suspect = self._suspects.setdefault(rrset.key, Suspect(zone, 0.0))
-            suspect.values.add(rrset.addresses)
+            suspect.values[rrset.addresses] += 1
             suspect.until = now + WATCHED
         self.next_look = self.next_look or now + INTERVAL
 
     def threaten(self, rrsets: Iterable[RRset]) -> bool:
         """Whether a late write could still put another value in the place of one of these."""
         suspects = [(self._suspects.get(rrset.key), rrset) for rrset in rrsets]
-        return any(suspect and suspect.values - {rrset.addresses} for suspect, rrset in suspects)
+        return any(suspect and suspect.values.keys() - {rrset.addresses} for suspect, rrset in suspects)
 
     def acknowledged(self, rrsets: Iterable[RRset]) -> None:
         """The primary confirmed these: from now on they are what a late write would undo."""
@@ -63,13 +65,16 @@ class LateWrites:
             if suspect.newest:
                 zones.setdefault(suspect.zone, []).append(suspect.newest)
         for zone, rrsets in zones.items():
-            for rrset in await dialogue.wrong(zone, rrsets, {r.key: r.addresses for r in rrsets}):
-                await self._mend(dialogue, zone, rrset)
+            for start in range(0, len(rrsets), BATCH):
+                some = rrsets[start : start + BATCH]
+                for rrset in await dialogue.wrong(zone, some, {r.key: r.addresses for r in some}):
+                    await self._mend(dialogue, zone, rrset)
 
     async def _mend(self, dialogue: Dialogue, zone: str, rrset: RRset) -> None:
         suspect = self._suspects[rrset.key]
-        for late in suspect.values - {rrset.addresses}:
+        for late in suspect.values.keys() - {rrset.addresses}:
             if await dialogue.replace(zone, rrset, late):
+                suspect.values -= Counter([late])  # what was sent once can come late once
                 log.warning("%s %s: an update that the name server applied late is mended", rrset.name, rrset.type)
                 return
         suspect.newest = None  # somebody else's newer value: not ours to touch

@@ -26,6 +26,7 @@ class Verdict(Enum):
     BAD_KEY = auto()  # TSIG: the key, its secret or the clock is wrong: nothing is changed
     NOBODY = auto()  # nothing listens there: nothing is changed
     AWAY = auto()  # not ready: nothing is changed
+    TOO_LARGE = auto()  # over 64 KiB: nothing is sent
     UNKNOWN = auto()  # no answer: not applied, applied, or applied later
 
 
@@ -50,7 +51,8 @@ DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (re.compile(r"^; TSIG error|NOTAUTH\(BAD|could not read key|can't read key", re.M), Verdict.BAD_KEY),
     (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
     (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
-    (re.compile(r"could(n't| not) get address", re.M), Verdict.AWAY),
+    (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.AWAY),
+    (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
 )
 FAILED = re.compile(r"^update failed: (\w+)", re.M)
 ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)

@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ IDLE = 1
 # A message over 512 octets goes over TCP, each on a connection of its own. More of these per second
 # than this would use up the local ports, which rest for a minute after each.
 LINES_ON_UDP = 12
+LETTERS_ON_UDP = 700  # of the commands, which are longer than what is sent
 TCP_INTERVAL = 1 / 400
 REPLY_LIMIT = 1 << 20  # octets
 
@@ -45,8 +47,13 @@ class Primary:
         With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
         """
         key = ["-k", str(self.keyfile)] if self.keyfile else []
-        chosen = [] if self.host and re.fullmatch(r"[0-9.]+|.*:.*", self.host) else [family]
+        chosen = [family] if self.has_families else []
         return [*chosen, *([] if self.host else ["-l"]), *key]
+
+    @property
+    def has_families(self) -> bool:
+        """Whether it may be reached over IPv4 and IPv6: it is not given by an address."""
+        return not self.host or not re.fullmatch(r"[0-9.]+|.*:.*", self.host)
 
     def greeting(self) -> str:
         """The lines that a child is told before anything else."""
@@ -68,6 +75,11 @@ def program() -> str:
     return found
 
 
+def other_family(family: str) -> str:
+    """What to try where nobody listens."""
+    return "-6" if family == "-4" else "-4"
+
+
 async def _start(arguments: Sequence[str]) -> Process:
     return await asyncio.create_subprocess_exec(
         program(),
@@ -84,8 +96,15 @@ async def _start(arguments: Sequence[str]) -> Process:
 
 async def _end(process: Process) -> None:
     if process.returncode is None:
-        process.kill()
+        try:
+            os.kill(process.pid, signal.SIGKILL)  # Process.kill() would reap it, and asyncio miss its end
+        except ProcessLookupError:
+            pass
     await process.wait()
+
+
+class _NotStarted(Exception):
+    """There is no process to talk to."""
 
 
 class Child:
@@ -102,7 +121,7 @@ class Child:
     async def send(self, zone: str, lines: str) -> str:
         """The transcript of one message to `zone`. It ends early, without an answer, if the child died or hung."""
         clock = asyncio.get_running_loop().time
-        if lines.count("\n") > LINES_ON_UDP:
+        if lines.count("\n") > LINES_ON_UDP or len(lines) > LETTERS_ON_UDP:
             await asyncio.sleep(self._last_tcp + TCP_INTERVAL - clock())
             if self._process is None or clock() > self._last_sent + IDLE:
                 await self._exchange(zone, f"prereq nxrrset {zone} DNAME\n")
@@ -118,6 +137,8 @@ class Child:
         except asyncio.IncompleteReadError as error:
             await self.stop()
             return error.partial.decode("utf-8", "replace")
+        except _NotStarted as problem:
+            return f"could not start nsupdate: {problem}\n"
         except (OSError, TimeoutError, asyncio.LimitOverrunError):
             await self.stop()
             return ""
@@ -125,8 +146,11 @@ class Child:
     async def _talk(self, zone: str, lines: str) -> str:
         process = self._process
         if process is None or process.returncode is not None:
-            process = self._process = await _start(self._primary.arguments(self._family))
-            lines = self._primary.greeting() + f"zone {zone}\n" + lines
+            try:
+                process = self._process = await _start(self._primary.arguments(self._family))
+            except (OSError, NotInstalled) as error:
+                raise _NotStarted(str(error)) from None
+            lines = self._primary.greeting() + lines
         assert process.stdin
         assert process.stdout
         # nsupdate says nothing after a success, so each message ends with a `show` that names a zone of its own.
@@ -137,40 +161,55 @@ class Child:
         await process.stdout.readuntil(b"\n\n")
         return transcript.decode("utf-8", "replace").partition("Outgoing update query:")[0]
 
-    async def stop(self, change_family: bool = False) -> None:
-        """End the process; the next message gets a new one, over the other family if asked for."""
+    async def stop(self) -> None:
+        """End the process; the next message gets a new one."""
         process, self._process = self._process, None
-        if change_family:
-            self._family = "-6" if self._family == "-4" else "-4"
         if process:
             await _end(process)
 
+    async def change_family(self) -> None:
+        """Go to the primary over the other of IPv4 and IPv6, if that can make a difference."""
+        if self._primary.has_families:
+            self._family = other_family(self._family)
+            await self.stop()
+
 
 async def converse(primary: Primary, family: str, lines: str, seconds: float) -> tuple[int | None, str]:
-    """Exit code and output of an nsupdate that gets `lines` and the end of input; code None after `seconds`."""
+    """Exit code and output of an nsupdate that gets `lines` and the end of input.
+
+    After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled.
+    """
     process = await _start(primary.arguments(family))
+    assert process.stdin
+    assert process.stdout
+    output = b""
     try:
         async with asyncio.timeout(seconds):
-            output, _ = await process.communicate((primary.greeting() + lines).encode())
-        return process.returncode, output.decode("utf-8", "replace")
+            process.stdin.write((primary.greeting() + lines).encode())
+            process.stdin.write_eof()
+            while chunk := await process.stdout.read(REPLY_LIMIT):
+                output += chunk
+            await process.wait()
     except (OSError, TimeoutError):
-        return None, ""
+        pass
     finally:
         await _end(process)
+    return process.returncode if process.returncode != -signal.SIGKILL else None, output.decode("utf-8", "replace")
 
 
 async def find_zones(primary: Primary, family: str, names: Iterable[str]) -> tuple[dict[str, str], str]:
     """Ask the primary for the zones of `names`: what it said before nsupdate gave up, and its last words.
 
     nsupdate asks for the zone of each message that names none, and exits when nobody serves it.
+    Raises OSError, NotInstalled.
     """
     lines = "".join(f"prereq nxrrset {name} DNAME\nshow\nsend\nanswer\n" for name in names)
     _, output = await converse(primary, family, lines, STUCK)
     zones = {}
-    *chapters, last = re.split(r"^(?=Outgoing update query:)", output, flags=re.M)
-    for chapter in [*chapters, last]:
+    chapters = re.split(r"^(?=Outgoing update query:)", output, flags=re.M)
+    for chapter in chapters:
         name = re.search(r"^;; PREREQUISITE SECTION:\n(\S+)", chapter, re.M)
         zone = re.search(r"^;; ZONE SECTION:\n;(\S+)", chapter.partition("Answer:")[2], re.M)
         if name and zone:
             zones[name[1].lower()] = zone[1].lower()
-    return zones, last
+    return zones, chapters[-1].rpartition("\n\n")[2]

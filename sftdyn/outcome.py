@@ -23,6 +23,7 @@ class Outcome(Enum):
     REFUSED = auto()  # the primary refuses this name
     HOOK = auto()  # a hook of the conf failed
     TIMEOUT = auto()  # the primary did not answer in time
+    ABUSE = auto()  # the client has changed too often
     OVERTAKEN = auto()  # a newer request for the name was faster through the hooks
     OVERLOADED = auto()  # too many requests wait already
     INTERNAL = auto()  # a defect of sftdyn
@@ -34,6 +35,7 @@ class Result:
 
     outcome: Outcome
     reason: str = ""
+    retry_after: int = 60  # seconds, where a later try makes sense
 
 
 def worst(results: list[Result]) -> Result:
@@ -58,6 +60,7 @@ LOG: dict[Outcome, tuple[str, int]] = {
     Outcome.REFUSED: ("FAIL", logging.WARNING),
     Outcome.HOOK: ("FAIL", logging.ERROR),
     Outcome.TIMEOUT: ("FAIL", logging.ERROR),
+    Outcome.ABUSE: ("FAIL", logging.WARNING),
     Outcome.OVERTAKEN: ("FAIL", logging.WARNING),
     Outcome.OVERLOADED: ("FAIL", logging.INFO),
     Outcome.INTERNAL: ("FAIL", logging.ERROR),

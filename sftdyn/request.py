@@ -13,6 +13,7 @@ from .mistake import Mistake
 MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
 
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+WRONG_BLANK = re.compile(rb"[\t\v\f]HTTP/")
 # RFC 9112, 3.2.2: what a client sends to a proxy, and some to everybody.
 ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
@@ -82,9 +83,9 @@ def parse(head: bytes) -> Request:
     line, _, headers = head.partition(b"\n")
     if b"\r" in head.replace(b"\r\n", b""):
         raise BadRequest(400, "a carriage return inside a line")
-    method, blank, rest = line.rstrip(b"\r").partition(b" ")
+    method, blank, rest = line.rstrip(b"\r ").partition(b" ")
     target, last_blank, version = rest.rpartition(b" ")
-    if not blank:
+    if not blank or WRONG_BLANK.search(rest):
         raise BadRequest(400, "no request line")
     if not last_blank:  # HTTP/0.9
         target, version = rest, b""

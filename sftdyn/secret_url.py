@@ -1,11 +1,10 @@
 """The door of the secret URL: four words."""
 
 from dataclasses import replace
+from http import HTTPStatus
 
 from .outcome import Outcome, Result
 from .reply import Reply
-
-RETRY_AFTER = ("Retry-After", "60")  # seconds
 
 REPLIES: dict[Outcome, Reply] = {
     Outcome.ADDRESS: Reply(200, ""),  # the body is the address
@@ -23,8 +22,9 @@ REPLIES: dict[Outcome, Reply] = {
     Outcome.REFUSED: Reply(500, "FAIL"),
     Outcome.HOOK: Reply(500, "FAIL"),
     Outcome.TIMEOUT: Reply(500, "FAIL"),
-    Outcome.OVERTAKEN: Reply(503, "FAIL", (RETRY_AFTER,)),
-    Outcome.OVERLOADED: Reply(503, "FAIL", (RETRY_AFTER,)),
+    Outcome.ABUSE: Reply(503, "FAIL"),
+    Outcome.OVERTAKEN: Reply(503, "FAIL"),
+    Outcome.OVERLOADED: Reply(503, "FAIL"),
     Outcome.INTERNAL: Reply(500, "FAIL"),
 }
 
@@ -37,4 +37,6 @@ def refusal(status: int) -> Reply:
 def reply(result: Result, address: str = "") -> Reply:
     """The reply that says `result`; `address` for who asks only for that."""
     said = REPLIES[result.outcome]
+    if said.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return replace(said, headers=(("Retry-After", str(result.retry_after)),))
     return replace(said, body=address) if address else said

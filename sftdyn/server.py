@@ -46,21 +46,31 @@ class Server:
         self._expected: dict[Connection, float] = {}  # without a complete request → its deadline, oldest first
         self._lingering: dict[Connection, float] = {}
         self._servers: list[asyncio.Server] = []
+        self._loop = asyncio.get_running_loop()
+        self._sweeper = asyncio.create_task(self._sweep())
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._limit = min(MAX_CONNECTIONS, max(soft - SPARE_FILES, 16))
 
-    async def start(self, listeners: Iterable[Listener]) -> list[str]:
+    async def start(self, listeners: Iterable[Listener], reuse_port: bool) -> list[str]:
         """Accept connections on all of them; the URLs of what was bound. Raises CannotListen."""
-        self._loop = asyncio.get_running_loop()
-        urls = []
-        for listener in listeners:
-            accept = self._accept_tls if listener.tls else self._accept
-            for bound in bind(listener):
-                self._servers.append(await self._loop.create_server(accept, sock=bound, backlog=BACKLOG))
-                host, port = bound.getsockname()[:2]
-                urls.append(str(Listener(host, port, listener.tls)))
-        self._sweeper = asyncio.create_task(self._sweep())
-        return urls
+        bound = [(one, listener.tls) for listener in listeners for one in bind(listener, reuse_port)]
+        return [await self._listen(one, tls) for one, tls in bound]
+
+    async def adopt(self, passed: Iterable[tuple[socket.socket, str]], listeners: Iterable[Listener]) -> list[str]:
+        """Accept connections on sockets that were opened for us; the URLs.
+
+        TLS is for those with `https` in their name, or with the port of a listener with TLS.
+        """
+        tls_ports = {listener.port for listener in listeners if listener.tls}
+        return [await self._listen(one, "https" in name or one.getsockname()[1] in tls_ports) for one, name in passed]
+
+    async def _listen(self, bound: socket.socket, tls: bool) -> str:
+        if tls and self.context is None:
+            raise CannotListen("https is wanted of a passed socket, but the conf has no key and cert")
+        accept = self._accept_tls if tls else self._accept
+        self._servers.append(await self._loop.create_server(accept, sock=bound, backlog=BACKLOG))
+        host, port = bound.getsockname()[:2]
+        return str(Listener(host, port, tls))
 
     def _accept(self) -> "Connection":
         return Connection(self, None)
@@ -83,10 +93,7 @@ class Server:
         """A new connection has until its deadline; if there are too many, the one that waits longest goes."""
         self._expected[connection] = self._loop.time() + HEAD_DEADLINE
         if len(self._expected) + len(self._lingering) + len(self.answering) > self._limit:
-            for table in (self._lingering, self._expected):
-                if table:
-                    next(iter(table)).drop()
-                    break
+            next(iter(self._lingering or self._expected)).drop()
 
     def complete(self, connection: "Connection") -> None:
         """The request is there."""
@@ -113,13 +120,13 @@ class Server:
                     connection.drop()
 
 
-def bind(listener: Listener) -> list[socket.socket]:
+def bind(listener: Listener, reuse_port: bool = False) -> list[socket.socket]:
     """Sockets for a listener: two for a bare port, or one where the machine has no IPv6. Raises CannotListen."""
     if listener.host:
-        return [_bind(listener, listener.host, listener.port)]
-    first = _bind(listener, "0.0.0.0", listener.port)
+        return [_bind(listener, listener.host, listener.port, reuse_port)]
+    first = _bind(listener, "0.0.0.0", listener.port, reuse_port)
     try:
-        return [first, _bind(listener, "::", first.getsockname()[1])]
+        return [first, _bind(listener, "::", first.getsockname()[1], reuse_port)]
     except CannotListen as problem:
         if isinstance(problem.__cause__, OSError) and problem.__cause__.errno in NO_IPV6:
             return [first]
@@ -130,7 +137,7 @@ def bind(listener: Listener) -> list[socket.socket]:
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def _bind(listener: Listener, host: str, port: int) -> socket.socket:
+def _bind(listener: Listener, host: str, port: int, reuse_port: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -138,6 +145,8 @@ def _bind(listener: Listener, host: str, port: int) -> socket.socket:
         raise CannotListen(f"cannot listen on {listener}: {error.strerror}") from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((host, port))
@@ -214,7 +223,7 @@ class Connection(asyncio.Protocol):
         return text
 
     def _read(self, text: bytes) -> None:
-        self._received += text
+        self._received = (self._received + text).lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request
         try:
             head = split_head(self._received)
             if head is None:
@@ -224,7 +233,7 @@ class Connection(asyncio.Protocol):
             self._more = True
             self._reply(self._server.door.refuse(error, self._peer), None)
             return
-        self._more = request.has_body or len(self._received.lstrip(b"\r\n")) > len(head)
+        self._more = request.has_body or len(self._received) > len(head)
         self._server.complete(self)
         self.task = asyncio.get_running_loop().create_task(self._answer(request))
 

@@ -38,7 +38,7 @@ class Source:
         namespace = {"__file__": str(self.path), "__name__": "sftdyn_conf", **names}
         try:
             exec(compile(self._text, str(self.path), "exec"), namespace)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             place = self._place(error_line(error, self.path))
             raise ConfigError(f"{place}: the conf stopped with {_described(error)}") from None
         return namespace
@@ -91,4 +91,6 @@ def _described(error: BaseException) -> str:
         return f"an error: {error}"
     if isinstance(error, OSError):
         return f"{kind}: {error.strerror}"
-    return f"{kind}: {error}" if isinstance(error, NameError | ImportError) else kind
+    if isinstance(error, NameError):
+        return f"{kind}: a name that is not defined; a text needs quotes"
+    return kind

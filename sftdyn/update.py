@@ -28,6 +28,9 @@ Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, ty
 
 
 class Publisher(Protocol):
-    """Takes updates to a zone. An update is atomic in each zone that it touches."""
+    """Takes updates to a zone. An update is atomic in each zone that it touches.
 
-    def publish(self, update: Update) -> Awaitable[Result]: ...
+    With `ask_only` nothing is changed: the outcome is UPTODATE, or ABUSE where there would be something to change.
+    """
+
+    def publish(self, update: Update, ask_only: bool = False) -> Awaitable[Result]: ...

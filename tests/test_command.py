@@ -253,5 +253,5 @@ def test_sockets_and_processes_have_one_room_each() -> None:
     def rooms(*modules: str) -> set[str]:
         return {name for name, tree in MODULES.items() if imports(tree) & set(modules)} - {"demo"}
 
-    assert rooms("socket") == {"server"}
+    assert rooms("socket") == {"server", "systemd"}
     assert rooms("subprocess", "asyncio.subprocess") == {"nsupdate"}

@@ -106,7 +106,7 @@ def test_the_confs_own_variables_are_its_own(path: Path) -> None:
         ("", None, "nothing to listen on; add http = 8080"),
         ("http = \n", 1, "the conf is not valid Python"),
         ("x = 1\n\0", None, "null byte"),
-        (MINIMAL + "x = s3cr3t\n", 2, "NameError: name 's3cr3t' is not defined"),
+        (MINIMAL + "x = s3cr3t\n", 2, "NameError: a name that is not defined; a text needs quotes"),
         (MINIMAL + "\n\nx = {}['s3cr3t']\n", 4, "the conf stopped with KeyError"),
         (MINIMAL + "raise SystemExit('s3cr3t')\n", 2, "the conf stopped with SystemExit"),
         (MINIMAL + "open('/no/such/s3cr3t')\n", 2, "FileNotFoundError: No such file or directory"),
@@ -165,7 +165,7 @@ def test_errors_say_where_and_what_and_quote_no_value(path: Path, text: str, lin
     said = str(error.value)
     assert said.startswith(f"{path}:{line}: " if line else f"{path}: "), said
     assert message in said
-    assert "s3cr3t" not in said.replace("name 's3cr3t' is not defined", "").replace("No such", "")
+    assert "s3cr3t" not in said
 
 
 def test_an_option_that_cannot_work_names_the_option(path: Path) -> None:

@@ -1,0 +1,184 @@
+"""The running service: start, reload, renewal of the certificate, end; and what systemd is told of it."""
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .config import Config, load
+from .doors import Doors
+from .mistake import Mistake
+from .outcome import Outcome, Result
+from .publisher import BindPublisher
+from .server import Server
+from .source import ConfigError
+from .systemd import Notifier, passed_sockets
+from .tls import server_context
+
+log = logging.getLogger(__name__)
+
+RENEWAL_INTERVAL = 20.0  # seconds between two looks at the certificate's files
+STATUS_INTERVAL = 10.0  # seconds between two status lines for systemd
+
+
+class Tally:
+    """What happened since the start, for the status line."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+        self.last_failure = "none"
+
+    def count(self, result: Result) -> None:
+        """Take note of one result."""
+        if result.outcome is Outcome.OK:
+            self.updates += 1
+        elif result.reason:
+            self.last_failure = result.reason
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """The TLS settings of a conf, None without a certificate. Raises ConfigError."""
+    if config.cert is None or config.key is None:
+        return None
+    try:
+        return server_context(config.cert, config.key)
+    except Mistake as mistake:
+        raise ConfigError(f"{config.path}: {mistake}") from None
+
+
+class Service:
+    """sftdyn, running with one conf after the other."""
+
+    def __init__(self, config: Config, options: Mapping[str, object]) -> None:
+        self._config = config
+        self._options = options
+        self._context = tls_context(config)
+        self._stamp = _stamp(config)
+        self._tally = Tally()
+        self._notifier = Notifier(os.environ)
+        self._stop = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT, and finish what is in flight; the exit code. Raises CannotListen."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_defect)
+        self._publisher = self._new_publisher()
+        self._doors = Doors(self._config, self._publisher, self._tally.count)
+        self._server = Server(self._doors, self._context)
+        passed = passed_sockets(os.environ)
+        urls = await self._server.adopt(passed, self._config.listeners) if passed else None
+        for url in urls or await self._server.start(self._config.listeners, self._config.reuse_port):
+            log.info("listening on %s", url)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._start, self._reload)
+        self._start(self._watch_certificate)
+        self._start(self._report)
+        if self._notifier.interval:
+            self._start(self._feed_watchdog)
+        self._notifier.say("READY=1", f"STATUS={self._status()}")
+        log.info("sftdyn %s is ready", __version__)
+        await self._stop.wait()
+        self._notifier.say("STOPPING=1")
+        await self._server.stop()
+        await self._publisher.close()
+        self._doors.close()
+        for task in self._tasks:
+            task.cancel()
+        return 0
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.get_running_loop().create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _new_publisher(self) -> BindPublisher:
+        return BindPublisher(self._config.primary, self._config.zones, self._config.timeout)
+
+    async def _reload(self) -> None:
+        """Read the conf again; a broken one changes nothing."""
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                config = await asyncio.to_thread(load, self._config.path, self._options)
+                context = await asyncio.to_thread(tls_context, config)
+            except ConfigError as error:
+                log.error("the conf stays as it was: %s", error)
+            else:
+                await self._take(config, context)
+                log.info("the conf is read again")
+            self._notifier.say("READY=1", f"STATUS={self._status()}")
+
+    async def _take(self, config: Config, context: ssl.SSLContext | None) -> None:
+        old = self._config
+        if (config.listeners, config.reuse_port) != (old.listeners, old.reuse_port):
+            log.warning("http and https have changed; this needs a restart")
+        self._config = config
+        self._stamp = _stamp(config)
+        if context or not old.cert:
+            self._server.context = context
+        self._publisher.timeout = config.timeout
+        if (config.primary, config.zones) != (old.primary, old.zones):
+            self._start(self._publisher.close)  # what waits there comes to its end
+            self._publisher = self._new_publisher()
+        self._doors.close()
+        self._server.door = self._doors = Doors(config, self._publisher, self._tally.count)
+
+    async def _watch_certificate(self) -> None:
+        """Use a renewed certificate; certbot switches symbolic links, one after the other."""
+        while True:
+            await asyncio.sleep(RENEWAL_INTERVAL)
+            stamp = _stamp(self._config)
+            if stamp == self._stamp:
+                continue
+            self._stamp = stamp
+            try:
+                self._server.context = await asyncio.to_thread(tls_context, self._config)
+                log.info("the certificate is read again")
+            except ConfigError as error:
+                log.error("the certificate stays as it was: %s", error)
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(STATUS_INTERVAL)
+            self._notifier.say(f"STATUS={self._status()}")
+
+    async def _feed_watchdog(self) -> None:
+        """Only while the publisher works, too."""
+        while self._publisher.is_alive():
+            self._notifier.say("WATCHDOG=1")
+            await asyncio.sleep(self._notifier.interval)
+
+    def _status(self) -> str:
+        clients = "get_host" if self._config.hooks.get_host else f"{len(self._config.keyring.clients)} clients"
+        return f"{clients}, {self._tally.updates} updates, last failure: {self._tally.last_failure}"
+
+
+def _stamp(config: Config) -> list[tuple[int, int, int]]:
+    """What changes when the files of the certificate do, whether written anew or linked elsewhere."""
+    return [_identity(path) for path in (config.cert, config.key) if path]
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_dev, found.st_ino, found.st_mtime_ns)
+
+
+def _log_defect(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """One line for what asyncio cannot hand to anybody, such as a lack of file descriptors."""
+    error = context.get("exception")
+    log.error(
+        "%s (%s)",
+        context.get("message"),
+        f"{type(error).__name__}: {error}" if isinstance(error, OSError) else error.__class__.__name__,
+    )

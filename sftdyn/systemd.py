@@ -1,0 +1,54 @@
+"""What systemd and a service say to each other (sd_notify(3), sd_listen_fds(3)), without its library."""
+
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+
+FIRST_PASSED = 3  # SD_LISTEN_FDS_START
+
+
+class Notifier:
+    """Tells systemd how the service is; does nothing where nobody listens."""
+
+    def __init__(self, environment: MutableMapping[str, str]) -> None:
+        # Taken out of the environment: no child process shall speak for us.
+        address = environment.pop("NOTIFY_SOCKET", "")
+        pid = environment.pop("WATCHDOG_PID", "")
+        watchdog = int(environment.pop("WATCHDOG_USEC", "0"))
+        self._socket: socket.socket | None = None
+        self.interval = watchdog / 2e6 if pid in ("", str(os.getpid())) else 0.0  # seconds; 0: no watchdog
+        if address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+            self._address = "\0" + address[1:] if address.startswith("@") else address
+
+    def say(self, *lines: str) -> None:
+        """Send assignments such as `READY=1`, in one datagram."""
+        if self._socket:
+            try:
+                self._socket.sendto("\n".join(lines).encode(), self._address)
+            except OSError:
+                pass  # systemd is busy or gone; the service goes on
+
+    def reloading(self) -> None:
+        """The conf is being read again; `READY=1` ends it."""
+        self.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+def passed_sockets(environment: MutableMapping[str, str]) -> list[tuple[socket.socket, str]]:
+    """The listening sockets that systemd opened for us, with their names; none if it did not."""
+    pid = environment.pop("LISTEN_PID", "")
+    count = int(environment.pop("LISTEN_FDS", "0"))
+    names = environment.pop("LISTEN_FDNAMES", "").split(":")
+    if pid != str(os.getpid()):
+        return []
+    names += [""] * (count - len(names))
+    return [(_adopt(FIRST_PASSED + n), names[n]) for n in range(count)]
+
+
+def _adopt(number: int) -> socket.socket:
+    os.set_inheritable(number, False)
+    adopted = socket.socket(fileno=number)
+    adopted.setblocking(False)
+    return adopted
