@@ -128,8 +128,11 @@ async def _serve(config: Config, options: Mapping[str, object]) -> int:
 
 def _raise_file_limit() -> None:
     """Each client needs a descriptor; the default soft limit of 1024 is for programs that use select(2)."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        pass  # a sandbox may forbid it; the server keeps to what it has
 
 
 def describe(config: Config) -> list[str]:

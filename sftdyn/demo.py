@@ -20,6 +20,7 @@ from pathlib import Path
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 START_DEADLINE = 20.0  # seconds
 KEY_NAME = "sftdyn-demo"
+PORTS = range(10_000, 32_000)
 
 ZONE = """$TTL 60
 @ SOA ns hostmaster 1 3600 600 86400 60
@@ -50,11 +51,15 @@ def find_program(name: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that neither TCP nor UDP uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        port = int(tcp.getsockname()[1])
-        udp.bind(("127.0.0.1", port))
-        return port
+    """A port of the loopback that nobody uses, below those that the kernel lends to outgoing connections."""
+    while True:
+        port = secrets.choice(PORTS)
+        try:
+            with socket.create_server(("127.0.0.1", port)), socket.socket(type=socket.SOCK_DGRAM) as udp:
+                udp.bind(("127.0.0.1", port))
+                return port
+        except OSError:
+            continue
 
 
 class NameServer:
@@ -165,11 +170,15 @@ class Sftdyn:
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         try:
-            self.wait_for(" ready")
+            self.wait_until_ready()
         except BaseException:
             self.process.kill()
             self.process.wait()
             raise
+
+    def wait_until_ready(self) -> None:
+        """Return when it serves, with its URLs known."""
+        self.wait_for(" ready")
         self.urls = [line.split()[-1] for line in self.log if " listening on " in line]
 
     def _read_log(self) -> None:

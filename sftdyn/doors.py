@@ -1,6 +1,5 @@
 """Which door does a request come to, and whose key does it bring? Then: update, publish, reply, one log line."""
 
-import logging
 import traceback
 from asyncio import gather
 from collections.abc import Callable, Sequence
@@ -13,14 +12,13 @@ from .config import Config
 from .demand import read_demand, read_hostnames, wanted
 from .hooks import Hooked, HookFailed
 from .keys import Client
+from .logbook import LogBook
 from .mistake import Mistake
-from .outcome import LOG, Outcome, Result
+from .outcome import Outcome, Result
 from .quota import Quota
 from .reply import Reply
 from .request import BadRequest, Request, password
-from .update import Publisher, RRset, Update
-
-log = logging.getLogger(__name__)
+from .update import Publisher, Update
 
 # Where the key may come as the password of Basic credentials, so that no proxy's log ever holds it.
 PASSWORD_PATHS = (b"", b"update")
@@ -36,6 +34,7 @@ class Doors:
         self._hooked = Hooked(config, publisher)
         self._quota = Quota(config.max_changes)
         self._count = count
+        self._book = LogBook()
 
     def close(self) -> None:
         """Start no more hooks."""
@@ -43,7 +42,7 @@ class Doors:
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to something that is no request."""
-        _log(Result(Outcome.BADREQUEST, str(error)), "", peer)
+        self._book.write(Result(Outcome.BADREQUEST, str(error)), "", peer)
         return secret_url.refusal(error.status)
 
     async def answer(self, request: Request, peer: str) -> Reply:
@@ -84,7 +83,7 @@ class Doors:
         return self._say(Result(Outcome.BADKEY), who)
 
     def _say(self, result: Result, who: str, address: str = "") -> Reply:
-        _log(result, "", who)
+        self._book.write(result, "", who)
         return secret_url.reply(result, address)
 
     async def _secret_url(self, visit: "Visit", client: Client, query: bytes) -> Reply:
@@ -95,7 +94,7 @@ class Doors:
         client = await self._hooked.find(key, visit.address) if key else None
         if client is None:
             result = Result(Outcome.BADKEY if key else Outcome.CHALLENGE)
-            _log(result, "", visit.who)
+            self._book.write(result, "", visit.who)
             return dyndns2.reply([(result, ())])
         hosts = [dyndns2.own_name(hostname, client.names) for hostname in read_hostnames(query)] or [client.names]
         return dyndns2.reply(await gather(*(self._dyndns2_host(visit, client, host, query) for host in hosts)))
@@ -106,7 +105,7 @@ class Doors:
         if not isinstance(host, Outcome):
             return await self._update(visit, client, host, query)
         result = Result(host, "the hostname in the request is none of this client's")
-        _log(result, "", visit.who)
+        self._book.write(result, "", visit.who)
         return result, ()
 
     async def _update(
@@ -123,7 +122,7 @@ class Doors:
         except HookFailed as failure:
             result = Result(Outcome.HOOK, str(failure))
         self._count(result)
-        _log(result, update or names, visit.who)
+        self._book.write(result, update or names, visit.who)
         return result, update
 
     async def _publish(self, client: Client, update: Update, visit: "Visit") -> Result:
@@ -156,20 +155,3 @@ def _split(target: bytes) -> tuple[bytes, bytes]:
         target = target.partition(mark)[0]
     path, _, query = target.partition(b"?")
     return path, query
-
-
-def _log(result: Result, subject: Update | Sequence[str], who: str) -> None:
-    """The one line about a request, and the record sets or names that it is about.
-
-    It holds nothing that a client sent but addresses.
-    """
-    word, level = LOG[result.outcome]
-    if log.isEnabledFor(level):
-        what = ", ".join(map(_shown, subject))
-        log.log(level, "%s%s from %s%s", word, what and f" {what}", who, result.reason and f": {result.reason}")
-
-
-def _shown(subject: RRset | str) -> str:
-    if isinstance(subject, str):
-        return subject.rstrip(".")
-    return f"{subject.name.rstrip('.')} {subject.type} {' '.join(subject.addresses) or 'removed'}"

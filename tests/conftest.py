@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sftdyn.demo import KEY_NAME, NameServer, Sftdyn, find_program, free_port, make_certificate
+from sftdyn.demo import KEY_NAME, ZONE, NameServer, Sftdyn, find_program, free_port, make_certificate
 
 ALL = f"update-policy {{ grant {KEY_NAME} zonesub ANY; }};"
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.policy.example; grant {KEY_NAME} zonesub ANY; }};"
@@ -51,6 +51,13 @@ class Bind(NameServer):
         command = [find_program("nsupdate", "bind9-dnsutils"), "-k", str(self.keyfile)]
         done = subprocess.run(command, input=script, text=True, check=False, capture_output=True, timeout=20)
         assert done.returncode == 0, done.stderr
+
+    def add_zone(self, zone: str) -> None:
+        """Serve one more zone from now on."""
+        (self.folder / f"{zone}.zone").write_text(ZONE)
+        self._zones[zone] = ALL
+        self.write_conf()
+        self.rndc("reconfig")
 
     def rndc(self, *arguments: str) -> None:
         command = [find_program("rndc", "bind9-utils"), "-s", "127.0.0.1", "-p", str(self.control_port)]

@@ -1,0 +1,47 @@
+"""The one line in the log about each request, that a person and fail2ban can read."""
+
+import logging
+from collections.abc import Sequence
+from time import monotonic
+
+from .outcome import LOG, Outcome, Result
+from .update import RRset, Update
+
+log = logging.getLogger("sftdyn")
+
+# What anybody can cause, without a key: no more lines of it than this per second.
+STRANGERS = frozenset(
+    {Outcome.ADDRESS, Outcome.CHALLENGE, Outcome.BADKEY, Outcome.BADREQUEST, Outcome.BADMETHOD, Outcome.OVERLOADED}
+)
+STRANGERS_LINES = 50
+
+
+class LogBook:
+    """Writes the lines. They hold nothing that a client sent but addresses."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._lines = 0
+
+    def write(self, result: Result, subject: Update | Sequence[str], who: str) -> None:
+        """Write what became of a request from `who`, about these record sets or names."""
+        word, level = LOG[result.outcome]
+        if not log.isEnabledFor(level) or (result.outcome in STRANGERS and self._is_flood()):
+            return
+        what = ", ".join(map(_shown, subject))
+        log.log(level, "%s%s from %s%s", word, what and f" {what}", who, result.reason and f": {result.reason}")
+
+    def _is_flood(self) -> bool:
+        second = int(monotonic())
+        if second != self._second:
+            if self._lines > STRANGERS_LINES:
+                log.warning("%d more lines like these were left out", self._lines - STRANGERS_LINES)
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines > STRANGERS_LINES
+
+
+def _shown(subject: RRset | str) -> str:
+    if isinstance(subject, str):
+        return subject.rstrip(".")
+    return f"{subject.name.rstrip('.')} {subject.type} {' '.join(subject.addresses) or 'removed'}"

@@ -1,0 +1,346 @@
+"""The long drills: each makes things fail for minutes, against real parts, and says in one line what came of it."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import ssl
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rdatatype
+from conftest import ALL, Bind, Served, primary
+
+from sftdyn.demo import free_port, make_certificate
+
+SCALE = float(os.environ.get("DRILL_SCALE", "1"))
+RANDOM = random.Random(int(os.environ.get("DRILL_SEED", "1")))
+CONF = 'trusted_proxies = ["127.0.0.1"]\nmax_changes = 0\n'
+
+
+class Failed(Exception):
+    """What should have held and did not."""
+
+
+def check(holds: bool, what: object) -> None:
+    if not holds:
+        raise Failed(str(what))
+
+
+def addresses_of(bind: Bind, name: str) -> list[str]:
+    """The A records that the name server has now."""
+    reply = dns.query.udp(dns.message.make_query(name, "A"), "127.0.0.1", port=bind.port, timeout=5)
+    return sorted(str(item) for rrset in reply.answer if rrset.rdtype == dns.rdatatype.A for item in rrset)
+
+
+async def exchange(port: int, octets: bytes, context: ssl.SSLContext | None = None) -> bytes:
+    """What comes back for these octets, when we have said all, until the end of the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    try:
+        writer.write(octets)
+        if context is None:
+            writer.write_eof()
+        async with asyncio.timeout(60):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+async def update(port: int, key: str, address: str) -> str:
+    request = f"GET /{key} HTTP/1.1\r\nX-Forwarded-For: {address}\r\n\r\n".encode()
+    return (await exchange(port, request)).rpartition(b"\r\n\r\n")[2].decode()
+
+
+class Quiet(Served):
+    """sftdyn that logs errors only."""
+
+    def __init__(self, folder: Path, bind: Bind, conf: str) -> None:
+        self.port_number = free_port()
+        path = folder / "conf"
+        path.write_text(f'http = "127.0.0.1:{self.port_number}"\n{CONF}{primary(bind)}{conf}')
+        super().__init__(path, "-qq")
+
+    def wait_until_ready(self) -> None:
+        for _ in range(400):
+            try:
+                socket.create_connection(("127.0.0.1", self.port_number)).close()
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+            else:
+                return
+        raise Failed("sftdyn does not listen")
+
+
+# Chaos
+
+
+async def chaos(folder: Path) -> str:
+    """Random kills, hangs and restarts of named, kills of the child; what is acknowledged must be there."""
+    bind = Bind(folder, {"dyn.example": ALL})
+    bind.start()
+    names = 50
+    served = Quiet(folder, bind, "".join(f'clients["k{n}"] = "h{n}.dyn.example"\n' for n in range(names)))
+    port = served.port_number
+    counts = {"OK": 0, "UPTODATE": 0, "FAIL": 0}
+    wrong: list[str] = []
+    end = time.monotonic() + 300 * SCALE
+    healthy = asyncio.Event()
+    healthy.set()
+
+    async def client(n: int) -> str:
+        """One router: each night a new address; the last that was acknowledged."""
+        night = 0
+        while time.monotonic() < end:
+            night += 1
+            address = f"10.{night // 250 % 250}.{night % 250}.{n + 1}"
+            for _ in range(RANDOM.choice((1, 2))):
+                answer = await update(port, f"k{n}", address)
+                counts[answer] += 1
+            if answer != "FAIL" and healthy.is_set():
+                try:
+                    seen = await asyncio.to_thread(addresses_of, bind, f"h{n}.dyn.example")
+                except dns.exception.Timeout:
+                    seen = []
+                if healthy.is_set() and seen and seen != [address]:
+                    wrong.append(f"h{n}: {answer} for {address}, but the zone has {seen}")
+            await asyncio.sleep(RANDOM.random() / 10)
+        await healthy.wait()
+        final = f"192.0.2.{n + 1}"
+        while await update(port, f"k{n}", final) == "FAIL":
+            pass
+        return final
+
+    async def trouble() -> dict[str, int]:
+        events = {"kill": 0, "hang": 0, "restart": 0, "child": 0}
+        while time.monotonic() < end:
+            await asyncio.sleep(RANDOM.uniform(0.2, 3))
+            event = RANDOM.choice(list(events))
+            events[event] += 1
+            if event == "child":
+                for child in served.children():
+                    os.kill(child, signal.SIGKILL)
+                continue
+            healthy.clear()
+            if event == "hang":
+                bind.signal(signal.SIGSTOP)
+                await asyncio.sleep(RANDOM.uniform(0.1, 6))
+                bind.signal(signal.SIGCONT)
+            else:
+                await asyncio.to_thread(bind.kill if event == "kill" else bind.stop)
+                await asyncio.sleep(RANDOM.uniform(0, 3))
+                await asyncio.to_thread(bind.start)
+            healthy.set()
+        return events
+
+    try:
+        events, *final = await asyncio.gather(trouble(), *(client(n) for n in range(names)))
+        await asyncio.sleep(3)  # for what may come late
+        lost = [f"h{n}" for n, address in enumerate(final) if addresses_of(bind, f"h{n}.dyn.example") != [address]]
+    finally:
+        code = served.stop()
+        bind.kill()
+    check(not wrong, wrong[:3])
+    check(not lost, f"not the newest address: {lost}")
+    check(code == 0, f"exit code {code}")
+    return f"{events} with {counts}: 0 wrong, 0 lost of {names} names"
+
+
+# Fuzz
+
+SEEDS = [
+    b"GET /key HTTP/1.1\r\nHost: dyn.example\r\nUser-Agent: x\r\n\r\n",
+    b"GET /key?myip=192.0.2.7,2001:db8::7&prefix=2001:db8::/56&offline=NO HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET /nic/update?hostname=fuzz.dyn.example&myip=192.0.2.7 HTTP/1.0\r\nAuthorization: Basic YTprZXk=\r\n\r\n",
+    b"GET http://dyn.example/key?myip=%31%39%32.0.2.7%00 HTTP/1.1\r\nX-Forwarded-For: 192.0.2.7, 127.0.0.1\r\n\r\n",
+    b"POST /key HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+    b"GET /update HTTP/1.1\r\nAuthorization: Basic YTprZXk=\r\nX-Forwarded-For: [2001:db8::7]:80\r\n\r\n",
+    b"GET /key\r\n",
+]
+WORDS = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b" ",
+    b"%",
+    b"%00",
+    b"%0a",
+    b"?",
+    b"&",
+    b"=",
+    b"/",
+    b":",
+    b"::1%x\nsend\n",
+    b"\xff",
+]
+
+
+def mutated() -> bytes:
+    octets = bytearray(RANDOM.choice(SEEDS))
+    for _ in range(RANDOM.randint(1, 6)):
+        at = RANDOM.randrange(len(octets) + 1)
+        kind = RANDOM.randrange(4)
+        if kind == 0:
+            octets[at:at] = RANDOM.choice(WORDS)
+        elif kind == 1:
+            del octets[at : at + RANDOM.randint(1, 8)]
+        elif kind == 2:
+            octets[at : at + 1] = RANDOM.randbytes(1)
+        else:
+            octets[at:at] = octets[at : at + RANDOM.randint(1, 40)] * RANDOM.choice((1, 1, 1, 200))
+    return bytes(octets)
+
+
+async def fuzz(folder: Path) -> str:
+    """Mutated requests: each is answered or closed, nothing is worse than a warning, the child stays."""
+    bind = Bind(folder, {"dyn.example": ALL})
+    bind.start()
+    served = Quiet(folder, bind, 'clients["key"] = "fuzz.dyn.example"\n')
+    port = served.port_number
+    await update(port, "key", "192.0.2.1")
+    children = served.children()
+    count = int(200_000 * SCALE)
+    answered = closed = 0
+
+    async def client(requests: int) -> None:
+        nonlocal answered, closed
+        for _ in range(requests):
+            if await exchange(port, mutated()):
+                answered += 1
+            else:
+                closed += 1
+
+    try:
+        await asyncio.gather(*(client(count // 50) for _ in range(50)))
+        await update(port, "key", "192.0.2.2")
+        check(addresses_of(bind, "fuzz.dyn.example") == ["192.0.2.2"], "the zone")
+        check(served.children() == children, "another child")
+    finally:
+        served.stop()
+        bind.kill()
+    check(not served.log, served.log[:3])
+    return f"{answered + closed} requests: {answered} answered, {closed} closed, no error logged, the same child"
+
+
+# Slow clients
+
+
+async def slow(folder: Path) -> str:
+    """2000 clients that stall, in three ways; a normal one's median must not double."""
+    bind = Bind(folder, {"dyn.example": ALL})
+    bind.start()
+    make_certificate(folder)
+    tls_port = free_port()
+    tls = f'https = "127.0.0.1:{tls_port}"\nkey = "server.key"\ncert = "server.crt"\n'
+    served = Quiet(folder, bind, f'{tls}clients["key"] = "slow.dyn.example"\n')
+    port = served.port_number
+
+    async def median() -> float:
+        times = []
+        for _ in range(300):
+            start = time.perf_counter()
+            check(await update(port, "key", "192.0.2.1") in ("OK", "UPTODATE"), "the normal client")
+            times.append(time.perf_counter() - start)
+            await asyncio.sleep(0.005)
+        return statistics.median(times) * 1000
+
+    async def stall(n: int) -> None:
+        """Silent, a letter every second, or silent in the handshake; again when it is thrown out."""
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", tls_port if n % 3 == 2 else port)
+            try:
+                while not reader.at_eof():
+                    writer.write(b"" if n % 3 == 0 else b"G" if n % 3 == 1 else b"\x16")
+                    await asyncio.sleep(2 + 2 * RANDOM.random())
+            except ConnectionError:
+                pass
+            finally:
+                writer.close()
+
+    try:
+        await median()
+        alone = await median()
+        before = served.resident()
+        stalling = [asyncio.create_task(stall(n)) for n in range(2000)]
+        await asyncio.sleep(3)
+        among = await median()
+        after = served.resident()
+        for task in stalling:
+            task.cancel()
+        await asyncio.gather(*stalling, return_exceptions=True)
+    finally:
+        served.stop()
+        bind.kill()
+    figure = f"median {alone:.2f} ms alone, {among:.2f} ms among 2000 ({among / alone:.2f}x), {(after - before) / 2000:.0f} KiB each"
+    check(among <= 2 * alone, figure)
+    return figure
+
+
+# Soak
+
+
+async def soak(folder: Path) -> str:
+    """Hundreds of thousands of requests, one in ten a change: memory stays flat, the child the same."""
+    bind = Bind(folder, {"dyn.example": ALL})
+    bind.start()
+    names = 500
+    served = Quiet(folder, bind, "".join(f'clients["k{n}"] = "h{n}.dyn.example"\n' for n in range(names)))
+    port = served.port_number
+
+    async def client(n: int, rounds: int) -> None:
+        for turn in range(rounds):
+            answer = await update(port, f"k{n}", f"10.0.{turn // 10 % 250}.{n % 250 + 1}")
+            check(answer in ("OK", "UPTODATE"), answer)
+
+    async def rounds(count: int) -> None:
+        for start in range(0, names, 100):
+            await asyncio.gather(*(client(n, count) for n in range(start, start + 100)))
+
+    try:
+        await rounds(int(60 * SCALE) + 20)
+        before, children = served.resident(), served.children()
+        count = int(600 * SCALE)
+        await rounds(count)
+        after = served.resident()
+        check(served.children() == children, "another child")
+    finally:
+        served.stop()
+        bind.kill()
+    figure = f"{count * names} requests: {before / 1024:.1f} MiB before, {after / 1024:.1f} MiB after, the same child"
+    check(after < before * 1.1 + 1024, figure)
+    return figure
+
+
+DRILLS: list[Callable[[Path], Coroutine[Any, Any, str]]] = [chaos, fuzz, slow, soak]
+
+
+def main(chosen: list[str]) -> int:
+    failures = 0
+    for drill in DRILLS:
+        name = drill.__name__
+        if chosen and name not in chosen:
+            continue
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=f"sftdyn-{name}-") as folder:
+            try:
+                result = "ok    " + asyncio.run(drill(Path(folder)))
+            except Failed as failed:
+                failures += 1
+                result = f"FAILED {failed}"
+        print(f"{name:6} {time.monotonic() - start:4.0f} s  {result}", flush=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
