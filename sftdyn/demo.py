@@ -132,6 +132,11 @@ class NameServer:
                     running.set()
         running.set()
 
+    def pid(self) -> int:
+        """The process id of named."""
+        assert self._process
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to named."""
         assert self._process

@@ -22,12 +22,12 @@ ServeFixture = Callable[..., "Served"]
 class Bind(NameServer):
     """A name server that can be asked, and told what to do."""
 
-    def __init__(self, folder: Path, zones: dict[str, str]) -> None:
+    def __init__(self, folder: Path, zones: dict[str, str], command: tuple[str, ...] = ()) -> None:
         self.control_port = free_port()
         extra = (
             f"controls {{ inet 127.0.0.1 port {self.control_port} allow {{ 127.0.0.1; }} keys {{ {KEY_NAME}; }}; }};\n"
         )
-        super().__init__(folder, zones, extra=extra)
+        super().__init__(folder, zones, extra=extra, command=command)
 
     def lookup(self, name: str, kind: str = "A") -> list[str]:
         """What the name server answers now, as dig prints it."""

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from conftest import Bind, Served, ServeFixture, primary
+from conftest import ALL, Bind, Served, ServeFixture, primary
 
 HTTP = 'http = ["127.0.0.1:0", "[::1]:0"]\n'
 
@@ -300,6 +301,33 @@ def test_a_frozen_zone_waits_and_its_neighbour_does_not(proxied: Callable[..., S
         own_bind.rndc("thaw", "dyn.example")
     assert answers == ["OK"]
     assert own_bind.lookup("home.dyn.example") == ["192.0.2.2"]
+
+
+def test_a_full_disk_under_the_journal(proxied: Callable[..., Served], tmp_path: Path) -> None:
+    """The journal is on a small tmpfs, which only this name server sees."""
+    journals = tmp_path / "journals"
+    journals.mkdir()
+    mount = f'mount -t tmpfs -o size=64k tmpfs {journals} && exec "$@"'
+    user = () if os.getuid() == 0 else ("--map-root-user",)
+    zone = f'journal "{journals}/journal"; {ALL}'
+    bind = Bind(tmp_path, {"dyn.example": zone}, ("unshare", "--mount", *user, "sh", "-c", mount, "sh"))
+    bind.start()
+    try:
+        served = proxied(bind, {"k": "home.dyn.example"}, "timeout = 2\nmax_changes = 0\n")
+        assert update(served, "k", "192.0.2.1") == "OK"
+        filler = Path(f"/proc/{bind.pid()}/root{journals}/filler")
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as full:
+            while True:
+                full.write(b"x" * 100)
+        last = next(n for n in range(1, 200) if update(served, "k", f"192.0.2.{n + 1}") == "FAIL")
+        served.wait_for("SERVFAIL")
+        assert bind.lookup("home.dyn.example") == [f"192.0.2.{last}"]
+        assert update(served, "k", f"192.0.2.{last}") == "UPTODATE"
+        filler.unlink()
+        assert update(served, "k", "192.0.2.99") == "OK"
+        assert bind.lookup("home.dyn.example") == ["192.0.2.99"]
+    finally:
+        bind.kill()
 
 
 def test_a_killed_child_is_replaced(proxied: Callable[..., Served], bind: Bind) -> None:
