@@ -1,6 +1,7 @@
 """Which addresses does a request mean? Pure."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -16,9 +17,12 @@ from .update import RRType
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
+CACHED = 4096  # addresses; many come again every few minutes
+
 BROADCAST = IPv4Address("255.255.255.255")
 
 
+@lru_cache(CACHED)
 def parse_address(text: str) -> Address:
     """The address that `text` is, rebuilt from its number; an IPv4-mapped one is IPv4. Raises Mistake.
 
@@ -65,17 +69,18 @@ def client_address(peer: Address, forwarded: Iterable[str], trusted: Sequence[Ne
     its end, the first that is not itself a trusted proxy counts, and if all are, the first of the list.
     Raises Mistake for an entry that is no address on the way there.
     """
-    if not _is_in(peer, trusted):
+    if not is_in(peer, trusted):
         return peer
     address = peer
     for entry in reversed([entry for header in forwarded for entry in header.split(",")]):
         address = _hop(entry.strip())
-        if not _is_in(address, trusted):
+        if not is_in(address, trusted):
             break
     return address
 
 
-def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+def is_in(address: Address, networks: Sequence[Network]) -> bool:
+    """Whether one of `networks` has the address."""
     return any(address in network for network in networks)
 
 

@@ -54,6 +54,11 @@ class Hooks:
     get_host: Callable[..., Any] | None = None
     nsupdatecommands: Callable[..., Any] | None = None
 
+    @property
+    def can_delay(self) -> bool:
+        """Whether there is one that could let a later request overtake an earlier one."""
+        return bool(self.get_ip or self.get_host or self.nsupdatecommands)
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

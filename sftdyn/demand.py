@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from urllib.parse import parse_qsl
 
-from .addresses import Address, parse_address, publishable, record_type
+from .addresses import Address, is_in, parse_address, publishable, record_type
 from .keys import Client
 from .mistake import Mistake
 from .update import RRset, RRType, Update
@@ -108,7 +108,7 @@ def wanted(client: Client, names: Iterable[str], demand: Demand, source: Address
 
 
 def _allowed(address: Address, client: Client) -> Address:
-    if client.networks and not any(address in network for network in client.networks):
+    if client.networks and not is_in(address, client.networks):
         raise Mistake("an address outside the networks of this client")
     return publishable(address)
 

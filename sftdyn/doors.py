@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 
 from . import dyndns2, secret_url
-from .addresses import Address, client_address, peer_address
+from .addresses import Address, client_address, is_in, peer_address
 from .config import Config
 from .demand import read_demand, read_hostnames, wanted
 from .hooks import Hooked, HookFailed
@@ -49,9 +49,11 @@ class Doors:
         """The reply to a request from the address `peer`; one line about it goes to the log."""
         who = peer
         try:
-            forwarded = request.headers.get_all("X-Forwarded-For", [])
-            source = client_address(peer_address(peer), forwarded, self._config.trusted_proxies)
-            who = peer if str(source) == peer else f"{source} via {peer}"
+            source = peer_address(peer)
+            if is_in(source, self._config.trusted_proxies):
+                forwarded = request.headers.get_all("X-Forwarded-For", [])
+                source = client_address(source, forwarded, self._config.trusted_proxies)
+                who = f"{source} via {peer}"
             return await self._enter(request, source, who)
         except Mistake as mistake:
             result = Result(Outcome.BADADDRESS, str(mistake))

@@ -90,8 +90,10 @@ class Hooked:
 
     async def publish(self, update: Update, ask_only: bool, headers: Headers, arrival: int) -> Result:
         """Publish, or only ask, with the lines that nsupdatecommands wants for it. Raises HookFailed."""
+        if not self._hooks.can_delay:
+            return await self._publisher.publish(update, ask_only)
         scripts: list[Script] = []
-        if self._hooks.nsupdatecommands and update:
+        if self._hooks.nsupdatecommands:
             update, scripts = await self._commanded(update, headers)
         wanted = {rrset.key: rrset for rrset in update} | {script.key: script for script in scripts}
         if self._arrivals.overtaken(arrival, wanted):
@@ -263,7 +265,8 @@ class Arrivals:
 
     def overtaken(self, number: int, wanted: Mapping[Key, object]) -> bool:
         """Whether a later arrival was here first, and wants something else; if not, this one was here."""
-        newer = {key: want for key, (other, want) in self._newest.items() if other > number and key in wanted}
+        known = {key: self._newest[key] for key in wanted if key in self._newest}
+        newer = {key: want for key, (other, want) in known.items() if other > number}
         if any(want != wanted[key] for key, want in newer.items()):
             return True
         self._newest.update({key: (number, want) for key, want in wanted.items() if key not in newer})

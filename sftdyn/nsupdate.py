@@ -21,11 +21,13 @@ STUCK = 5
 # nsupdate fails a TCP message at once with "timed out", unsent, if its timers slept: after this many
 # idle seconds, a datagram goes first and wakes them.
 IDLE = 1
-# A message over 512 octets goes over TCP, each on a connection of its own. More of these per second
-# than this would use up the local ports, which rest for a minute after each.
-LINES_ON_UDP = 12
-LETTERS_ON_UDP = 700  # of the commands, which are longer than what is sent
+# A message over 512 octets goes over TCP; fewer lines and letters of commands than these make no such message.
+LINES_ON_UDP = 20
+LETTERS_ON_UDP = 900
+# Each such message has a connection of its own, whose local port then rests for a minute. More of them per second
+# than this, after a burst, would use up the ports.
 TCP_INTERVAL = 1 / 400
+TCP_BURST = 0.25
 REPLY_LIMIT = 1 << 20  # octets
 
 
@@ -116,16 +118,17 @@ class Child:
         self._process: Process | None = None
         self._number = 0
         self._last_sent = 0.0
-        self._last_tcp = 0.0
+        self._next_tcp = 0.0
 
     async def send(self, zone: str, lines: str) -> str:
         """The transcript of one message to `zone`. It ends early, without an answer, if the child died or hung."""
         clock = asyncio.get_running_loop().time
         if lines.count("\n") > LINES_ON_UDP or len(lines) > LETTERS_ON_UDP:
-            await asyncio.sleep(self._last_tcp + TCP_INTERVAL - clock())
+            self._next_tcp = max(self._next_tcp, clock() - TCP_BURST) + TCP_INTERVAL
+            if self._next_tcp > clock():
+                await asyncio.sleep(self._next_tcp - clock())
             if self._process is None or clock() > self._last_sent + IDLE:
                 await self._exchange(zone, f"prereq nxrrset {zone} DNAME\n")
-            self._last_tcp = clock()
         transcript = await self._exchange(zone, lines)
         self._last_sent = clock()
         return transcript

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
+from time import time
 
 from .request import Request
+
+CACHED = 16  # heads of replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +29,20 @@ def render(reply: Reply, request: Request | None) -> bytes:
     body = reply.body.encode()
     if request and request.version == "HTTP/0.9":
         return body
+    head = _head(reply, int(time()))
+    return head if request and request.method == "HEAD" else head + body
+
+
+@lru_cache(CACHED)
+def _head(reply: Reply, second: int) -> bytes:
+    """The head of a reply at a second since 1970; most replies of one second are alike."""
     lines = [
         f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
-        f"Date: {formatdate(usegmt=True)}",
+        f"Date: {formatdate(second, usegmt=True)}",
         "Content-Type: text/plain; charset=utf-8",
-        f"Content-Length: {len(body)}",
+        f"Content-Length: {len(reply.body.encode())}",
         "Cache-Control: no-store",
         "Connection: close",
         *(f"{name}: {value}" for name, value in reply.headers),
     ]
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode()
-    return head if request and request.method == "HEAD" else head + body
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

@@ -3,7 +3,8 @@
 import re
 from base64 import b64decode
 from dataclasses import dataclass
-from http.client import HTTPMessage
+from functools import lru_cache
+from http.client import HTTPMessage, parse_headers
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from urllib.parse import unquote_to_bytes
@@ -12,6 +13,10 @@ from .mistake import Mistake
 
 MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
 
+MAX_HEADERS = 101  # lines, with the empty one
+
+# Well-formed header lines as email.feedparser takes them, with continuation lines, and the empty one.
+HEADERS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*\r?\n")
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 WRONG_BLANK = re.compile(rb"[\t\v\f]HTTP/")
 # RFC 9112, 3.2.2: what a client sends to a proxy, and some to everybody.
@@ -53,11 +58,12 @@ class Request:
     method: str
     target: bytes
     version: str  # "HTTP/1.1"; "HTTP/0.9" for the bare line, which wants the bare answer
-    headers: Headers
+    header_lines: bytes  # known to be well-formed; few requests need them
 
     @property
-    def has_body(self) -> bool:
-        return self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers
+    def headers(self) -> Headers:
+        """The headers, parsed anew at each call."""
+        return parse_headers(BytesIO(self.header_lines), _class=Headers)
 
 
 def split_head(received: bytes) -> bytes | None:
@@ -83,17 +89,30 @@ def parse(head: bytes) -> Request:
     line, _, headers = head.partition(b"\n")
     if b"\r" in head.replace(b"\r\n", b""):
         raise BadRequest(400, "a carriage return inside a line")
+    if headers and not HEADERS.fullmatch(headers):
+        raise BadRequest(400, "a header line without a colon")
+    if headers.count(b"\n") > MAX_HEADERS:
+        raise BadRequest(431, f"more than {MAX_HEADERS} header lines")
     method, blank, rest = line.rstrip(b"\r ").partition(b" ")
     target, last_blank, version = rest.rpartition(b" ")
     if not blank or WRONG_BLANK.search(rest):
         raise BadRequest(400, "no request line")
     if not last_blank:  # HTTP/0.9
         target, version = rest, b""
-    # Routers send URLs with blanks in them: the parser gets the line with a target that it can split.
-    parser = _Parser(b" ".join([method, b"/", version]).strip(), headers)
+    command, spoken = _read_line(method, version)
     if absolute := ABSOLUTE_FORM.match(target):
         target = target[absolute.end() :]
-    return Request(parser.command, target.lstrip(b" ").lstrip(b"/"), parser.request_version, parser.headers)
+    return Request(command, target.lstrip(b" ").lstrip(b"/"), spoken, headers)
+
+
+@lru_cache(64)
+def _read_line(method: bytes, version: bytes) -> tuple[str, str]:
+    """Method and version as the standard library's parser takes them; "HTTP/0.9" for none. Raises BadRequest.
+
+    Routers send URLs with blanks in them, so the parser gets the line with a target that it can split.
+    """
+    parser = _Parser(b" ".join([method, b"/", version]).strip())
+    return parser.command, parser.request_version
 
 
 def password(request: Request) -> bytes | None:
@@ -115,20 +134,13 @@ def decode(target: bytes) -> bytes:
 class _Parser(BaseHTTPRequestHandler):
     """The standard library's parser alone: no socket, and errors are raised."""
 
-    MessageClass = Headers
     command: str
-    headers: Headers
 
-    def __init__(self, request_line: bytes, headers: bytes) -> None:
+    def __init__(self, request_line: bytes) -> None:
         self.raw_requestline = request_line
-        self.rfile = BytesIO(headers)
+        self.rfile = BytesIO(b"\r\n")
         if not self.parse_request():
             raise BadRequest(400, "no request line")
-        if self.headers.defects:
-            raise BadRequest(400, "a header line without a colon")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         raise BadRequest(code, (message or "not HTTP").partition(" (")[0])  # behind it, the parser quotes
-
-    def handle_expect_100(self) -> bool:
-        return True  # no body is ever read

@@ -1,6 +1,7 @@
 """The running service: start, reload, renewal of the certificate, end; and what systemd is told of it."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -73,8 +74,8 @@ class Service:
         self._doors = Doors(self._config, self._publisher, self._tally.count)
         self._server = Server(self._doors, self._context)
         passed = passed_sockets(os.environ)
-        urls = await self._server.adopt(passed, self._config.listeners) if passed else None
-        for url in urls or await self._server.start(self._config.listeners, self._config.reuse_port):
+        urls = self._server.adopt(passed, self._config.listeners) if passed else None
+        for url in urls or self._server.start(self._config.listeners, self._config.reuse_port):
             log.info("listening on %s", url)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -83,6 +84,7 @@ class Service:
         self._start(self._report)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
+        gc.freeze()  # a million clients need not be searched for garbage again and again
         self._notifier.say("READY=1", f"STATUS={self._status()}")
         log.info("sftdyn %s is ready", __version__)
         await self._stop.wait()
