@@ -39,6 +39,7 @@ def parse_address(text: str) -> Address:
     return IPv4Address(int(address))
 
 
+@lru_cache(CACHED)
 def publishable(address: Address) -> Address:
     """`address`, if a host can have it as its own everywhere. Raises Mistake."""
     for is_so, kind in (

@@ -98,8 +98,10 @@ def wanted(client: Client, names: Iterable[str], demand: Demand, source: Address
         gone = [RRset(name, kind, (), ttl) for name in names for kind in BOTH]
         return gone + [RRset(name, "AAAA", (), ttl) for name, _ in client.lan]
     addresses = [_allowed(address, client) for address in demand.addresses or (source,)]
-    sets = [(kind, _texts(a for a in addresses if record_type(a) == kind)) for kind in BOTH]
-    update = [RRset(name, kind, texts, ttl) for name in names for kind, texts in sets if texts]
+    sets: dict[RRType, list[str]] = {}
+    for address in addresses:
+        sets.setdefault(record_type(address), []).append(str(address))
+    update = [RRset(name, kind, tuple(sorted(sets[kind])), ttl) for name in names for kind in sets]
     if client.lan and (prefix := demand.prefix or _network_of(addresses, client.prefix_length)):
         for name, suffix in client.lan:
             host = _allowed(IPv6Address(int(prefix.network_address) | int(suffix)), client)
@@ -111,10 +113,6 @@ def _allowed(address: Address, client: Client) -> Address:
     if client.networks and not is_in(address, client.networks):
         raise Mistake("an address outside the networks of this client")
     return publishable(address)
-
-
-def _texts(addresses: Iterable[Address]) -> tuple[str, ...]:
-    return tuple(sorted(map(str, addresses)))
 
 
 def _network_of(addresses: Sequence[Address], length: int | None) -> IPv6Network | None:

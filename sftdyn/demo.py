@@ -132,6 +132,7 @@ class NameServer:
                     running.set()
         running.set()
 
+    @property
     def pid(self) -> int:
         """The process id of named."""
         assert self._process

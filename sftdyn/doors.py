@@ -132,7 +132,7 @@ class Doors:
         granted = self._quota.take(client.names, monotonic())
         result = None
         try:
-            result = await self._hooked.publish(update, not granted, visit.request.headers, visit.arrival)
+            result = await self._hooked.publish(update, not granted, visit.request, visit.arrival)
         finally:
             if granted and (result is None or result.outcome is not Outcome.OK):
                 self._quota.give_back(client.names)

@@ -88,13 +88,13 @@ class Hooked:
         except Mistake as mistake:
             raise HookFailed(f"get_host returned {mistake}") from None
 
-    async def publish(self, update: Update, ask_only: bool, headers: Headers, arrival: int) -> Result:
+    async def publish(self, update: Update, ask_only: bool, request: Request, arrival: int) -> Result:
         """Publish, or only ask, with the lines that nsupdatecommands wants for it. Raises HookFailed."""
         if not self._hooks.can_delay:
             return await self._publisher.publish(update, ask_only)
         scripts: list[Script] = []
         if self._hooks.nsupdatecommands:
-            update, scripts = await self._commanded(update, headers)
+            update, scripts = await self._commanded(update, request.headers)
         wanted = {rrset.key: rrset for rrset in update} | {script.key: script for script in scripts}
         if self._arrivals.overtaken(arrival, wanted):
             return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")

@@ -238,7 +238,8 @@ class Connection:
         self._server.forget(self)
         if self._socket.fileno() >= 0:
             self._watch(False)
-            self._server.loop.remove_writer(self._socket)
+            if self._outgoing:
+                self._server.loop.remove_writer(self._socket)
             self._socket.close()
 
     def _watch(self, wanted: bool) -> None:

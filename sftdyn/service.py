@@ -24,6 +24,7 @@ from .tls import server_context
 log = logging.getLogger(__name__)
 
 RENEWAL_INTERVAL = 20.0  # seconds between two looks at the certificate's files
+GARBAGE = 20_000  # objects more than there were, until those that form cycles are looked for
 STATUS_INTERVAL = 10.0  # seconds between two status lines for systemd
 
 
@@ -84,7 +85,8 @@ class Service:
         self._start(self._report)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
-        gc.freeze()  # a million clients need not be searched for garbage again and again
+        gc.freeze()  # a million clients need not be searched for garbage again and again,
+        gc.set_threshold(GARBAGE)  # nor what is in flight at every turn
         self._notifier.say("READY=1", f"STATUS={self._status()}")
         log.info("sftdyn %s is ready", __version__)
         await self._stop.wait()

@@ -315,7 +315,7 @@ def test_a_full_disk_under_the_journal(proxied: Callable[..., Served], tmp_path:
     try:
         served = proxied(bind, {"k": "home.dyn.example"}, "timeout = 2\nmax_changes = 0\n")
         assert update(served, "k", "192.0.2.1") == "OK"
-        filler = Path(f"/proc/{bind.pid()}/root{journals}/filler")
+        filler = Path(f"/proc/{bind.pid}/root{journals}/filler")
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as full:
             while True:
                 full.write(b"x" * 100)

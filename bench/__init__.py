@@ -1,0 +1,1 @@
+"""The benchmark: sftdyn beside its rivals, measured in one run. `./bench/run` starts it."""
