@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import resource
+import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .demo import run_demo  # the demo needs more of a machine than a server does
 
             return run_demo(once=options.once)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
         config = load(Path(options.conf), settings)
         if options.check:

@@ -95,9 +95,11 @@ def client(
         raise Mistake('a client needs a host name: Client("home.dyn.example")')
     hosts = tuple(dict.fromkeys(map(_host, names)))
     behind = _lan(lan or {})
+    if len({name for name, _ in behind}) < len(behind):
+        raise Mistake("lan: the same name twice")
     if {name for name, _ in behind} & set(hosts):
         raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
-    if len(hosts) + len(behind) > MAX_NAMES or sum(map(len, hosts)) > MAX_LETTERS:
+    if len(hosts) + len(behind) > MAX_NAMES or sum(map(len, [*hosts, *dict(behind)])) > MAX_LETTERS:
         raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
     return Client(
         hosts,
@@ -168,6 +170,8 @@ class _Reader:
         if not isinstance(value, str | Path) or not str(value):
             raise Mistake('not a path; write it like "server.key"')
         path = self._folder / value
+        if "\0" in str(value):
+            raise Mistake("not a path; it holds a null character")
         try:
             path.open("rb").close()
         except OSError as error:

@@ -51,7 +51,7 @@ def read_demand(query: bytes, peer_only: bool) -> Demand:
             elif name in ADDRESS_NAMES and not peer_only:
                 addresses.update(dict.fromkeys(map(_address, values)))
             elif name in PREFIX_NAMES and not peer_only and values:
-                prefix = _prefix(values[0])
+                prefix = _prefix(",".join(values))
         except Mistake as mistake:
             raise Mistake(f"{name}: {mistake}") from None
     if len(addresses) > MAX_ADDRESSES:
@@ -81,9 +81,12 @@ def _address(text: str) -> Address:
 def _prefix(text: str) -> IPv6Network:
     address, slash, length = text.partition("/")
     try:
-        return IPv6Network((str(parse_address(address)), length if slash else PREFIX_LENGTH), strict=False)
+        network = IPv6Network((str(parse_address(address)), length if slash else PREFIX_LENGTH), strict=False)
     except ValueError:
         raise Mistake("not an IPv6 prefix") from None
+    if network.prefixlen > PREFIX_LENGTH or network.network_address.is_unspecified:
+        raise Mistake(f"a network's prefix has at most {PREFIX_LENGTH} bits, and not all of them are 0")
+    return network
 
 
 def wanted(client: Client, names: Iterable[str], demand: Demand, source: Address, ttl: int) -> Update:

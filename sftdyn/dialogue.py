@@ -52,9 +52,10 @@ class Dialogue:
                 await self._revise(zone, [r for r in rrsets if r.key not in self._seen], beliefs)
             for _ in range(TRIES):
                 verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone))
-                if verdict is not Verdict.BELIEF_WRONG:
+                if verdict is Verdict.BELIEF_WRONG:
+                    await self._revise(zone, rrsets, beliefs)
+                elif verdict is not Verdict.HIDDEN or not await self._revise(zone, _absent(rrsets, beliefs), beliefs):
                     break
-                await self._revise(zone, rrsets, beliefs)
         except Interrupted as interruption:
             return [interruption.settlement] * len(updates)
         if verdict is Verdict.DONE:
@@ -75,6 +76,12 @@ class Dialogue:
         if verdict in {Verdict.BELIEF_WRONG, *HALVED} and len(updates) > 1:
             half = len(updates) // 2
             return await self.confirm(zone, updates[:half]) + await self.confirm(zone, updates[half:])
+        if verdict is Verdict.HIDDEN:
+            try:
+                if await self.wrong(zone, _absent(rrsets, wanted), wanted):
+                    verdict = Verdict.BELIEF_WRONG
+            except Interrupted as interruption:
+                return [interruption.settlement] * len(updates)
         if verdict is Verdict.REFUSED:
             verdict = Verdict.AWAY  # a question needs no permission but the zone's
         return [Settlement(verdict, False, reason)] * len(updates)
@@ -91,7 +98,7 @@ class Dialogue:
         verdict, reason = await self._send(zone, message.question(rrsets, beliefs))
         if verdict is Verdict.DONE:
             return []
-        if verdict not in (Verdict.BELIEF_WRONG, Verdict.TOO_LARGE):
+        if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
             raise Interrupted(Settlement(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason))
         if len(rrsets) == 1:
@@ -99,11 +106,16 @@ class Dialogue:
         half = len(rrsets) // 2
         return await self.wrong(zone, rrsets[:half], beliefs) + await self.wrong(zone, rrsets[half:], beliefs)
 
-    async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> None:
-        """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known."""
+    async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> bool:
+        """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known.
+
+        Whether there were any.
+        """
         asked = [rrset for rrset in rrsets if beliefs[rrset.key] is not None]
-        for rrset in await self.wrong(zone, asked, beliefs):
+        wrong = await self.wrong(zone, asked, beliefs)
+        for rrset in wrong:
             beliefs[rrset.key] = rrset.addresses if beliefs[rrset.key] != rrset.addresses else None
+        return bool(wrong)
 
     async def _is_open(self, zone: str) -> bool:
         verdict, _ = await self._send(zone, f"prereq nxrrset {zone} DNAME\n")
@@ -126,3 +138,8 @@ class Dialogue:
             self._seen.clear()
         for rrset in rrsets:
             self._seen[rrset.key] = rrset.addresses
+
+
+def _absent(rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:
+    """Those believed to be absent. If one is not, the primary says YXRRSET, as where something hides a name."""
+    return [rrset for rrset in rrsets if beliefs[rrset.key] == ()]

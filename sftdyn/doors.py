@@ -27,7 +27,7 @@ SECOND_URL = (b" http://", b" https://")
 
 
 class Doors:
-    """Answers requests as one conf says."""
+    """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget."""
 
     def __init__(self, config: Config, publisher: Publisher, count: Callable[[Result], None]) -> None:
         self._config = config
@@ -36,9 +36,11 @@ class Doors:
         self._count = count
         self._book = LogBook()
 
-    def close(self) -> None:
-        """Start no more hooks."""
-        self._hooked.close()
+    def use(self, config: Config, publisher: Publisher) -> None:
+        """From now on, this conf and publisher."""
+        self._config = config
+        self._hooked.use(config, publisher)
+        self._quota.allow(config.max_changes)
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to something that is no request."""
@@ -62,6 +64,9 @@ class Doors:
         except Exception as defect:  # its text could hold anything
             place = traceback.extract_tb(defect.__traceback__)[-1]
             result = Result(Outcome.INTERNAL, f"{type(defect).__name__} at {place.filename}:{place.lineno}")
+        if self._config.dyndns2 and dyndns2.is_door(_split(request.target)[0]):
+            self._book.write(result, "", who)
+            return dyndns2.reply([(result, ())])
         return self._say(result, who)
 
     async def _enter(self, request: Request, source: Address, who: str) -> Reply:
@@ -89,7 +94,7 @@ class Doors:
         return secret_url.reply(result, address)
 
     async def _secret_url(self, visit: "Visit", client: Client, query: bytes) -> Reply:
-        result, _ = await self._update(visit, client, client.names, query)
+        [(result, _)] = await self._update(visit, client, [client.names], query)
         return secret_url.reply(result)
 
     async def _dyndns2(self, visit: "Visit", key: bytes | None, query: bytes) -> Reply:
@@ -99,46 +104,54 @@ class Doors:
             self._book.write(result, "", visit.who)
             return dyndns2.reply([(result, ())])
         hosts = [dyndns2.own_name(hostname, client.names) for hostname in read_hostnames(query)] or [client.names]
-        return dyndns2.reply(await gather(*(self._dyndns2_host(visit, client, host, query) for host in hosts)))
+        own = list(dict.fromkeys(host for host in hosts if not isinstance(host, Outcome)))
+        done = dict(zip(own, await self._update(visit, client, own, query), strict=True))
+        return dyndns2.reply(
+            [self._not_ours(host, visit) if isinstance(host, Outcome) else done[host] for host in hosts]
+        )
 
-    async def _dyndns2_host(
-        self, visit: "Visit", client: Client, host: tuple[str, ...] | Outcome, query: bytes
-    ) -> tuple[Result, Update]:
-        if not isinstance(host, Outcome):
-            return await self._update(visit, client, host, query)
-        result = Result(host, "the hostname in the request is none of this client's")
+    def _not_ours(self, outcome: Outcome, visit: "Visit") -> tuple[Result, Update]:
+        result = Result(outcome, "the hostname in the request is none of this client's")
         self._book.write(result, "", visit.who)
         return result, ()
 
     async def _update(
-        self, visit: "Visit", client: Client, names: Sequence[str], query: bytes
+        self, visit: "Visit", client: Client, groups: Sequence[Sequence[str]], query: bytes
+    ) -> list[tuple[Result, Update]]:
+        """Publish what the query wants for each group of the client's names; the request counts as one change.
+
+        A client that has changed too often may only ask.
+        """
+        granted = self._quota.take(client.names, monotonic())
+        results: list[tuple[Result, Update]] = []
+        try:
+            results = await gather(*(self._publish(visit, client, names, query, not granted) for names in groups))
+        finally:
+            if granted and not any(result.outcome is Outcome.OK for result, _ in results):
+                self._quota.give_back(client.names)
+        if not granted and any(result.outcome is Outcome.ABUSE for result, _ in results):
+            if self._quota.take(client.names, monotonic()):  # what was under way was no change after all
+                self._quota.give_back(client.names)
+                return await self._update(visit, client, groups, query)
+            wait = self._quota.wait(client.names, monotonic())
+            results = [(replace(result, retry_after=wait), update) for result, update in results]
+        for (result, update), names in zip(results, groups, strict=True):
+            self._count(result)
+            self._book.write(result, update or names, visit.who)
+        return results
+
+    async def _publish(
+        self, visit: "Visit", client: Client, names: Sequence[str], query: bytes, ask_only: bool
     ) -> tuple[Result, Update]:
-        """Publish what the query wants for these names of the client."""
         update: Update = ()
         try:
             demand = read_demand(query, self._config.peer_only)
             update = wanted(client, names, demand, visit.address, self._config.ttl)
-            result = await self._publish(client, update, visit)
+            return await self._hooked.publish(update, ask_only, visit.request, visit.arrival), update
         except Mistake as mistake:
-            result = Result(Outcome.BADADDRESS, str(mistake))
+            return Result(Outcome.BADADDRESS, str(mistake)), update
         except HookFailed as failure:
-            result = Result(Outcome.HOOK, str(failure))
-        self._count(result)
-        self._book.write(result, update or names, visit.who)
-        return result, update
-
-    async def _publish(self, client: Client, update: Update, visit: "Visit") -> Result:
-        """Publish; a client that has changed too often may only ask."""
-        granted = self._quota.take(client.names, monotonic())
-        result = None
-        try:
-            result = await self._hooked.publish(update, not granted, visit.request, visit.arrival)
-        finally:
-            if granted and (result is None or result.outcome is not Outcome.OK):
-                self._quota.give_back(client.names)
-        if result.outcome is Outcome.ABUSE:
-            return replace(result, retry_after=self._quota.wait(client.names, monotonic()))
-        return result
+            return Result(Outcome.HOOK, str(failure)), update
 
 
 @dataclass(frozen=True, slots=True)

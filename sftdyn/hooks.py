@@ -25,6 +25,7 @@ from .update import Key, Publisher, RRset, RRType, Update
 
 MAX_LINES = 1000  # of nsupdatecommands
 THREADS = 64  # hooks that can block at once before others wait for them
+SCRIPT_DEADLINE = 10.0  # seconds that one nsupdate may take
 PAUSE = 0.5  # seconds between two tries of a script at a primary that is away
 
 DELETE = re.compile(r"(?:update\s+)?del(?:ete)?\s+(\S+)\s+(?:\d+\s+)?(?:IN\s+)?(A|AAAA)", re.I)
@@ -50,19 +51,22 @@ class Script:
 
 
 class Hooked:
-    """What a conf's hooks make of its clients and addresses; where it has none, what it says itself."""
+    """What a conf's hooks make of its clients and addresses; where it has none, what it says itself.
+
+    One for all confs: the order of arrival, and what scripts did last, outlive a reload.
+    """
 
     def __init__(self, config: Config, publisher: Publisher) -> None:
+        self._arrivals = Arrivals()
+        self._scripts = Scripts()
+        self._pool = ThreadPoolExecutor(THREADS, "hook")
+        self.use(config, publisher)
+
+    def use(self, config: Config, publisher: Publisher) -> None:
+        """From now on, this conf and publisher."""
         self._config = config
         self._hooks = config.hooks
         self._publisher = publisher
-        self._scripts = Scripts(config.primary, config.timeout)
-        self._arrivals = Arrivals()
-        self._pool = ThreadPoolExecutor(THREADS, "hook")
-
-    def close(self) -> None:
-        """Start no more hooks."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def arrival(self) -> AbstractContextManager[int]:
         """A number in the order of arrival, for a request on its way through the hooks."""
@@ -98,8 +102,10 @@ class Hooked:
         wanted = {rrset.key: rrset for rrset in update} | {script.key: script for script in scripts}
         if self._arrivals.overtaken(arrival, wanted):
             return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
+        self._scripts.forget(update)
         publishing = [self._publisher.publish(update, ask_only)] if update else []
-        running = [self._scripts.run(script, ask_only) for script in scripts]
+        where = self._config.primary, self._config.timeout
+        running = [self._scripts.run(script, ask_only, *where) for script in scripts]
         return worst(await asyncio.gather(*publishing, *running))
 
     async def _commanded(self, update: Update, headers: Headers) -> tuple[Update, list[Script]]:
@@ -202,33 +208,36 @@ class Scripts:
     What such lines do to the zone cannot be asked for, so the last success of each name and type is remembered.
     """
 
-    def __init__(self, primary: Primary, timeout: float) -> None:
-        self._primary = primary
-        self._timeout = timeout
+    def __init__(self) -> None:
         self._last: dict[Key, str] = {}
         self._family = "-4"
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, script: Script, ask_only: bool) -> Result:
+    def forget(self, update: Update) -> None:
+        """These record sets are written by other means."""
+        for rrset in update:
+            self._last.pop(rrset.key, None)
+
+    async def run(self, script: Script, ask_only: bool, primary: Primary, seconds: float) -> Result:
         """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
         trouble = ["no answer from the name server"]
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 async with self._locks.setdefault(script.name, asyncio.Lock()):
                     if self._last.get(script.key) == script.address:
                         return Result(Outcome.UPTODATE)
                     if ask_only:
                         return Result(Outcome.ABUSE, "this client has changed too often")
                     self._last.pop(script.key, None)  # from here on, who knows
-                    return await self._try(script, trouble)
+                    return await self._try(script, primary, trouble)
         except TimeoutError:
-            return Result(Outcome.TIMEOUT, f"not within {self._timeout:g} s: {trouble[-1]}")
+            return Result(Outcome.TIMEOUT, f"not within {seconds:g} s: {trouble[-1]}")
 
-    async def _try(self, script: Script, trouble: list[str]) -> Result:
+    async def _try(self, script: Script, primary: Primary, trouble: list[str]) -> Result:
         """Until the primary takes or refuses it; `trouble` collects what is in the way."""
         while True:
             try:
-                code, said = await converse(self._primary, self._family, script.lines + "\n", self._timeout)
+                code, said = await converse(primary, self._family, script.lines + "\n", SCRIPT_DEADLINE)
             except (OSError, NotInstalled) as error:
                 code, said = None, f"could not start nsupdate: {error}"
             if code == 0:

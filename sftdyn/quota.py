@@ -11,9 +11,13 @@ class Quota:
     """At most `per_hour` changes per client, after a burst; 0 means no limit. Times in seconds, of one clock."""
 
     def __init__(self, per_hour: int) -> None:
+        self._full_at: dict[Hashable, float] = {}  # when the client's burst is whole again
+        self.allow(per_hour)
+
+    def allow(self, per_hour: int) -> None:
+        """From now on, so many."""
         self._interval = HOUR / per_hour if per_hour else 0.0
         self._tolerance = self._interval * (min(per_hour, BURST) - 1)
-        self._full_at: dict[Hashable, float] = {}  # when the client's burst is whole again
 
     def take(self, client: Hashable, now: float) -> bool:
         """Take one change, if the client has one left."""

@@ -121,7 +121,7 @@ def password(request: Request) -> bytes | None:
     if scheme.lower() != "basic":
         return None
     try:
-        return b64decode(token.strip(), validate=True).partition(b":")[2] or None
+        return b64decode(token.strip(), validate=True).partition(b":")[2].lstrip(b"/") or None
     except ValueError:
         return None
 

@@ -24,6 +24,7 @@ BACKLOG = 1024  # connections that the kernel holds while we are busy
 AT_ONCE = 64  # connections that are accepted before others get a turn
 HEAD_DEADLINE = 10.0  # seconds from the connection to a complete request, TLS handshake included
 LINGER = 2.0  # seconds in which the reply must be taken, and a client may still send what we will not read
+GRACE = 0.3  # seconds for requests that are on their way when we stop
 SWEEP = 0.5  # seconds between two looks at the deadlines
 MAX_CONNECTIONS = 8192
 SPARE_FILES = 64  # descriptors kept for everything but connections
@@ -71,6 +72,8 @@ class Server:
         return [self._listen(one, "https" in name or one.getsockname()[1] in tls_ports) for one, name in passed]
 
     def _listen(self, bound: socket.socket, tls: bool) -> str:
+        if bound.family not in (socket.AF_INET, socket.AF_INET6):
+            raise CannotListen("a passed socket is neither of IPv4 nor of IPv6")
         if tls and self.context is None:
             raise CannotListen("https is wanted of a passed socket, but the conf has no key and cert")
         bound.listen(BACKLOG)
@@ -81,13 +84,16 @@ class Server:
 
     async def stop(self) -> None:
         """Accept no more, drop who has asked nothing yet, and finish what is in flight."""
-        for bound, _ in self._listening:
+        listening, self._listening = self._listening, []
+        for bound, tls in listening:
+            self._accept(bound, tls)  # who is at the door already
             self.loop.remove_reader(bound)
             bound.close()
-        self._listening.clear()
+        if self._expected:
+            await asyncio.sleep(GRACE)
         for connection in list(self._expected):
             connection.drop()
-        while tasks := [connection.task for connection in self._answering if connection.task]:
+        while tasks := [c.task for c in self._answering if c.task and not c.task.done()]:
             await asyncio.wait(tasks)
         self._sweeper.cancel()
 
@@ -256,7 +262,7 @@ class Connection:
             self._send(self._tls.to_send())
             return text
         except ssl.SSLError as error:
-            log.info("TLS with %s failed: %s", self._peer, error.reason)
+            log.debug("TLS with %s failed: %s", self._peer, error.reason)
             if error.reason == "HTTP_REQUEST":
                 self._tls = None
                 self._refuse(BadRequest(400, "plain HTTP at an https port"))
@@ -277,16 +283,21 @@ class Connection:
         except BadRequest as error:
             self._refuse(error)
             return
+        self._received = b""
         self._watch(False)
         self._server.answer(self)
         self.task = self._server.loop.create_task(self._answer(request))
 
     async def _answer(self, request: Request) -> None:
-        reply = await self._server.door.answer(request, self._peer)
-        self.task = None
+        try:
+            reply = await self._server.door.answer(request, self._peer)
+        except BaseException:
+            self.drop()
+            raise
         self._reply(reply, request)
 
     def _refuse(self, error: BadRequest) -> None:
+        self._received = b""
         self._watch(False)
         self._reply(self._server.door.refuse(error, self._peer), None)
 

@@ -93,7 +93,6 @@ class Service:
         self._notifier.say("STOPPING=1")
         await self._server.stop()
         await self._publisher.close()
-        self._doors.close()
         for task in self._tasks:
             task.cancel()
         return 0
@@ -115,25 +114,26 @@ class Service:
                 context = await asyncio.to_thread(tls_context, config)
             except ConfigError as error:
                 log.error("the conf stays as it was: %s", error)
+            except Exception as error:
+                log.error("the conf stays as it was: %s while it was read", type(error).__name__)
             else:
-                await self._take(config, context)
+                self._take(config, context)
                 log.info("the conf is read again")
             self._notifier.say("READY=1", f"STATUS={self._status()}")
 
-    async def _take(self, config: Config, context: ssl.SSLContext | None) -> None:
+    def _take(self, config: Config, context: ssl.SSLContext | None) -> None:
         old = self._config
         if (config.listeners, config.reuse_port) != (old.listeners, old.reuse_port):
             log.warning("http and https have changed; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
-        if context or not old.cert:
+        if context:
             self._server.context = context
         self._publisher.timeout = config.timeout
         if (config.primary, config.zones) != (old.primary, old.zones):
             self._start(self._publisher.close)  # what waits there comes to its end
             self._publisher = self._new_publisher()
-        self._doors.close()
-        self._server.door = self._doors = Doors(config, self._publisher, self._tally.count)
+        self._doors.use(config, self._publisher)
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""
@@ -165,17 +165,17 @@ class Service:
         return f"{clients}, {self._tally.updates} updates, last failure: {self._tally.last_failure}"
 
 
-def _stamp(config: Config) -> list[tuple[int, int, int]]:
+def _stamp(config: Config) -> list[tuple[int, ...]]:
     """What changes when the files of the certificate do, whether written anew or linked elsewhere."""
     return [_identity(path) for path in (config.cert, config.key) if path]
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
+def _identity(path: Path) -> tuple[int, ...]:
     try:
         found = path.stat()
     except OSError:
-        return (0, 0, 0)
-    return (found.st_dev, found.st_ino, found.st_mtime_ns)
+        return ()
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _log_defect(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

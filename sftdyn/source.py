@@ -30,6 +30,8 @@ class Source:
             raise ConfigError(f"{self._place(error.lineno)}: the conf is not valid Python: {error.msg}") from None
         except ValueError:
             raise ConfigError(f"{path}: the conf is not valid Python: it holds a null byte") from None
+        except (RecursionError, MemoryError):
+            raise ConfigError(f"{path}: the conf is too deeply nested") from None
         self._lines = {name: node.lineno for node in self._tree.body for name in _defined(node)}
 
     def run(self, names: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
