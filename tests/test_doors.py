@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
@@ -72,6 +73,9 @@ def test_a_prefix(name: str, value: str, network: str) -> None:
             b"prefix=nonsense",
             b"prefix=192.0.2.0/24",
             b"prefix=2001:db8::/129",
+            b"prefix=::/64",
+            b"prefix=2001:db8::1/128",
+            b"prefix=2001:db8::/64,x",
         ),
         *(b"ip=192.0.2.7%0asend", b"ip=\xff\xfe", b"ip=%ff", b"ip=192.0.2.7%00", b"myip=1.2.3.4;5.6.7.8"),
         b"ip=" + b",".join(b"192.0.2.%d" % n for n in range(17)),
@@ -336,3 +340,59 @@ def test_the_lines_for_clients_name_the_server() -> None:
     assert "curl -sS --fail 'http://dyn.example:8080/" in text
     assert "server=dyn.example:8080\nssl=no" in text
     assert "curl -sS --fail 'https://dyn.example/" in new_key("home.dyn.example", None)
+
+
+# What outlives a restart, a reload or another hand
+
+
+def test_offline_after_a_restart_and_behind_its_back(ask: Callable[[str], Doors], bind: Bind) -> None:
+    conf = 'clients[KEY] = "gone.dyn.example"\n'
+    assert ask(conf)(f"/{KEY}?ip=192.0.2.7,2001:db8::7").text == "OK"
+    get = ask(conf)  # another process, that has seen nothing
+    assert get(f"/{KEY}?offline=YES").text == "OK"
+    assert bind.lookup("gone.dyn.example") == bind.lookup("gone.dyn.example", "AAAA") == []
+    bind.edit("zone dyn.example", "update add gone.dyn.example 30 A 198.51.100.1")
+    assert get(f"/{KEY}?ip=192.0.2.7").text == "OK"
+    assert bind.lookup("gone.dyn.example") == ["192.0.2.7"]
+    assert get(f"/{KEY}?offline=YES").text == "OK"
+    bind.edit("zone dyn.example", "update add gone.dyn.example 30 AAAA 2001:db8::66")
+    assert get(f"/{KEY}?offline=YES").text == "OK"
+    assert get(f"/{KEY}?offline=YES").text == "UPTODATE"
+
+
+def test_a_first_offline_fails_no_neighbour(ask: Callable[[str], Doors], bind: Bind) -> None:
+    names = [f"off{n}.dyn.example" for n in range(20)]
+    bind.edit("zone dyn.example", *(f"update add {name} 30 A 192.0.2.7" for name in names))
+    get = ask("".join(f'clients["k{n}"] = "{name}"\n' for n, name in enumerate(names)))
+    targets = [f"/k{n}?offline=YES" if n % 2 else f"/k{n}?ip=192.0.2.8" for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        assert [answer.text for answer in pool.map(get, targets)] == ["OK"] * 20
+    assert [bind.lookup(name) for name in names] == [[] if n % 2 else ["192.0.2.8"] for n in range(20)]
+
+
+def test_a_script_knows_of_a_removal(ask: Callable[[str], Doors], bind: Bind) -> None:
+    get = ask(
+        'clients[KEY] = "scripted.dyn.example"\n'
+        "def nsupdatecommands(host, ip, headers):\n"
+        "    return [f'update delete {host}', f'update add {host} 44 A {ip}', 'send']\n"
+    )
+    assert [get(f"/{KEY}?ip=192.0.2.7").text for _ in range(2)] == ["OK", "UPTODATE"]
+    assert get(f"/{KEY}?offline=YES").text == "OK"
+    assert get(f"/{KEY}?ip=192.0.2.7").text == "OK"
+    assert bind.lookup("scripted.dyn.example") == ["192.0.2.7"]
+
+
+def test_many_hostnames_in_one_request_are_one_change(ask: Callable[[str], Doors], bind: Bind) -> None:
+    names = [f"many{n}.dyn.example" for n in range(12)]
+    get = ask(f"max_changes = 2\nclients[KEY] = {names}\n")
+    target = f"/nic/update?hostname={','.join(names)},{names[0]}&myip="
+    assert get(target + "192.0.2.7", KEY).text == "\n".join(["good 192.0.2.7"] * 13)
+    assert get(target + "192.0.2.7", KEY).text == "\n".join(["nochg 192.0.2.7"] * 13)
+    assert get(target + "192.0.2.8", KEY).text.startswith("good")
+    assert get(target + "192.0.2.9", KEY).text == "\n".join(["abuse"] * 13)
+    assert get(target + "192.0.2.8", KEY).text.startswith("nochg")
+
+
+def test_a_failing_get_host_at_the_dyndns2_door(ask: Callable[[str], Doors]) -> None:
+    get = ask("def get_host(querystring, ip):\n    return {}[KEY]\n")
+    assert (get("/nic/update", KEY).status, get("/nic/update", KEY).text) == (200, "911")

@@ -93,6 +93,28 @@ def test_a_hundred_reloads_under_load_lose_no_request(serve: ServeFixture, bind:
         assert set().union(*(future.result() for future in running)) <= {"OK", "UPTODATE"}
 
 
+def test_a_reload_while_hooks_run_loses_nothing(serve: ServeFixture, bind: Bind) -> None:
+    conf = (
+        f'{primary(bind)}{HTTP}import time\nclients["k"] = "hookreload.dyn.example"\n'
+        "def get_ip(source_ip, headers, key):\n    time.sleep(1)\n    return source_ip\n"
+    )
+    served = serve(conf)
+    with ThreadPoolExecutor(80) as pool:
+        running = [pool.submit(served.update, "k") for _ in range(80)]
+        time.sleep(0.5)  # they are in their hooks, and some wait for a thread
+        served.process.send_signal(signal.SIGHUP)
+        served.wait_for("the conf is read again")
+        assert {future.result() for future in running} <= {"OK", "UPTODATE"}
+
+
+def test_a_reload_makes_no_quota_whole_again(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(f'{primary(bind)}{HTTP}max_changes = 1\nclients["k"] = "quotareload.dyn.example"\n')
+    assert served.update("k") == "OK"
+    served.process.send_signal(signal.SIGHUP)
+    served.wait_for("the conf is read again")
+    assert served.update("k", "127.0.0.2") == "FAIL"
+
+
 # The certificate is renewed
 
 
