@@ -16,6 +16,7 @@ from .update import Key, RRset, Update
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
+SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
 
@@ -103,8 +104,9 @@ class Dialogue:
             raise Interrupted(Settlement(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason))
         if len(rrsets) == 1:
             return list(rrsets)
-        half = len(rrsets) // 2
-        return await self.wrong(zone, rrsets[:half], beliefs) + await self.wrong(zone, rrsets[half:], beliefs)
+        step = len(rrsets) // 2 if len(rrsets) > SINGLY else 1
+        parts = [rrsets[start : start + step] for start in range(0, len(rrsets), step)]
+        return [rrset for part in parts for rrset in await self.wrong(zone, part, beliefs)]
 
     async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> bool:
         """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known.
