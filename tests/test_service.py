@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -529,6 +530,45 @@ def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme
         assert first.stdout in ("OK", "UPTODATE"), first.stderr
         assert any(re.search(f"listening on {scheme}://127.0.0.1:{port}", line) for line in activated.stderr)
         activated.terminate()
+
+
+def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text(f'{primary(bind)}http = 8080\nclients["k"] = "restart.dyn.example"\n')
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as passed:
+        port = passed.getsockname()[1]
+        script = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+        command = ["bash", "-c", script, "bash", sys.executable, "-m", "sftdyn", "-qq", str(conf)]
+        done = threading.Event()
+
+        def keep_asking(_: int) -> set[str]:
+            answers = set()
+            while not done.is_set():
+                url = f"http://127.0.0.1:{port}/k"
+                with urllib.request.urlopen(url, timeout=30) as response:
+                    answers.add(response.read().decode())
+            return answers
+
+        with ThreadPoolExecutor(10) as pool:
+            running = [pool.submit(keep_asking, n) for n in range(10)]
+            for _ in range(5):
+                with subprocess.Popen(command, cwd=ROOT, pass_fds=[passed.fileno()]) as process:
+                    time.sleep(0.8)  # it serves for a while
+                    process.terminate()
+                assert process.returncode == 0
+            done.set()
+            with subprocess.Popen(command, cwd=ROOT, pass_fds=[passed.fileno()]) as process:
+                assert set().union(*(future.result() for future in running)) <= {"OK", "UPTODATE"}
+                process.terminate()
+
+
+def test_two_instances_on_one_port(serve: ServeFixture, bind: Bind) -> None:
+    port = free_port()
+    conf = f'{primary(bind)}http = "127.0.0.1:{port}"\nreuse_port = True\nclients["k"] = "reuse.dyn.example"\n'
+    first, second = serve(conf), serve(conf)
+    assert [first.update("k") for _ in range(20)] == ["OK"] + ["UPTODATE"] * 19
+    first.stop()
+    assert second.update("k") == "UPTODATE"
 
 
 def test_the_unit_is_hardened_and_systemd_has_nothing_to_say_of_it(tmp_path: Path) -> None:
