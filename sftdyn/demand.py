@@ -1,6 +1,6 @@
 """What does a request want? Its parameters, and the update that they mean for a client. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from urllib.parse import parse_qsl
@@ -89,7 +89,7 @@ def _prefix(text: str) -> IPv6Network:
     return network
 
 
-def wanted(client: Client, names: Iterable[str], demand: Demand, source: Address, ttl: int) -> Update:
+def wanted(client: Client, names: Sequence[str], demand: Demand, source: Address, ttl: int) -> Update:
     """The update of `names` of `client` that `demand` means, for a request from `source`. Raises Mistake.
 
     Given addresses beat the source. A family without an address is left alone. Hosts behind the router get
@@ -99,7 +99,8 @@ def wanted(client: Client, names: Iterable[str], demand: Demand, source: Address
         ttl = client.ttl
     if demand.offline:
         gone = [RRset(name, kind, (), ttl) for name in names for kind in BOTH]
-        return gone + [RRset(name, "AAAA", (), ttl) for name, _ in client.lan]
+        behind = client.lan if len(names) == len(client.names) else ()  # gone with the last name only
+        return gone + [RRset(name, "AAAA", (), ttl) for name, _ in behind]
     addresses = [_allowed(address, client) for address in demand.addresses or (source,)]
     sets: dict[RRType, list[str]] = {}
     for address in addresses:

@@ -122,6 +122,12 @@ def test_hosts_behind_the_router(prefix: str, suffix: str, address: str) -> None
     assert ("nas.example.", "AAAA") not in sets(wanted(home, home.names, Demand((V6,)), V4, 30))
 
 
+def test_hosts_behind_the_router_go_offline_with_all_names_of_it() -> None:
+    home = client("home.example", "alias.example", lan={"nas.example": "::5"})
+    assert ("nas.example.", "AAAA") in sets(wanted(home, home.names, Demand(offline=True), V4, 30))
+    assert ("nas.example.", "AAAA") not in sets(wanted(home, home.names[:1], Demand(offline=True), V4, 30))
+
+
 def test_the_prefix_is_derived_from_the_address_where_its_length_is_known() -> None:
     home = client("home.example", lan={"nas.example": "::5"}, prefix_length=56)
     own = IPv6Address("2001:db8:1:2ff::1")
