@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(describe(config)))
             return 0
         _raise_file_limit()
-        code = asyncio.run(_serve(config, settings), debug=options.debug)
+        code = asyncio.run(Service(config, settings).run(), debug=options.debug)
         if threading.active_count() > 1:  # a hook that still blocks would hold up the end
             logging.shutdown()
             os._exit(code)
@@ -122,10 +122,6 @@ class _JournalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         priority = PRIORITIES.get(record.levelno, "<6>")
         return "\n".join(priority + line for line in super().format(record).splitlines())
-
-
-async def _serve(config: Config, options: Mapping[str, object]) -> int:
-    return await Service(config, options).run()
 
 
 def _raise_file_limit() -> None:

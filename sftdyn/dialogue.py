@@ -13,6 +13,7 @@ from .message import Belief, Beliefs, Verdict
 from .nsupdate import Child
 from .update import Key, RRset, Update
 
+BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .dialogue import Dialogue
+from .dialogue import BATCH, Dialogue
 from .update import Key, RRset
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 # Seconds. A signature is good for 300 s (TSIG's fudge as nsupdate sends it; RFC 8945, 10.2).
 WATCHED = 330.0
 INTERVAL = 1.0
-BATCH = 256  # record sets in one question
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .dialogue import Dialogue, Interrupted, Settlement
+from .dialogue import BATCH, Dialogue, Interrupted, Settlement
 from .late import LateWrites
 from .message import Verdict, diagnosis, verdict
 from .names import is_within
@@ -15,7 +15,6 @@ from .update import Key, RRset, Update
 
 log = logging.getLogger(__name__)
 
-BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
 ZONES_REMEMBERED = 900.0  # seconds; then names are asked for again, since somebody may add a zone below another
 FINDERS, FIND = 8, 16  # processes at once that ask for zones, and names for each
@@ -28,14 +27,14 @@ UNFOUND_PAUSE = 0.3  # for a name whose zone could not be found out
 # seconds to work off what lay in its sockets when it woke up.
 SECOND_LOOK = 0.25
 
+NO_ZONE = Result(Outcome.NOZONE, "the name server is primary for no zone that contains the name")
 FAILURES = {
+    Verdict.NOT_ITS_ZONE: NO_ZONE,
     Verdict.HIDDEN: Result(Outcome.UNPUBLISHABLE, "a CNAME at the name, or a delegation or DNAME above it, hides it"),
     Verdict.BELIEF_WRONG: Result(Outcome.ABUSE, "there is something to change, but this client has changed too often"),
     Verdict.TOO_LARGE: Result(Outcome.REFUSED, "its names together are too long for one message of 64 KiB"),
     Verdict.REFUSED: Result(Outcome.REFUSED, "the name server's update-policy or allow-update refuses this name"),
 }
-NO_ZONE = Result(Outcome.NOZONE, "the name server is primary for no zone that contains the name")
-FAILURES[Verdict.NOT_ITS_ZONE] = NO_ZONE
 # After these, the name may be in another zone than it was; after those, the primary is away with all its zones.
 MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})
 ALL_ZONES = frozenset({Verdict.NOBODY, Verdict.BAD_KEY, Verdict.UNKNOWN})

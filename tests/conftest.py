@@ -1,7 +1,6 @@
 """Real parts for the tests: a name server, sftdyn in front of it, and a client. Fixtures are named by role."""
 
 import http.client
-import os
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -181,9 +180,3 @@ def serve(tmp_path: Path) -> Iterator[ServeFixture]:
         if server.process.poll() is None:
             assert server.stop() == 0, "\n".join(server.log)
         assert not [line for line in server.log if "Traceback" in line], "\n".join(server.log)
-
-
-@pytest.fixture
-def anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run sftdyn's subprocesses from any folder."""
-    monkeypatch.setenv("PYTHONPATH", os.getcwd())
