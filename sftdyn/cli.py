@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from . import __version__, nsupdate
-from .config import SAFE_KEY, Config, Listener, load
-from .mistake import Mistake
-from .newkey import new_key
-from .server import CannotListen
+from . import __version__
+from .conf.config import SAFE_KEY, Config, Listener, load
+from .conf.newkey import new_key
+from .conf.source import ConfigError
+from .providers.bind import nsupdate
 from .service import Service, tls_context
-from .source import ConfigError
+from .values.mistake import Mistake
+from .web.server import CannotListen
 
 DEFAULT_CONF = "/etc/sftdyn/conf"
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .config import Config, load
-from .doors import Doors
-from .mistake import Mistake
-from .outcome import Outcome, Result
-from .publisher import BindPublisher
-from .server import Server
-from .source import ConfigError
+from .conf.config import Config, load
+from .conf.source import ConfigError
+from .doors.answer import Doors
+from .providers.bind.queue import BindPublisher
 from .systemd import Notifier, passed_sockets
-from .tls import server_context
+from .values.mistake import Mistake
+from .values.outcome import Outcome, Result
+from .web.server import Server
+from .web.tls import server_context
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Bind, Served, ServeFixture, primary
 
+from sftdyn.conf.newkey import CLIENTS, render
 from sftdyn.demo import find_program, free_port
-from sftdyn.newkey import CLIENTS, render
 
 KEY = "0123456789abcdef0123456789abcdef"
 WRONG = "f" * 32

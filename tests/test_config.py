@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sftdyn.config import Config, load
-from sftdyn.keys import Client
-from sftdyn.nsupdate import Primary
-from sftdyn.source import ConfigError
+from sftdyn.conf.clients import Client
+from sftdyn.conf.config import Config, load
+from sftdyn.conf.source import ConfigError
+from sftdyn.providers.bind.nsupdate import Primary
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.addresses import client_address, parse_address, peer_address, publishable
-from sftdyn.dyndns2 import WORDS
-from sftdyn.hooks import replacement
-from sftdyn.keys import Client, Keyring, conf_digest, normal_digest
-from sftdyn.message import RCODES, Verdict, change, diagnosis, question, verdict
-from sftdyn.mistake import Mistake
-from sftdyn.names import ancestors, host_name, is_within
-from sftdyn.outcome import LOG, Outcome, Result, worst
-from sftdyn.request import MAX_HEAD, BadRequest, decode, parse, split_head
-from sftdyn.secret_url import REPLIES
-from sftdyn.update import RRset
+from sftdyn.conf.clients import Client, Keyring, conf_digest, normal_digest
+from sftdyn.doors.dyndns2 import WORDS
+from sftdyn.doors.hooks import replacement
+from sftdyn.doors.secret_url import REPLIES
+from sftdyn.providers.bind.message import RCODES, Verdict, change, diagnosis, question, verdict
+from sftdyn.values.addresses import client_address, parse_address, peer_address, publishable
+from sftdyn.values.mistake import Mistake
+from sftdyn.values.names import ancestors, host_name, is_within
+from sftdyn.values.outcome import LOG, Outcome, Result, worst
+from sftdyn.values.update import RRset
+from sftdyn.web.request import MAX_HEAD, BadRequest, decode, parse, split_head
 
 # Names
 

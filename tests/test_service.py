@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 from conftest import Bind, Served, ServeFixture, primary
 
-from sftdyn import nsupdate
 from sftdyn.demo import free_port, make_certificate
-from sftdyn.message import Verdict, verdict
-from sftdyn.nsupdate import Child, Primary
-from sftdyn.outcome import Outcome
-from sftdyn.publisher import BindPublisher
-from sftdyn.quota import Quota
-from sftdyn.update import RRset
+from sftdyn.doors.quota import Quota
+from sftdyn.providers.bind import nsupdate
+from sftdyn.providers.bind.message import Verdict, verdict
+from sftdyn.providers.bind.nsupdate import Child, Primary
+from sftdyn.providers.bind.queue import BindPublisher
+from sftdyn.values.outcome import Outcome
+from sftdyn.values.update import RRset
 
 ROOT = Path(__file__).parent.parent
 HTTP = 'http = ["127.0.0.1:0", "[::1]:0"]\n'

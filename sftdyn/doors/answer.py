@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
+from ..conf.clients import Client
+from ..conf.config import Config
+from ..values.addresses import Address, client_address, is_in, peer_address
+from ..values.mistake import Mistake
+from ..values.outcome import Outcome, Result
+from ..values.update import Publisher, Update
+from ..web.reply import Reply
+from ..web.request import BadRequest, Request, password
 from . import dyndns2, secret_url
-from .addresses import Address, client_address, is_in, peer_address
-from .config import Config
 from .demand import read_demand, read_hostnames, wanted
 from .hooks import Hooked, HookFailed
-from .keys import Client
-from .logbook import LogBook
-from .mistake import Mistake
-from .outcome import Outcome, Result
+from .log import LogBook
 from .quota import Quota
-from .reply import Reply
-from .request import BadRequest, Request, password
-from .update import Publisher, Update
 
 # Where the key may come as the password of Basic credentials, so that no proxy's log ever holds it.
 PASSWORD_PATHS = (b"", b"update")

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from http import HTTPStatus
 
-from .outcome import Outcome, Result
-from .reply import Reply
+from ..values.outcome import Outcome, Result
+from ..web.reply import Reply
 
 REPLIES: dict[Outcome, Reply] = {
     Outcome.ADDRESS: Reply(200, ""),  # the body is the address

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Protocol
 
-from .config import Listener
+from ..conf.config import Listener
 from .reply import Reply, render
 from .request import MAX_HEAD, BadRequest, Request, parse, split_head
 from .tls import TLSLayer

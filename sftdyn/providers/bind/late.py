@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ...values.update import Key, RRset
 from .dialogue import BATCH, Dialogue
-from .update import Key, RRset
 
 log = logging.getLogger(__name__)
 

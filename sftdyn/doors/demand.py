@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from urllib.parse import parse_qsl
 
-from .addresses import Address, is_in, parse_address, publishable, record_type
-from .keys import Client
-from .mistake import Mistake
-from .update import RRset, RRType, Update
+from ..conf.clients import Client
+from ..values.addresses import Address, is_in, parse_address, publishable, record_type
+from ..values.mistake import Mistake
+from ..values.update import RRset, RRType, Update
 
 # What routers and clients call an address, and the prefix of the network behind them.
 ADDRESS_NAMES = frozenset(

@@ -3,9 +3,9 @@
 import secrets
 from urllib.parse import urlsplit
 
-from .keys import conf_digest
-from .mistake import Mistake
-from .names import host_name
+from ..values.mistake import Mistake
+from ..values.names import host_name
+from .clients import conf_digest
 
 KEY_OCTETS = 16
 

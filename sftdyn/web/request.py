@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
-from .mistake import Mistake
+from ..values.mistake import Mistake
 
 MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
 

@@ -8,10 +8,10 @@ not. What was seen last is only a guess at what to say next, never an answer.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...values.update import Key, RRset, Update
 from . import message
 from .message import Belief, Beliefs, Verdict
 from .nsupdate import Child
-from .update import Key, RRset, Update
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each

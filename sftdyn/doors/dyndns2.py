@@ -2,11 +2,11 @@
 
 from ipaddress import ip_address
 
-from .mistake import Mistake
-from .names import host_name
-from .outcome import Outcome, Result
-from .reply import Reply
-from .update import Update
+from ..values.mistake import Mistake
+from ..values.names import host_name
+from ..values.outcome import Outcome, Result
+from ..values.update import Update
+from ..web.reply import Reply
 
 PATHS = frozenset([b"nic/update", b"v2/update", b"v3/update"])
 # Users of UniFi write `host/\/nic/update` into a field that is meant for a host name alone.

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .addresses import Address, parse_address, publishable, record_type
-from .config import MAX_TTL, Config, as_client
-from .keys import Client
-from .message import FAILED_FOR_GOOD, Verdict, diagnosis, verdict
-from .mistake import Mistake
-from .names import host_name
-from .nsupdate import NotInstalled, Primary, converse, other_family
-from .outcome import Outcome, Result, worst
-from .request import Headers, Request
-from .source import error_line
-from .update import Key, Publisher, RRset, RRType, Update
+from ..conf.clients import Client
+from ..conf.config import MAX_TTL, Config, as_client
+from ..conf.source import error_line
+from ..providers.bind.message import FAILED_FOR_GOOD, Verdict, diagnosis, verdict
+from ..providers.bind.nsupdate import NotInstalled, Primary, converse, other_family
+from ..values.addresses import Address, parse_address, publishable, record_type
+from ..values.mistake import Mistake
+from ..values.names import host_name
+from ..values.outcome import Outcome, Result, worst
+from ..values.update import Key, Publisher, RRset, RRType, Update
+from ..web.request import Headers, Request
 
 MAX_LINES = 1000  # of nsupdatecommands
 THREADS = 64  # hooks that can block at once before others wait for them

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .mistake import Mistake
+from ..values.mistake import Mistake
 
 # How alike, from 0 to 1, an unknown name must be to a setting's to be taken for a typing mistake.
 ALIKE = 0.75

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
-from .names import ancestors
-from .update import Key, RRset
+from ...values.names import ancestors
+from ...values.update import Key, RRset
 
 # What a record set is believed to be now; None where nothing is known.
 Belief = tuple[str, ...] | None

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .addresses import Network
-from .keys import Client, Keyring, conf_digest, normal_digest
-from .mistake import Mistake
-from .names import host_name, is_within
-from .nsupdate import Primary
+from ..providers.bind.nsupdate import Primary
+from ..values.addresses import Network
+from ..values.mistake import Mistake
+from ..values.names import host_name, is_within
+from .clients import Client, Keyring, conf_digest, normal_digest
 from .source import ConfigError, Source
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)

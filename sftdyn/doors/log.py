@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 
-from .outcome import LOG, Outcome, Result
-from .update import RRset, Update
+from ..values.outcome import LOG, Outcome, Result
+from ..values.update import RRset, Update
 
 log = logging.getLogger("sftdyn")
 

@@ -6,7 +6,7 @@ The connections' own deadline and limit thus hold from the first octet of the ha
 import ssl
 from pathlib import Path
 
-from .mistake import Mistake
+from ..values.mistake import Mistake
 
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:

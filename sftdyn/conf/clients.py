@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv6Address
 
-from .addresses import Network
-from .mistake import Mistake
-from .request import decode
+from ..values.addresses import Network
+from ..values.mistake import Mistake
+from ..web.request import decode
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 

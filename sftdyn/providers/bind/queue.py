@@ -5,13 +5,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...values.names import is_within
+from ...values.outcome import Outcome, Result, worst
+from ...values.update import Key, RRset, Update
 from .dialogue import BATCH, Dialogue, Interrupted, Settlement
 from .late import LateWrites
 from .message import Verdict, diagnosis, verdict
-from .names import is_within
 from .nsupdate import Child, NotInstalled, Primary, find_zones, other_family
-from .outcome import Outcome, Result, worst
-from .update import Key, RRset, Update
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What the owner said: the conf is read, checked and turned into values."""

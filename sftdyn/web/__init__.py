@@ -1,0 +1,1 @@
+"""Octets and sockets: connections, TLS, requests and replies; no DNS."""
