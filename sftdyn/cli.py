@@ -13,12 +13,13 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from . import __version__
-from .conf.config import SAFE_KEY, Config, Listener, load
+from .conf.config import SAFE_KEY, Config, load
 from .conf.newkey import new_key
 from .conf.source import ConfigError
 from .providers.bind import nsupdate
 from .service import Service, tls_context
 from .values.mistake import Mistake
+from .values.specs import Listener
 from .web.server import CannotListen
 
 DEFAULT_CONF = "/etc/sftdyn/conf"

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sftdyn.conf.clients import Client
 from sftdyn.conf.config import Config, load
 from sftdyn.conf.source import ConfigError
-from sftdyn.providers.bind.nsupdate import Primary
+from sftdyn.values.specs import Client, Primary
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from conftest import Answer, Bind, Served, ServeFixture, primary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.conf.clients import Client
 from sftdyn.conf.config import client
 from sftdyn.conf.newkey import new_key
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
 from sftdyn.values.mistake import Mistake
+from sftdyn.values.specs import Client
 
 V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.conf.clients import Client, Keyring, conf_digest, normal_digest
+from sftdyn.conf.clients import Keyring, conf_digest, normal_digest
 from sftdyn.doors.dyndns2 import WORDS
 from sftdyn.doors.hooks import replacement
 from sftdyn.doors.secret_url import REPLIES
@@ -15,6 +15,7 @@ from sftdyn.values.addresses import client_address, parse_address, peer_address,
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.names import ancestors, host_name, is_within
 from sftdyn.values.outcome import LOG, Outcome, Result, worst
+from sftdyn.values.specs import Client
 from sftdyn.values.update import RRset
 from sftdyn.web.request import MAX_HEAD, BadRequest, decode, parse, split_head
 

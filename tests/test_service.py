@@ -22,9 +22,10 @@ from sftdyn.demo import free_port, make_certificate
 from sftdyn.doors.quota import Quota
 from sftdyn.providers.bind import nsupdate
 from sftdyn.providers.bind.message import Verdict, verdict
-from sftdyn.providers.bind.nsupdate import Child, Primary
+from sftdyn.providers.bind.nsupdate import Child
 from sftdyn.providers.bind.queue import BindPublisher
 from sftdyn.values.outcome import Outcome
+from sftdyn.values.specs import Primary
 from sftdyn.values.update import RRset
 
 ROOT = Path(__file__).parent.parent

@@ -4,24 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import IPv6Address
 
-from ..values.addresses import Network
 from ..values.mistake import Mistake
+from ..values.specs import Client
 from ..web.request import decode
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What one key stands for. All host names are absolute."""
-
-    names: tuple[str, ...]  # updated together
-    ttl: int | None = None  # seconds; None: the conf's
-    lan: tuple[tuple[str, IPv6Address], ...] = ()  # hosts behind the router: their name and host part
-    prefix_length: int | None = None  # bits of the router's IPv6 address that its network has, too
-    networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
 
 
 def digest(key: bytes) -> bytes:

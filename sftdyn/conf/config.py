@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..providers.bind.nsupdate import Primary
 from ..values.addresses import Network
 from ..values.mistake import Mistake
 from ..values.names import host_name, is_within
-from .clients import Client, Keyring, conf_digest, normal_digest
+from ..values.specs import DNS_PORT, Client, Listener, Primary
+from .clients import Keyring, conf_digest, normal_digest
 from .source import ConfigError, Source
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
@@ -23,7 +23,6 @@ SAFE_KEY = 16  # characters
 DEFAULT_TTL = 30  # seconds
 DEFAULT_TIMEOUT = 10  # seconds
 DEFAULT_MAX_CHANGES = 60
-DNS_PORT = 53
 
 HOOKS = ("get_ip", "get_host", "nsupdatecommands")
 SETTINGS = (
@@ -31,19 +30,6 @@ SETTINGS = (
     *("ttl", "timeout", "trusted_proxies", "addresses", "dyndns2", "max_changes", "reuse_port"),
     *HOOKS,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Where to accept connections; without a host on every address, IPv4 and IPv6."""
-
-    host: str | None
-    port: int
-    tls: bool
-
-    def __str__(self) -> str:
-        host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

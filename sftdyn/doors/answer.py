@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from ..conf.clients import Client
 from ..conf.config import Config
 from ..values.addresses import Address, client_address, is_in, peer_address
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
+from ..values.specs import Client
 from ..values.update import Publisher, Update
 from ..web.reply import Reply
 from ..web.request import BadRequest, Request, password

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from urllib.parse import parse_qsl
 
-from ..conf.clients import Client
 from ..values.addresses import Address, is_in, parse_address, publishable, record_type
 from ..values.mistake import Mistake
+from ..values.specs import Client
 from ..values.update import RRset, RRType, Update
 
 # What routers and clients call an address, and the prefix of the network behind them.

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..conf.clients import Client
 from ..conf.config import MAX_TTL, Config, as_client
 from ..conf.source import error_line
 from ..providers.bind.message import FAILED_FOR_GOOD, Verdict, diagnosis, verdict
-from ..providers.bind.nsupdate import NotInstalled, Primary, converse, other_family
+from ..providers.bind.nsupdate import NotInstalled, converse, other_family
 from ..values.addresses import Address, parse_address, publishable, record_type
 from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.outcome import Outcome, Result, worst
+from ..values.specs import Client, Primary
 from ..values.update import Key, Publisher, RRset, RRType, Update
 from ..web.request import Headers, Request
 

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Iterable
 from typing import Protocol
 
-from ..conf.config import Listener
+from ..values.specs import Listener
 from .reply import Reply, render
 from .request import MAX_HEAD, BadRequest, Request, parse, split_head
 from .tls import TLSLayer

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 from ...values.names import ancestors
+from ...values.specs import Primary
 from ...values.update import Key, RRset
 
 # What a record set is believed to be now; None where nothing is known.
@@ -74,6 +75,11 @@ def diagnosis(transcript: str) -> str:
     """The lines in which nsupdate complained, for the log; "" if it did not."""
     complaints = transcript.partition("Answer:")[0].split("\n")
     return "; ".join(line.strip("; ") for line in complaints if line.strip())
+
+
+def greeting(primary: Primary) -> str:
+    """The lines that an nsupdate is told before anything else."""
+    return f"server {primary.host} {primary.port}\n" if primary.host else ""
 
 
 def ask(rrset: RRset, belief: tuple[str, ...]) -> list[str]:

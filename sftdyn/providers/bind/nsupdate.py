@@ -10,8 +10,9 @@ import shutil
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+
+from ...values.specs import Primary
+from .message import greeting
 
 # Seconds. One UDP datagram without repetitions (a late copy could undo a newer update), or one TCP
 # exchange, must be answered within the first two; beyond the third the child itself is stuck.
@@ -35,35 +36,19 @@ class NotInstalled(Exception):
     """There is no nsupdate on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """Which name server to update, and with which key. Without `host` the local one, as nsupdate -l finds it."""
+def has_families(primary: Primary) -> bool:
+    """Whether it may be reached over IPv4 and IPv6: it is not given by an address."""
+    return not primary.host or not re.fullmatch(r"[0-9.]+|.*:.*", primary.host)
 
-    host: str | None = None  # name or address
-    port: int = 53
-    keyfile: Path | None = None
 
-    def arguments(self, family: str) -> list[str]:
-        """The arguments of nsupdate. `family`, "-4" or "-6", matters unless the host is an address.
+def _arguments(primary: Primary, family: str) -> list[str]:
+    """The arguments of nsupdate. `family`, "-4" or "-6", matters unless the host is an address.
 
-        With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
-        """
-        key = ["-k", str(self.keyfile)] if self.keyfile else []
-        chosen = [family] if self.has_families else []
-        return [*chosen, *([] if self.host else ["-l"]), *key]
-
-    @property
-    def has_families(self) -> bool:
-        """Whether it may be reached over IPv4 and IPv6: it is not given by an address."""
-        return not self.host or not re.fullmatch(r"[0-9.]+|.*:.*", self.host)
-
-    def greeting(self) -> str:
-        """The lines that a child is told before anything else."""
-        return f"server {self.host} {self.port}\n" if self.host else ""
-
-    def __str__(self) -> str:
-        where = f"{self.host} port {self.port}" if self.host else "the local name server (nsupdate -l)"
-        return f"{where}, key file {self.keyfile}" if self.keyfile else where
+    With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
+    """
+    key = ["-k", str(primary.keyfile)] if primary.keyfile else []
+    chosen = [family] if has_families(primary) else []
+    return [*chosen, *([] if primary.host else ["-l"]), *key]
 
 
 def program() -> str:
@@ -150,10 +135,10 @@ class Child:
         process = self._process
         if process is None or process.returncode is not None:
             try:
-                process = self._process = await _start(self._primary.arguments(self._family))
+                process = self._process = await _start(_arguments(self._primary, self._family))
             except (OSError, NotInstalled) as error:
                 raise _NotStarted(str(error)) from None
-            lines = self._primary.greeting() + lines
+            lines = greeting(self._primary) + lines
         assert process.stdin
         assert process.stdout
         # nsupdate says nothing after a success, so each message ends with a `show` that names a zone of its own.
@@ -172,7 +157,7 @@ class Child:
 
     async def change_family(self) -> None:
         """Go to the primary over the other of IPv4 and IPv6, if that can make a difference."""
-        if self._primary.has_families:
+        if has_families(self._primary):
             self._family = other_family(self._family)
             await self.stop()
 
@@ -182,13 +167,13 @@ async def converse(primary: Primary, family: str, lines: str, seconds: float) ->
 
     After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled.
     """
-    process = await _start(primary.arguments(family))
+    process = await _start(_arguments(primary, family))
     assert process.stdin
     assert process.stdout
     output = b""
     try:
         async with asyncio.timeout(seconds):
-            process.stdin.write((primary.greeting() + lines).encode())
+            process.stdin.write((greeting(primary) + lines).encode())
             process.stdin.write_eof()
             while chunk := await process.stdout.read(REPLY_LIMIT):
                 output += chunk

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from ...values.names import is_within
 from ...values.outcome import Outcome, Result, worst
+from ...values.specs import Primary
 from ...values.update import Key, RRset, Update
 from .dialogue import BATCH, Dialogue, Interrupted, Settlement
 from .late import LateWrites
 from .message import Verdict, diagnosis, verdict
-from .nsupdate import Child, NotInstalled, Primary, find_zones, other_family
+from .nsupdate import Child, NotInstalled, find_zones, other_family
 
 log = logging.getLogger(__name__)
 
