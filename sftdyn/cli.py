@@ -20,7 +20,7 @@ from .providers.bind import nsupdate
 from .service import Service, tls_context
 from .values.mistake import Mistake
 from .values.specs import Listener
-from .web.server import CannotListen
+from .web.listen import CannotListen
 
 DEFAULT_CONF = "/etc/sftdyn/conf"
 

@@ -14,10 +14,11 @@ from . import __version__
 from .conf.config import Config, load
 from .conf.source import ConfigError
 from .doors.answer import Doors
-from .providers.bind.queue import BindPublisher
+from .providers.bind.provider import BindProvider
 from .systemd import Notifier, passed_sockets
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
+from .web.listen import Listening, choose_tls, open_sockets
 from .web.server import Server
 from .web.tls import server_context
 
@@ -39,7 +40,7 @@ class Tally:
         """Take note of one result."""
         if result.outcome is Outcome.OK:
             self.updates += 1
-        elif result.reason:
+        elif result.reason and result.outcome.level >= logging.WARNING:  # not of strangers
             self.last_failure = result.reason
 
 
@@ -71,12 +72,10 @@ class Service:
         """Serve until SIGTERM or SIGINT, and finish what is in flight; the exit code. Raises CannotListen."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_defect)
-        self._publisher = self._new_publisher()
-        self._doors = Doors(self._config, self._publisher, self._tally.count)
-        self._server = Server(self._doors, self._context)
-        passed = passed_sockets(os.environ)
-        urls = self._server.adopt(passed, self._config.listeners) if passed else None
-        for url in urls or self._server.start(self._config.listeners, self._config.reuse_port):
+        self._provider = BindProvider(self._config.primary, self._config.zones, self._config.timeout)
+        self._doors = Doors(self._config, self._provider, self._tally.count)
+        self._server = Server(self._doors, self._context, self._config.trusted_proxies)
+        for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -92,7 +91,7 @@ class Service:
         await self._stop.wait()
         self._notifier.say("STOPPING=1")
         await self._server.stop()
-        await self._publisher.close()
+        await self._provider.close()
         for task in self._tasks:
             task.cancel()
         return 0
@@ -102,8 +101,12 @@ class Service:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _new_publisher(self) -> BindPublisher:
-        return BindPublisher(self._config.primary, self._config.zones, self._config.timeout)
+    def _sockets(self) -> list[Listening]:
+        """What systemd passed, or else what the conf says. Raises CannotListen."""
+        passed = passed_sockets(os.environ)
+        if passed:
+            return choose_tls(passed, self._config.listeners)
+        return open_sockets(self._config.listeners, self._config.reuse_port)
 
     async def _reload(self) -> None:
         """Read the conf again; a broken one changes nothing."""
@@ -129,11 +132,9 @@ class Service:
         self._stamp = _stamp(config)
         if context:
             self._server.context = context
-        self._publisher.timeout = config.timeout
-        if (config.primary, config.zones) != (old.primary, old.zones):
-            self._start(self._publisher.close)  # what waits there comes to its end
-            self._publisher = self._new_publisher()
-        self._doors.use(config, self._publisher)
+        self._server.trusted_proxies = config.trusted_proxies
+        self._provider.use(config.primary, config.zones, config.timeout)
+        self._doors.use(config, self._provider)
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""
@@ -155,8 +156,8 @@ class Service:
             self._notifier.say(f"STATUS={self._status()}")
 
     async def _feed_watchdog(self) -> None:
-        """Only while the publisher works, too."""
-        while self._publisher.is_alive():
+        """Only while the provider works, too."""
+        while self._provider.is_alive():
             self._notifier.say("WATCHDOG=1")
             await asyncio.sleep(self._notifier.interval)
 

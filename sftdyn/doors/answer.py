@@ -1,172 +1,251 @@
-"""Which door does a request come to, and whose key does it bring? Then: update, publish, reply, one log line."""
+"""A request comes in, and a reply and a line in the log come out: the one way through all doors.
 
+Rule 1. A visit begins in `answer` and ends in `_leave`, whatever happens: there it is logged, counted and answered,
+and nowhere else.
+
+Rule 2. Without hooks, a request for the client's names together is answered by plain calls: the provider's promise
+calls back. Hooks, which may take their time in a thread, and several groups of names need a task.
+
+Rule 3. A client that has changed too often may only ask. What its quota grants is settled when the provider has
+spoken: only what was changed counts.
+"""
+
+import asyncio
 import traceback
-from asyncio import gather
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
+from typing import Any, TypeAlias
 
 from ..conf.config import Config
-from ..values.addresses import Address, client_address, is_in, peer_address
+from ..values.addresses import Address
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Client
-from ..values.update import Publisher, Update
+from ..values.update import Provider, RRset, Script, Update
+from ..web.connection import Respond
+from ..web.peer import Caller
 from ..web.reply import Reply
-from ..web.request import BadRequest, Request, password
-from . import dyndns2, secret_url
-from .demand import read_demand, read_hostnames, wanted
-from .hooks import Hooked, HookFailed
+from ..web.request import BadRequest, Request
+from .arrivals import Arrivals
+from .demand import read_demand, wanted
+from .hooks import HookFailed, HookThreads
+from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .log import LogBook
-from .quota import Quota
+from .quota import Grant, Quota
 
-# Where the key may come as the password of Basic credentials, so that no proxy's log ever holds it.
-PASSWORD_PATHS = (b"", b"update")
-# Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
-SECOND_URL = (b" http://", b" https://")
+# The host names that are updated and answered together, or what is wrong with those of the request.
+Host: TypeAlias = tuple[str, ...] | Outcome
+NOT_OURS = "the hostname in the request is none of this client's"
+TOO_OFTEN = "there is something to change, but this client has changed too often"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request on its way."""
+
+    request: Request
+    caller: Caller
+    respond: Respond
+    arrival: int = 0  # its number in the order of arrival, where hooks could change that order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What became of some host names, or of the whole request."""
+
+    result: Result
+    subject: Update | Sequence[str] = ()  # record sets or host names, for the log
+    update: Update = ()
+
+
+@dataclass(slots=True)
+class Errand:
+    """What a client wants, and what is known of it already."""
+
+    visit: Visit
+    door: Door
+    client: Client
+    hosts: Sequence[Host]  # in the order of the reply
+    parts: dict[Host, Part]  # settled
+    updates: dict[Host, Update]  # for the provider
 
 
 class Doors:
     """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget."""
 
-    def __init__(self, config: Config, publisher: Publisher, count: Callable[[Result], None]) -> None:
+    def __init__(self, config: Config, provider: Provider, count: Callable[[Result], None]) -> None:
         self._config = config
-        self._hooked = Hooked(config, publisher)
-        self._quota = Quota(config.max_changes)
+        self._provider = provider
         self._count = count
+        self._hooks = HookThreads(config)
+        self._arrivals = Arrivals()
+        self._quota = Quota(config.max_changes)
         self._book = LogBook()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def use(self, config: Config, publisher: Publisher) -> None:
-        """From now on, this conf and publisher."""
+    def use(self, config: Config, provider: Provider) -> None:
+        """From now on, this conf and provider."""
         self._config = config
-        self._hooked.use(config, publisher)
+        self._provider = provider
+        self._hooks.use(config)
         self._quota.allow(config.max_changes)
+
+    def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
+        """Reply to a request, now or later."""
+        if self._config.hooks.can_delay:
+            self._spawn(self._guided(request, caller, respond))
+        else:
+            visit = Visit(request, caller, respond)
+            self._guarded(visit, self._enter, visit)
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to something that is no request."""
-        self._book.write(Result(Outcome.BADREQUEST, str(error)), "", peer)
-        return secret_url.refusal(error.status)
+        reply = self._record(SECRET_URL, [Part(Result(Outcome.BADREQUEST, str(error)))], peer)
+        return replace(reply, status=error.status)
 
-    async def answer(self, request: Request, peer: str) -> Reply:
-        """The reply to a request from the address `peer`; one line about it goes to the log."""
-        who = peer
+    # In: whose key is it, and what does the client want?
+
+    def _enter(self, visit: Visit) -> None:
+        if self._is_welcome(visit):
+            for way in ways(visit.request, self._config.dyndns2):
+                if client := self._config.keyring.find(way.key):
+                    self._publish(self._errand(visit, way, client, visit.caller.address))
+                    return
+            self._turn_away(visit, visit.caller.address)
+
+    async def _guided(self, request: Request, caller: Caller, respond: Respond) -> None:
+        """The same with a conf that has hooks."""
+        with self._arrivals.enter() as arrival:
+            visit = Visit(request, caller, respond, arrival)
+            try:
+                if self._is_welcome(visit):
+                    address = await self._hooks.address(caller.address, request)
+                    for way in ways(request, self._config.dyndns2):
+                        if client := await self._hooks.find(way.key, address):
+                            await self._publish_all(self._errand(visit, way, client, address))
+                            return
+                    self._turn_away(visit, address)
+            except Exception as error:
+                self._fail(visit, error)
+
+    def _is_welcome(self, visit: Visit) -> bool:
+        """Whether it is a request at all that can be for a client; if not, it has been answered. Raises Mistake."""
+        if visit.request.method != "GET":
+            self._leave(visit, SECRET_URL, [Part(Result(Outcome.BADMETHOD))])
+            return False
+        if visit.caller.doubt:
+            raise Mistake(visit.caller.doubt)
+        return True
+
+    def _turn_away(self, visit: Visit, address: Address) -> None:
+        """No client has this key."""
+        door, outcome = without_client(visit.request, self._config.dyndns2)
+        self._leave(visit, door, [Part(Result(outcome))], str(address) if outcome is Outcome.ADDRESS else "")
+
+    def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand:
+        hosts = way.door.hosts(client, way.query)
+        own = [host for host in dict.fromkeys(hosts) if not isinstance(host, Outcome)]
+        parts: dict[Host, Part] = {host: Part(Result(host, NOT_OURS)) for host in hosts if isinstance(host, Outcome)}
+        updates: dict[Host, Update] = {}
         try:
-            source = peer_address(peer)
-            if is_in(source, self._config.trusted_proxies):
-                forwarded = request.headers.get_all("X-Forwarded-For", [])
-                source = client_address(source, forwarded, self._config.trusted_proxies)
-                who = f"{source} via {peer}"
-            return await self._enter(request, source, who)
+            demand = read_demand(way.query, self._config.peer_only)
+            updates.update({host: wanted(client, host, demand, address, self._config.ttl) for host in own})
         except Mistake as mistake:
-            result = Result(Outcome.BADADDRESS, str(mistake))
-        except HookFailed as failure:
-            result = Result(Outcome.HOOK, str(failure))
-        except Exception as defect:  # its text could hold anything
-            place = traceback.extract_tb(defect.__traceback__)[-1]
-            result = Result(Outcome.INTERNAL, f"{type(defect).__name__} at {place.filename}:{place.lineno}")
-        if self._config.dyndns2 and dyndns2.is_door(_split(request.target)[0]):
-            self._book.write(result, "", who)
-            return dyndns2.reply([(result, ())])
-        return self._say(result, who)
+            parts.update({host: Part(Result(Outcome.BADADDRESS, str(mistake)), host) for host in own})
+        return Errand(visit, way.door, client, hosts, parts, updates)
 
-    async def _enter(self, request: Request, source: Address, who: str) -> Reply:
-        if request.method != "GET":
-            return self._say(Result(Outcome.BADMETHOD), who)
-        with self._hooked.arrival() as arrival:
-            visit = Visit(request, await self._hooked.address(source, request), arrival, who)
-            if request.target and (client := await self._hooked.find(request.target, visit.address)):
-                return await self._secret_url(visit, client, b"")
-            path, query = _split(request.target)
-            if path and path != request.target and (client := await self._hooked.find(path, visit.address)):
-                return await self._secret_url(visit, client, query)
-            key = password(request)
-            if path in PASSWORD_PATHS and key:
-                if client := await self._hooked.find(key, visit.address):
-                    return await self._secret_url(visit, client, query)
-            elif not request.target:
-                return self._say(Result(Outcome.ADDRESS), who, str(visit.address))
-            elif self._config.dyndns2 and dyndns2.is_door(path):
-                return await self._dyndns2(visit, key, query)
-        return self._say(Result(Outcome.BADKEY), who)
+    # To the provider.
 
-    def _say(self, result: Result, who: str, address: str = "") -> Reply:
-        self._book.write(result, "", who)
-        return secret_url.reply(result, address)
+    def _publish(self, errand: Errand) -> None:
+        """Without hooks. One update needs no task."""
+        if len(errand.updates) != 1:  # if none, all parts are known
+            self._spawn(self._publish_all(errand))
+            return
+        grant = self._quota.ask(errand.client.names, monotonic())
+        [(host, update)] = errand.updates.items()
+        promise = asyncio.ensure_future(self._provider.publish(update, not grant.granted))
+        promise.add_done_callback(partial(self._guarded, errand.visit, self._settled, errand, grant, host))
 
-    async def _secret_url(self, visit: "Visit", client: Client, query: bytes) -> Reply:
-        [(result, _)] = await self._update(visit, client, [client.names], query)
-        return secret_url.reply(result)
+    def _settled(self, errand: Errand, grant: Grant, host: Host, promise: "asyncio.Future[Result]") -> None:
+        if not self._conclude(errand, grant, {host: promise.result()}):
+            self._publish(errand)
 
-    async def _dyndns2(self, visit: "Visit", key: bytes | None, query: bytes) -> Reply:
-        client = await self._hooked.find(key, visit.address) if key else None
-        if client is None:
-            result = Result(Outcome.BADKEY if key else Outcome.CHALLENGE)
-            self._book.write(result, "", visit.who)
-            return dyndns2.reply([(result, ())])
-        hosts = [dyndns2.own_name(hostname, client.names) for hostname in read_hostnames(query)] or [client.names]
-        own = list(dict.fromkeys(host for host in hosts if not isinstance(host, Outcome)))
-        done = dict(zip(own, await self._update(visit, client, own, query), strict=True))
-        return dyndns2.reply(
-            [self._not_ours(host, visit) if isinstance(host, Outcome) else done[host] for host in hosts]
-        )
+    async def _publish_all(self, errand: Errand) -> None:
+        """All updates at once; the request counts as one change."""
+        try:
+            concluded = False
+            while not concluded:
+                grant = self._quota.ask(errand.client.names, monotonic())
+                publishing = [self._publish_one(errand, u, not grant.granted) for u in errand.updates.values()]
+                results = await asyncio.gather(*publishing)
+                concluded = self._conclude(errand, grant, dict(zip(errand.updates, results, strict=True)))
+        except Exception as error:
+            self._fail(errand.visit, error)
 
-    def _not_ours(self, outcome: Outcome, visit: "Visit") -> tuple[Result, Update]:
-        result = Result(outcome, "the hostname in the request is none of this client's")
-        self._book.write(result, "", visit.who)
-        return result, ()
+    async def _publish_one(self, errand: Errand, update: Update, ask_only: bool) -> Result:
+        """One update, as nsupdatecommands wants it, and if no newer request was faster."""
+        visit = errand.visit
+        items: Sequence[RRset | Script] = update
+        try:
+            if visit.arrival:
+                items = await self._hooks.commands(update, visit.request.headers)
+                if self._arrivals.overtaken(visit.arrival, {item.key: item for item in items}):
+                    return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
+            return await self._provider.publish(items, ask_only)
+        except Exception as error:
+            return failure(error)
 
-    async def _update(
-        self, visit: "Visit", client: Client, groups: Sequence[Sequence[str]], query: bytes
-    ) -> list[tuple[Result, Update]]:
-        """Publish what the query wants for each group of the client's names; the request counts as one change.
+    # Out: the one exit.
 
-        A client that has changed too often may only ask.
+    def _conclude(self, errand: Errand, grant: Grant, results: Mapping[Host, Result]) -> bool:
+        """Leave with the provider's results; False if all should be tried again, as the quota is not used up after all.
+
+        What was under way when this request came may have turned out to be no change.
         """
-        granted = self._quota.take(client.names, monotonic())
-        results: list[tuple[Result, Update]] = []
+        grant.settle(changed=any(result.outcome is Outcome.OK for result in results.values()))
+        refused = [host for host, result in results.items() if result.outcome is Outcome.WOULD_CHANGE]
+        now = monotonic()
+        if refused and not self._quota.is_used_up(errand.client.names, now):
+            return False
+        abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now)) if refused else None
+        for host, result in results.items():
+            update = errand.updates[host]
+            errand.parts[host] = Part(abuse if abuse and host in refused else result, update, update)
+        self._leave(errand.visit, errand.door, [errand.parts[host] for host in errand.hosts])
+        return True
+
+    def _guarded(self, visit: Visit, step: Callable[..., None], *arguments: object) -> None:
         try:
-            results = await gather(*(self._publish(visit, client, names, query, not granted) for names in groups))
-        finally:
-            if granted and not any(result.outcome is Outcome.OK for result, _ in results):
-                self._quota.give_back(client.names)
-        if not granted and any(result.outcome is Outcome.ABUSE for result, _ in results):
-            if self._quota.take(client.names, monotonic()):  # what was under way was no change after all
-                self._quota.give_back(client.names)
-                return await self._update(visit, client, groups, query)
-            wait = self._quota.wait(client.names, monotonic())
-            results = [(replace(result, retry_after=wait), update) for result, update in results]
-        for (result, update), names in zip(results, groups, strict=True):
-            self._count(result)
-            self._book.write(result, update or names, visit.who)
-        return results
+            step(*arguments)
+        except Exception as error:
+            self._fail(visit, error)
 
-    async def _publish(
-        self, visit: "Visit", client: Client, names: Sequence[str], query: bytes, ask_only: bool
-    ) -> tuple[Result, Update]:
-        update: Update = ()
-        try:
-            demand = read_demand(query, self._config.peer_only)
-            update = wanted(client, names, demand, visit.address, self._config.ttl)
-            return await self._hooked.publish(update, ask_only, visit.request, visit.arrival), update
-        except Mistake as mistake:
-            return Result(Outcome.BADADDRESS, str(mistake)), update
-        except HookFailed as failure:
-            return Result(Outcome.HOOK, str(failure)), update
+    def _fail(self, visit: Visit, error: Exception) -> None:
+        self._leave(visit, door_of(visit.request, self._config.dyndns2), [Part(failure(error))])
+
+    def _leave(self, visit: Visit, door: Door, parts: Sequence[Part], address: str = "") -> None:
+        visit.respond(self._record(door, parts, visit.caller.shown, address))
+
+    def _record(self, door: Door, parts: Sequence[Part], who: str, address: str = "") -> Reply:
+        """Log and count each part, and say it in the door's words."""
+        for part in dict.fromkeys(parts):
+            self._count(part.result)
+            self._book.write(part.result, part.subject, who)
+        return door.reply([(part.result, part.update) for part in parts], address)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One request on its way through a door."""
-
-    request: Request
-    address: Address  # the client's
-    arrival: int  # its number in the order of arrival
-    who: str  # the client, for the log
-
-
-def _split(target: bytes) -> tuple[bytes, bytes]:
-    """The target's path and query."""
-    for mark in SECOND_URL:
-        target = target.partition(mark)[0]
-    path, _, query = target.partition(b"?")
-    return path, query
+def failure(error: Exception) -> Result:
+    """What an exception on the way means. The text of a defect's could hold anything, so it is not told."""
+    if isinstance(error, Mistake):
+        return Result(Outcome.BADADDRESS, str(error))
+    if isinstance(error, HookFailed):
+        return Result(Outcome.HOOK, str(error))
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return Result(Outcome.INTERNAL, f"{type(error).__name__} at {place.filename}:{place.lineno}")

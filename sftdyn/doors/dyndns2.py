@@ -1,12 +1,15 @@
 """The door of dyndns2: what ddclient, inadyn and many routers speak. One line for each host name."""
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.outcome import Outcome, Result
+from ..values.specs import Client
 from ..values.update import Update
 from ..web.reply import Reply
+from .demand import read_hostnames
 
 PATHS = frozenset([b"nic/update", b"v2/update", b"v3/update"])
 # Users of UniFi write `host/\/nic/update` into a field that is meant for a host name alone.
@@ -15,7 +18,6 @@ STRAY = (b"%5c/", b"%5C/", b"\\/")
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="sftdyn", charset="UTF-8"')
 
 WORDS: dict[Outcome, str] = {
-    Outcome.ADDRESS: "good",  # not at this door
     Outcome.UPTODATE: "nochg",
     Outcome.OK: "good",
     Outcome.CHALLENGE: "badauth",
@@ -23,8 +25,6 @@ WORDS: dict[Outcome, str] = {
     Outcome.NOTFQDN: "notfqdn",
     Outcome.NOHOST: "nohost",
     Outcome.BADADDRESS: "dnserr",
-    Outcome.BADREQUEST: "badagent",
-    Outcome.BADMETHOD: "badagent",
     Outcome.UNPUBLISHABLE: "dnserr",
     Outcome.NOZONE: "dnserr",
     Outcome.REFUSED: "dnserr",
@@ -37,11 +37,16 @@ WORDS: dict[Outcome, str] = {
 }
 
 
-def is_door(path: bytes) -> bool:
+def is_path(path: bytes) -> bool:
     """Whether a target's path, without leading slashes, is that of this door."""
     for stray in STRAY:
         path = path.removeprefix(stray).lstrip(b"/")
     return path in PATHS
+
+
+def hosts(client: Client, query: bytes) -> Sequence[tuple[str, ...] | Outcome]:
+    """Each host name of the query on its own; all names of the client, together, if it has none."""
+    return [own_name(hostname, client.names) for hostname in read_hostnames(query)] or [client.names]
 
 
 def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome:
@@ -65,9 +70,9 @@ def line(result: Result, update: Update) -> str:
     return f"{word} {','.join(own)}".rstrip()
 
 
-def reply(results: list[tuple[Result, Update]]) -> Reply:
+def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
     """The reply about host names with their results, in order."""
-    body = "\n".join(line(result, update) for result, update in results)
-    if any(result.outcome in (Outcome.CHALLENGE, Outcome.BADKEY) for result, _ in results):
+    body = "\n".join(line(result, update) for result, update in parts)
+    if any(result.outcome in (Outcome.CHALLENGE, Outcome.BADKEY) for result, _ in parts):
         return Reply(401, body, (CHALLENGE,))
     return Reply(200, body)

@@ -1,32 +1,26 @@
-"""The hooks of sftdyn 0.10: get_ip, get_host and nsupdatecommands, called in threads, and what they mean."""
+"""The hooks of sftdyn 0.10, get_ip, get_host and nsupdatecommands: called in threads, and what they answer."""
 
 import asyncio
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakValueDictionary
 
 from ..conf.config import MAX_TTL, Config, as_client
 from ..conf.source import error_line
-from ..providers.bind.message import FAILED_FOR_GOOD, Verdict, diagnosis, verdict
-from ..providers.bind.nsupdate import NotInstalled, converse, other_family
 from ..values.addresses import Address, parse_address, publishable, record_type
 from ..values.mistake import Mistake
 from ..values.names import host_name
-from ..values.outcome import Outcome, Result, worst
-from ..values.specs import Client, Primary
-from ..values.update import Key, Publisher, RRset, RRType, Update
-from ..web.request import Headers, Request
+from ..values.specs import Client
+from ..values.update import Key, RRset, RRType, Script, Update
+from ..web.request import Request
 
 MAX_LINES = 1000  # of nsupdatecommands
-THREADS = 64  # hooks that can block at once before others wait for them
-SCRIPT_DEADLINE = 10.0  # seconds that one nsupdate may take
-PAUSE = 0.5  # seconds between two tries of a script at a primary that is away
+AT_ONCE = 64  # calls that can block before others wait for them
+GIVEN_UP = 100  # calls that may hang for ever before hooks are not called any more
 
 DELETE = re.compile(r"(?:update\s+)?del(?:ete)?\s+(\S+)\s+(?:\d+\s+)?(?:IN\s+)?(A|AAAA)", re.I)
 ADD = re.compile(r"(?:update\s+)?add\s+(\S+)\s+(\d{1,10})\s+(?:IN\s+)?(A|AAAA)\s+(\S+)", re.I)
@@ -36,47 +30,28 @@ class HookFailed(Exception):
     """A hook raised, took too long or returned nonsense. The message is for the log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """Lines of nsupdatecommands that do more than to replace the host's addresses."""
+class HookThreads:
+    """Calls a conf's hooks; where it lacks one, the conf's own answer counts.
 
-    name: str
-    type: RRType
-    address: str
-    lines: str
-
-    @property
-    def key(self) -> Key:
-        return self.name, self.type
-
-
-class Hooked:
-    """What a conf's hooks make of its clients and addresses; where it has none, what it says itself.
-
-    One for all confs: the order of arrival, and what scripts did last, outlive a reload.
+    Each call has a daemon thread of its own. Nothing can end a thread, so one that is past its time is given up:
+    its place is free for others, and when it ends after all, nobody listens.
     """
 
-    def __init__(self, config: Config, publisher: Publisher) -> None:
-        self._arrivals = Arrivals()
-        self._scripts = Scripts()
-        self._pool = ThreadPoolExecutor(THREADS, "hook")
-        self.use(config, publisher)
-
-    def use(self, config: Config, publisher: Publisher) -> None:
-        """From now on, this conf and publisher."""
+    def __init__(self, config: Config) -> None:
         self._config = config
-        self._hooks = config.hooks
-        self._publisher = publisher
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._given_up = 0
 
-    def arrival(self) -> AbstractContextManager[int]:
-        """A number in the order of arrival, for a request on its way through the hooks."""
-        return self._arrivals.enter()
+    def use(self, config: Config) -> None:
+        """From now on, this conf."""
+        self._config = config
 
     async def address(self, source: Address, request: Request) -> Address:
         """The client's address, as get_ip sees it. Raises HookFailed."""
-        if self._hooks.get_ip is None:
+        get_ip = self._config.hooks.get_ip
+        if get_ip is None:
             return source
-        answer = await self._call("get_ip", self._hooks.get_ip, str(source), request.headers, _text(request.target))
+        answer = await self._call("get_ip", get_ip, str(source), request.headers, _decoded(request.target))
         try:
             return parse_address(str(answer))
         except Mistake as mistake:
@@ -84,65 +59,83 @@ class Hooked:
 
     async def find(self, key: bytes, address: Address) -> Client | None:
         """The client whose key this is. Raises HookFailed."""
-        if self._hooks.get_host is None:
+        get_host = self._config.hooks.get_host
+        if get_host is None:
             return self._config.keyring.find(key)
-        answer = await self._call("get_host", self._hooks.get_host, _text(key), str(address))
+        answer = await self._call("get_host", get_host, _decoded(key), str(address))
         try:
             return as_client(answer) if answer else None
         except Mistake as mistake:
             raise HookFailed(f"get_host returned {mistake}") from None
 
-    async def publish(self, update: Update, ask_only: bool, request: Request, arrival: int) -> Result:
-        """Publish, or only ask, with the lines that nsupdatecommands wants for it. Raises HookFailed."""
-        if not self._hooks.can_delay:
-            return await self._publisher.publish(update, ask_only)
-        scripts: list[Script] = []
-        if self._hooks.nsupdatecommands:
-            update, scripts = await self._commanded(update, request.headers)
-        wanted = {rrset.key: rrset for rrset in update} | {script.key: script for script in scripts}
-        if self._arrivals.overtaken(arrival, wanted):
-            return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
-        self._scripts.forget(update)
-        publishing = [self._publisher.publish(update, ask_only)] if update else []
-        where = self._config.primary, self._config.timeout
-        running = [self._scripts.run(script, ask_only, *where) for script in scripts]
-        return worst(await asyncio.gather(*publishing, *running))
+    async def commands(self, update: Update, headers: Mapping[str, str]) -> Sequence[RRset | Script]:
+        """What nsupdatecommands makes of an update: record sets and scripts. Raises HookFailed.
 
-    async def _commanded(self, update: Update, headers: Headers) -> tuple[Update, list[Script]]:
-        """What nsupdatecommands wants for each address; it does not know of removals."""
+        It is called for each address; of removals it does not know.
+        """
+        if self._config.hooks.nsupdatecommands is None:
+            return update
         pairs = [(rrset, address) for rrset in update for address in rrset.addresses]
-        calls = [self._commands(rrset, address, headers) for rrset, address in pairs]
-        commands = await asyncio.gather(*calls)
+        answers = await asyncio.gather(*(self._commands(rrset, address, headers) for rrset, address in pairs))
         sets: dict[Key, RRset] = {rrset.key: rrset for rrset in update if not rrset.addresses}
-        for rrset in (rrset for command in commands if not isinstance(command, Script) for rrset in command):
+        for rrset in (rrset for answer in answers if not isinstance(answer, Script) for rrset in answer):
             other = sets.get(rrset.key, rrset)
             sets[rrset.key] = replace(rrset, addresses=tuple(sorted({*rrset.addresses, *other.addresses})))
-        return list(sets.values()), [command for command in commands if isinstance(command, Script)]
+        return [*sets.values(), *(answer for answer in answers if isinstance(answer, Script))]
 
-    async def _commands(self, rrset: RRset, address: str, headers: Headers) -> Update | Script:
-        assert self._hooks.nsupdatecommands
+    async def _commands(self, rrset: RRset, address: str, headers: Mapping[str, str]) -> Update | Script:
+        hook = self._config.hooks.nsupdatecommands
         name = rrset.name.rstrip(".")
-        lines = await self._call("nsupdatecommands", _lines, self._hooks.nsupdatecommands, name, address, headers)
+        lines = await self._call("nsupdatecommands", _lines, hook, name, address, headers)
         if not isinstance(lines, str):
             raise HookFailed("nsupdatecommands returned no list of lines")
         return replacement(lines, rrset.name) or Script(rrset.name, rrset.type, address, lines)
 
     async def _call(self, name: str, function: Callable[..., Any], *arguments: object) -> Any:
-        loop = asyncio.get_running_loop()
+        if self._given_up >= GIVEN_UP:
+            raise HookFailed(f"{name} is not called: {GIVEN_UP} calls of hooks hang; mend the hook, and restart")
+        started: asyncio.Future[_Returned | _Raised] | None = None
         try:
-            async with asyncio.timeout(self._config.timeout):
-                answer = await loop.run_in_executor(self._pool, _caught, function, *arguments)
+            async with asyncio.timeout(self._config.timeout), self._places:
+                started = self._in_thread(function, *arguments)
+                answer = await started
         except TimeoutError:
-            raise HookFailed(f"{name} took longer than {self._config.timeout:g} s") from None
+            if started is None:
+                raise HookFailed(f"{name} was not called: {AT_ONCE} calls of hooks are under way") from None
+            self._given_up += 1
+            raise HookFailed(f"{name} took longer than {self._config.timeout:g} s and is given up") from None
         if isinstance(answer, _Raised):
             line = error_line(answer.error, self._config.path)
             place = f"{self._config.path}:{line}" if line else self._config.path
             raise HookFailed(f"{place}: {name} raised {type(answer.error).__name__}")
-        return answer
+        return answer.value
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: object) -> "asyncio.Future[_Returned | _Raised]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Returned | _Raised] = loop.create_future()
+
+        def run() -> None:
+            answer = _caught(function, *arguments)
+            try:
+                loop.call_soon_threadsafe(self._came_back, future, answer)
+            except RuntimeError:
+                pass  # the service has ended meanwhile
+
+        threading.Thread(target=run, name="hook", daemon=True).start()
+        return future
+
+    def _came_back(self, future: "asyncio.Future[_Returned | _Raised]", answer: "_Returned | _Raised") -> None:
+        if future.done():
+            self._given_up -= 1
+        else:
+            future.set_result(answer)
 
 
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "surrogateescape")
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """What a hook returned."""
+
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +145,15 @@ class _Raised:
     error: BaseException
 
 
-def _caught(function: Callable[..., Any], *arguments: object) -> Any:
+def _caught(function: Callable[..., Any], *arguments: object) -> _Returned | _Raised:
     try:
-        return function(*arguments)
+        return _Returned(function(*arguments))
     except BaseException as error:
         return _Raised(error)
+
+
+def _decoded(octets: bytes) -> str:
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def _takes_headers(function: Callable[..., Any]) -> bool:
@@ -170,7 +167,7 @@ def _takes_headers(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _lines(function: Callable[..., Any], host: str, address: str, headers: Headers) -> str | None:
+def _lines(function: Callable[..., Any], host: str, address: str, headers: Mapping[str, str]) -> str | None:
     """The lines that nsupdatecommands gives; None if it gives something else."""
     answer = function(host, address, headers) if _takes_headers(function) else function(host, address)
     if isinstance(answer, str) or not isinstance(answer, Iterable):
@@ -200,83 +197,3 @@ def replacement(lines: str, name: str) -> Update | None:
     types: tuple[RRType, ...] = ("A", "AAAA")
     sets = (RRset(name, kind, tuple(sorted(found[kind])), ttls.get(kind, 0)) for kind in types if kind in found)
     return tuple(sets) or None
-
-
-class Scripts:
-    """Runs scripts, each in an nsupdate of its own, those for one name in order.
-
-    What such lines do to the zone cannot be asked for, so the last success of each name and type is remembered.
-    """
-
-    def __init__(self) -> None:
-        self._last: dict[Key, str] = {}
-        self._family = "-4"
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    def forget(self, update: Update) -> None:
-        """These record sets are written by other means."""
-        for rrset in update:
-            self._last.pop(rrset.key, None)
-
-    async def run(self, script: Script, ask_only: bool, primary: Primary, seconds: float) -> Result:
-        """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
-        trouble = ["no answer from the name server"]
-        try:
-            async with asyncio.timeout(seconds):
-                async with self._locks.setdefault(script.name, asyncio.Lock()):
-                    if self._last.get(script.key) == script.address:
-                        return Result(Outcome.UPTODATE)
-                    if ask_only:
-                        return Result(Outcome.ABUSE, "this client has changed too often")
-                    self._last.pop(script.key, None)  # from here on, who knows
-                    return await self._try(script, primary, trouble)
-        except TimeoutError:
-            return Result(Outcome.TIMEOUT, f"not within {seconds:g} s: {trouble[-1]}")
-
-    async def _try(self, script: Script, primary: Primary, trouble: list[str]) -> Result:
-        """Until the primary takes or refuses it; `trouble` collects what is in the way."""
-        while True:
-            try:
-                code, said = await converse(primary, self._family, script.lines + "\n", SCRIPT_DEADLINE)
-            except (OSError, NotInstalled) as error:
-                code, said = None, f"could not start nsupdate: {error}"
-            if code == 0:
-                self._last[script.key] = script.address
-                return Result(Outcome.OK)
-            trouble.append(diagnosis(said) or trouble[-1])
-            meaning = verdict(said)
-            if meaning in FAILED_FOR_GOOD or "syntax error" in said:
-                return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
-            if meaning is Verdict.NOBODY:
-                self._family = other_family(self._family)
-            await asyncio.sleep(PAUSE)
-
-
-class Arrivals:
-    """Keeps the order of arrival where hooks take their time: an older request must not undo a newer one."""
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-        self._inside: set[int] = set()
-        self._newest: dict[Key, tuple[int, object]] = {}
-
-    @contextmanager
-    def enter(self) -> Iterator[int]:
-        """A number for a request that goes through the hooks."""
-        number = next(self._numbers)
-        self._inside.add(number)
-        try:
-            yield number
-        finally:
-            self._inside.discard(number)
-            if not self._inside:
-                self._newest.clear()
-
-    def overtaken(self, number: int, wanted: Mapping[Key, object]) -> bool:
-        """Whether a later arrival was here first, and wants something else; if not, this one was here."""
-        known = {key: self._newest[key] for key in wanted if key in self._newest}
-        newer = {key: want for key, (other, want) in known.items() if other > number}
-        if any(want != wanted[key] for key, want in newer.items()):
-            return True
-        self._newest.update({key: (number, want) for key, want in wanted.items() if key not in newer})
-        return False

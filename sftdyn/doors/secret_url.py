@@ -1,19 +1,18 @@
 """The door of the secret URL: four words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from http import HTTPStatus
 
 from ..values.outcome import Outcome, Result
+from ..values.specs import Client
+from ..values.update import Update
 from ..web.reply import Reply
 
 REPLIES: dict[Outcome, Reply] = {
     Outcome.ADDRESS: Reply(200, ""),  # the body is the address
     Outcome.UPTODATE: Reply(200, "UPTODATE"),
     Outcome.OK: Reply(200, "OK"),
-    Outcome.CHALLENGE: Reply(403, "BADKEY"),  # not at this door
     Outcome.BADKEY: Reply(403, "BADKEY"),
-    Outcome.NOTFQDN: Reply(400, "FAIL"),  # not at this door
-    Outcome.NOHOST: Reply(400, "FAIL"),  # not at this door
     Outcome.BADADDRESS: Reply(400, "FAIL"),
     Outcome.BADREQUEST: Reply(400, "FAIL"),
     Outcome.BADMETHOD: Reply(405, "FAIL", (("Allow", "GET"),)),
@@ -27,16 +26,18 @@ REPLIES: dict[Outcome, Reply] = {
     Outcome.OVERLOADED: Reply(503, "FAIL"),
     Outcome.INTERNAL: Reply(500, "FAIL"),
 }
+LATER = 503  # the status with which a client is told when to come back
 
 
-def refusal(status: int) -> Reply:
-    """The reply to something that is no request."""
-    return replace(REPLIES[Outcome.BADREQUEST], status=status)
+def hosts(client: Client, query: bytes) -> Sequence[tuple[str, ...] | Outcome]:
+    """All names of the client, together."""
+    return [client.names]
 
 
-def reply(result: Result, address: str = "") -> Reply:
-    """The reply that says `result`; `address` for who asks only for that."""
+def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
+    """The reply that says what became of the client's names; `address` for who asks only for that."""
+    [(result, _)] = parts
     said = REPLIES[result.outcome]
-    if said.status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if said.status == LATER:
         return replace(said, headers=(("Retry-After", str(result.retry_after)),))
     return replace(said, body=address) if address else said

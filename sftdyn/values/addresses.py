@@ -1,6 +1,6 @@
-"""Which addresses does a request mean? Pure."""
+"""Addresses: which text is one, and which can be published. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -58,40 +58,6 @@ def record_type(address: Address) -> RRType:
     return "A" if address.version == 4 else "AAAA"
 
 
-def peer_address(host: str) -> Address:
-    """The address of a socket's peer, whose zone index the kernel writes behind a `%`."""
-    return parse_address(host.partition("%")[0])
-
-
-def client_address(peer: Address, forwarded: Iterable[str], trusted: Sequence[Network]) -> Address:
-    """Whose request is it? The peer's, or what trusted proxies say of it.
-
-    `forwarded` are the X-Forwarded-For headers. Believed only from a trusted peer, they are one list; from
-    its end, the first that is not itself a trusted proxy counts, and if all are, the first of the list.
-    Raises Mistake for an entry that is no address on the way there.
-    """
-    if not is_in(peer, trusted):
-        return peer
-    address = peer
-    for entry in reversed([entry for header in forwarded for entry in header.split(",")]):
-        address = _hop(entry.strip())
-        if not is_in(address, trusted):
-            break
-    return address
-
-
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
     """Whether one of `networks` has the address."""
     return any(address in network for network in networks)
-
-
-def _hop(entry: str) -> Address:
-    """`ADDRESS`, `IPV4:PORT`, `[IPV6]` or `[IPV6]:PORT`, as proxies write them."""
-    if entry.startswith("["):
-        entry = entry[1:].partition("]")[0]
-    elif entry.count(":") == 1:
-        entry = entry.partition(":")[0]
-    try:
-        return parse_address(entry)
-    except Mistake:
-        raise Mistake("an entry of X-Forwarded-For is no address") from None

@@ -1,32 +1,68 @@
-"""The closed set of what can become of a request. Every table over it names every member."""
+"""The closed set of what can become of a request. Every table over it names every member that can happen there."""
 
-import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum
+from logging import ERROR, INFO, WARNING
 
 
 class Outcome(Enum):
-    """What became of a request, in the order of severity: of several, the last one counts."""
+    """What became of a request: its severity, the first word of its log line, and that line's level.
 
-    ADDRESS = auto()  # no key: the client asked for its own address
-    UPTODATE = auto()  # the primary confirmed during this request that there is nothing to change
-    OK = auto()  # the primary accepted the change
-    CHALLENGE = auto()  # no credentials where some are needed: many clients send them only when asked
-    BADKEY = auto()  # no client has this key
-    NOTFQDN = auto()  # a host name that is none
-    NOHOST = auto()  # a host name of somebody else
-    BADADDRESS = auto()  # the request means no address, or one that cannot be published
-    BADREQUEST = auto()  # not HTTP
-    BADMETHOD = auto()  # not GET
-    UNPUBLISHABLE = auto()  # a CNAME, delegation or DNAME hides the name: nobody would see the record
-    NOZONE = auto()  # the primary serves no zone for the name
-    REFUSED = auto()  # the primary refuses this name
-    HOOK = auto()  # a hook of the conf failed
-    TIMEOUT = auto()  # the primary did not answer in time
-    ABUSE = auto()  # the client has changed too often
-    OVERTAKEN = auto()  # a newer request for the name was faster through the hooks
-    OVERLOADED = auto()  # too many requests wait already
-    INTERNAL = auto()  # a defect of sftdyn
+    Of several outcomes the most severe one counts. `by_strangers`: anybody can cause it, without a key.
+    """
+
+    severity: int
+    word: str
+    level: int
+    by_strangers: bool
+
+    def __init__(self, severity: int, word: str, level: int, by_strangers: bool = False) -> None:
+        self.severity = severity
+        self.word = word
+        self.level = level
+        self.by_strangers = by_strangers
+
+    # No key: the client asked for its own address.
+    ADDRESS = 1, "ADDRESS", INFO, True
+    # The provider confirmed during this request that there is nothing to change.
+    UPTODATE = 2, "UPTODATE", INFO
+    # The provider accepted the change.
+    OK = 3, "OK", INFO
+    # No credentials where some are needed: many clients send them only when asked.
+    CHALLENGE = 4, "CHALLENGE", INFO, True
+    # No client has this key.
+    BADKEY = 5, "BADKEY", WARNING, True
+    # A host name that is none.
+    NOTFQDN = 6, "FAIL", WARNING
+    # A host name of somebody else.
+    NOHOST = 7, "FAIL", WARNING
+    # The request means no address, or one that cannot be published.
+    BADADDRESS = 8, "FAIL", WARNING, True
+    # Not HTTP.
+    BADREQUEST = 9, "BADREQUEST", INFO, True
+    # Not GET.
+    BADMETHOD = 10, "BADMETHOD", INFO, True
+    # A CNAME, delegation or DNAME hides the name: nobody would see the record.
+    UNPUBLISHABLE = 11, "FAIL", WARNING
+    # The primary serves no zone for the name.
+    NOZONE = 12, "FAIL", WARNING
+    # The primary refuses this name.
+    REFUSED = 13, "FAIL", WARNING
+    # A hook of the conf failed.
+    HOOK = 14, "FAIL", ERROR, True
+    # The provider did not answer in time.
+    TIMEOUT = 15, "FAIL", ERROR
+    # A provider's word for a request that may only ask: there is something to change. The doors make ABUSE of it.
+    WOULD_CHANGE = 16, "FAIL", WARNING
+    # The client has changed too often.
+    ABUSE = 17, "FAIL", WARNING
+    # A newer request for the name was faster through the hooks.
+    OVERTAKEN = 18, "FAIL", WARNING
+    # Too many requests wait already.
+    OVERLOADED = 19, "FAIL", INFO, True
+    # A defect of sftdyn.
+    INTERNAL = 20, "FAIL", ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +74,6 @@ class Result:
     retry_after: int = 60  # seconds, where a later try makes sense
 
 
-def worst(results: list[Result]) -> Result:
-    """The result of a whole whose parts ended as `results` (at least one)."""
-    return max(results, key=lambda result: result.outcome.value)
-
-
-# The first word of the log line, at which level it is written, and nothing else decides.
-LOG: dict[Outcome, tuple[str, int]] = {
-    Outcome.ADDRESS: ("ADDRESS", logging.INFO),
-    Outcome.UPTODATE: ("UPTODATE", logging.INFO),
-    Outcome.OK: ("OK", logging.INFO),
-    Outcome.CHALLENGE: ("CHALLENGE", logging.INFO),
-    Outcome.BADKEY: ("BADKEY", logging.WARNING),
-    Outcome.NOTFQDN: ("FAIL", logging.WARNING),
-    Outcome.NOHOST: ("FAIL", logging.WARNING),
-    Outcome.BADADDRESS: ("FAIL", logging.WARNING),
-    Outcome.BADREQUEST: ("BADREQUEST", logging.INFO),
-    Outcome.BADMETHOD: ("BADMETHOD", logging.INFO),
-    Outcome.UNPUBLISHABLE: ("FAIL", logging.WARNING),
-    Outcome.NOZONE: ("FAIL", logging.WARNING),
-    Outcome.REFUSED: ("FAIL", logging.WARNING),
-    Outcome.HOOK: ("FAIL", logging.ERROR),
-    Outcome.TIMEOUT: ("FAIL", logging.ERROR),
-    Outcome.ABUSE: ("FAIL", logging.WARNING),
-    Outcome.OVERTAKEN: ("FAIL", logging.WARNING),
-    Outcome.OVERLOADED: ("FAIL", logging.INFO),
-    Outcome.INTERNAL: ("FAIL", logging.ERROR),
-}
+def worst(results: Iterable[Result]) -> Result:
+    """The result of a whole whose parts (at least one) ended as `results`."""
+    return max(results, key=lambda result: result.outcome.severity)

@@ -1,4 +1,4 @@
-"""What shall become of the zone: the values that doors hand to a publisher."""
+"""What shall become of a zone: the values that doors hand to a provider."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,27 @@ class RRset:
         return self.name, self.type
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Lines of the conf's nsupdatecommands that do more than to replace the host's addresses."""
+
+    name: str
+    type: RRType
+    address: str
+    lines: str
+
+    @property
+    def key(self) -> Key:
+        return self.name, self.type
+
+
 Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, type) once
 
 
-class Publisher(Protocol):
-    """Takes updates to a zone. An update is atomic in each zone that it touches.
+class Provider(Protocol):
+    """Makes updates true where the names live. An update is atomic in each zone that it touches.
 
-    With `ask_only` nothing is changed: the outcome is UPTODATE, or ABUSE where there would be something to change.
+    With `ask_only` nothing is changed: the outcome is UPTODATE, or WOULD_CHANGE.
     """
 
-    def publish(self, update: Update, ask_only: bool = False) -> Awaitable[Result]: ...
+    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False) -> Awaitable[Result]: ...

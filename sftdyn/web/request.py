@@ -1,10 +1,13 @@
-"""Bytes → Request, with the parser of the standard library's http.server. Pure."""
+"""Bytes → Request: the request line as the standard library's http.server reads it, and our own few lines for headers.
+
+Pure. No stranger's bytes go to the standard library's email parser, whose time is quadratic in their number.
+"""
 
 import re
 from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from http.client import HTTPMessage, parse_headers
+from functools import cached_property, lru_cache
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from urllib.parse import unquote_to_bytes
@@ -15,8 +18,10 @@ MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
 
 MAX_HEADERS = 101  # lines, with the empty one
 
-# Well-formed header lines as email.feedparser takes them, with continuation lines, and the empty one.
+# One header with its continuation lines (RFC 9112, 5.2), and well-formed headers with the empty line behind them.
+FIELD = re.compile(rb"([!-9;-~]+):([^\n]*(?:\n[ \t][^\n]*)*)\n")
 HEADERS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*\r?\n")
+FOLDED = re.compile(rb"\r?\n[ \t]+")
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 WRONG_BLANK = re.compile(rb"[\t\v\f]HTTP/")
 # RFC 9112, 3.2.2: what a client sends to a proxy, and some to everybody.
@@ -31,27 +36,35 @@ class BadRequest(Mistake):
         self.status = status
 
 
-class Headers(HTTPMessage):
-    """The headers of a request, by name in any letter case.
+class Headers(Mapping[str, str]):
+    """The headers of a request for the conf's hooks, by name in any letter case; the first of several counts.
 
-    The hooks of sftdyn 0.10 got a multidict, which raises KeyError where email.message gives None.
+    The hooks of sftdyn 0.10 got a multidict: it raises KeyError for what is missing, and knows `getall`.
     """
 
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
+        self._fields = fields
+
     def __getitem__(self, name: str) -> str:
-        value = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return str(value)
+        return self.getall(name)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
     def getall(self, name: str, default: list[str] | None = None) -> list[str]:
         """All values of the header, in order. Raises KeyError if there is none, and no default."""
-        values = self.get_all(name, default)
-        if values is None:
+        values = [value for other, value in self._fields if other.lower() == name.lower()]
+        if values:
+            return values
+        if default is None:
             raise KeyError(name)
-        return values
+        return default
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """One request; the target as it was sent, without scheme, host and leading slashes."""
 
@@ -60,10 +73,25 @@ class Request:
     version: str  # "HTTP/1.1"; "HTTP/0.9" for the bare line, which wants the bare answer
     header_lines: bytes  # known to be well-formed; few requests need them
 
+    @cached_property
+    def fields(self) -> list[tuple[str, str]]:
+        """The headers' names and values (ISO 8859-1, as http.server reads them), in order."""
+        return [(name.decode(), _value(octets)) for name, octets in FIELD.findall(self.header_lines)]
+
     @property
     def headers(self) -> Headers:
-        """The headers, parsed anew at each call."""
-        return parse_headers(BytesIO(self.header_lines), _class=Headers)
+        """The headers as hooks get them."""
+        return Headers(self.fields)
+
+    def values(self, name: str) -> list[str]:
+        """All values of one header, in order."""
+        wanted = name.lower()
+        return [value for other, value in self.fields if other.lower() == wanted]
+
+
+def _value(octets: bytes) -> str:
+    """A header's value on one line; a NUL in it is read as a blank (RFC 9110, 5.5)."""
+    return FOLDED.sub(b" ", octets).replace(b"\0", b" ").strip(b" \t\r").decode("latin-1")
 
 
 def split_head(received: bytes) -> bytes | None:
@@ -117,7 +145,7 @@ def _read_line(method: bytes, version: bytes) -> tuple[str, str]:
 
 def password(request: Request) -> bytes | None:
     """The password of Basic credentials (RFC 7617), if there are any and it is not empty."""
-    scheme, _, token = str(request.headers.get("Authorization", "")).partition(" ")
+    scheme, _, token = next(iter(request.values("Authorization")), "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:

@@ -5,8 +5,9 @@ makes both true at once. So one round trip answers a whole batch: OK for what di
 not. What was seen last is only a guess at what to say next, never an answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ...values.update import Key, RRset, Update
 from . import message
@@ -20,10 +21,16 @@ HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What the primary made of one update. After DONE or UNKNOWN, `changed`: by our hand."""
+    """What the primary made of one update. `changed`: it was not so before, or (after UNKNOWN) may be so by our hand.
+
+    Where the update was only asked about, `changed` says that it would have been changed.
+    """
 
     verdict: Verdict
     changed: bool = False
@@ -38,55 +45,71 @@ class Interrupted(Exception):
         self.settlement = settlement
 
 
+class Sight:
+    """What was last seen of each record set, shared by all dialogues with one primary."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Key, tuple[str, ...]] = {}
+
+    def guess(self, rrset: RRset) -> tuple[str, ...]:
+        """What it is probably now; where nothing is known, what it shall be."""
+        return self._seen.get(rrset.key, rrset.addresses)
+
+    def knows(self, rrset: RRset) -> bool:
+        """Whether it was seen."""
+        return rrset.key in self._seen
+
+    def note(self, rrsets: Sequence[RRset], beliefs: Beliefs) -> None:
+        """The primary said that all these beliefs hold."""
+        if len(self._seen) > REMEMBERED:
+            self._seen.clear()
+        for rrset in rrsets:
+            belief = beliefs[rrset.key]
+            if belief is not None:
+                self._seen[rrset.key] = belief
+
+    def forget(self) -> None:
+        """Another primary knows other things."""
+        self._seen.clear()
+
+
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, sight: Sight) -> None:
         self._child = child
-        self._seen: dict[Key, tuple[str, ...]] = {}
+        self._sight = sight
 
-    async def settle(self, zone: str, updates: Sequence[Update]) -> list[Settlement]:
+    async def settle(self, zone: str, updates: Sequence[Update], ask_only: bool = False) -> list[Settlement]:
         """One settlement for each of `updates`, which must not share a record set."""
         rrsets = [rrset for update in updates for rrset in update]
-        beliefs: dict[Key, Belief] = {r.key: self._seen.get(r.key, r.addresses) for r in rrsets}
+        beliefs: dict[Key, Belief] = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
         try:
-            if any(beliefs[r.key] != r.addresses for r in rrsets):
-                await self._revise(zone, [r for r in rrsets if r.key not in self._seen], beliefs)
-            for _ in range(TRIES):
-                verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone))
-                if verdict is Verdict.BELIEF_WRONG:
-                    await self._revise(zone, rrsets, beliefs)
-                elif verdict is not Verdict.HIDDEN or not await self._revise(zone, _absent(rrsets, beliefs), beliefs):
-                    break
+            verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
         except Interrupted as interruption:
             return [interruption.settlement] * len(updates)
         if verdict is Verdict.DONE:
-            self._remember(rrsets)
+            self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
         elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._is_open(zone)):
             if len(updates) > 1:
-                half = len(updates) // 2
-                return await self.settle(zone, updates[:half]) + await self.settle(zone, updates[half:])
+                return await _in_parts(updates, lambda part: self.settle(zone, part, ask_only))
         elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
             verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
 
-    async def confirm(self, zone: str, updates: Sequence[Update]) -> list[Settlement]:
-        """Change nothing: BELIEF_WRONG for an update that would change something, DONE for the others."""
-        rrsets = [rrset for update in updates for rrset in update]
-        wanted = {rrset.key: rrset.addresses for rrset in rrsets}
-        verdict, reason = await self._send(zone, message.change(rrsets, wanted, zone))
-        if verdict in {Verdict.BELIEF_WRONG, *HALVED} and len(updates) > 1:
-            half = len(updates) // 2
-            return await self.confirm(zone, updates[:half]) + await self.confirm(zone, updates[half:])
-        if verdict is Verdict.HIDDEN:
-            try:
-                if await self.wrong(zone, _absent(rrsets, wanted), wanted):
-                    verdict = Verdict.BELIEF_WRONG
-            except Interrupted as interruption:
-                return [interruption.settlement] * len(updates)
-        if verdict is Verdict.REFUSED:
-            verdict = Verdict.AWAY  # a question needs no permission but the zone's
-        return [Settlement(verdict, False, reason)] * len(updates)
+    async def _agree(
+        self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief], ask_only: bool
+    ) -> tuple[Verdict, str]:
+        """Send, and mend wrong beliefs, until the primary says something else than that. Raises Interrupted."""
+        if any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
+            await self._revise(zone, [rrset for rrset in rrsets if not self._sight.knows(rrset)], beliefs)
+        for _ in range(TRIES):
+            verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone, ask_only))
+            if verdict is Verdict.BELIEF_WRONG:
+                await self._revise(zone, rrsets, beliefs)
+            elif verdict is not Verdict.HIDDEN or not await self._revise(zone, _absent(rrsets, beliefs), beliefs):
+                break
+        return verdict, reason
 
     async def replace(self, zone: str, rrset: RRset, late: tuple[str, ...]) -> bool:
         """Put `rrset` in the place of exactly `late`; False if anything else stands there."""
@@ -94,7 +117,7 @@ class Dialogue:
         return verdict is Verdict.DONE
 
     async def wrong(self, zone: str, rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:
-        """Those of `rrsets` whose belief does not hold, found by halves. Raises Interrupted."""
+        """Those of `rrsets` whose belief does not hold, found by parts. Raises Interrupted."""
         if not rrsets:
             return []
         verdict, reason = await self._send(zone, message.question(rrsets, beliefs))
@@ -105,14 +128,12 @@ class Dialogue:
             raise Interrupted(Settlement(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason))
         if len(rrsets) == 1:
             return list(rrsets)
-        step = len(rrsets) // 2 if len(rrsets) > SINGLY else 1
-        parts = [rrsets[start : start + step] for start in range(0, len(rrsets), step)]
-        return [rrset for part in parts for rrset in await self.wrong(zone, part, beliefs)]
+        return await _in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)
 
     async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> bool:
         """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known.
 
-        Whether there were any.
+        Whether there were any. Raises Interrupted.
         """
         asked = [rrset for rrset in rrsets if beliefs[rrset.key] is not None]
         wrong = await self.wrong(zone, asked, beliefs)
@@ -121,7 +142,7 @@ class Dialogue:
         return bool(wrong)
 
     async def _is_open(self, zone: str) -> bool:
-        verdict, _ = await self._send(zone, f"prereq nxrrset {zone} DNAME\n")
+        verdict, _ = await self._send(zone, message.harmless(zone))
         return verdict is Verdict.DONE
 
     async def _send(self, zone: str, lines: str) -> tuple[Verdict, str]:
@@ -131,16 +152,19 @@ class Dialogue:
             transcript = await self._child.send(zone, lines)
         verdict = message.verdict(transcript)
         if verdict is Verdict.NOBODY:
-            await self._child.change_family()
+            self._child.try_elsewhere()
         elif verdict is Verdict.BAD_KEY:
             await self._child.stop()
         return verdict, message.diagnosis(transcript)
 
-    def _remember(self, rrsets: Sequence[RRset]) -> None:
-        if len(self._seen) > REMEMBERED:
-            self._seen.clear()
-        for rrset in rrsets:
-            self._seen[rrset.key] = rrset.addresses
+
+async def _in_parts(
+    items: Sequence[Item], settle: Callable[[Sequence[Item]], Awaitable[list[Found]]], singly: int = 1
+) -> list[Found]:
+    """What `settle` makes of both halves of `items`, or of each one where they are at most `singly`."""
+    step = len(items) // 2 if len(items) > singly else 1
+    parts = [items[start : start + step] for start in range(0, len(items), step)]
+    return [found for part in parts for found in await settle(part)]
 
 
 def _absent(rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:

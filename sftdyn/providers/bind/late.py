@@ -6,7 +6,7 @@ is too old. So the names in it are watched until then, and a late value is repla
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...values.update import Key, RRset
@@ -30,11 +30,12 @@ class Suspect:
 
 
 class LateWrites:
-    """The record sets that a late write could undo. All times are the event loop's."""
+    """The record sets that a late write could undo, zone by zone. All times are the event loop's."""
 
     def __init__(self) -> None:
         self._suspects: dict[Key, Suspect] = {}
-        self.next_look: float | None = None  # None while nothing is watched
+        self._next_look: dict[str, float] = {}  # zone → time; none for a zone in which nothing is watched
+        self.mended = 0  # since the start
 
     def unanswered(self, zone: str, rrsets: Iterable[RRset], now: float) -> None:
         """These were sent, and no answer came."""
@@ -42,38 +43,47 @@ class LateWrites:
             suspect = self._suspects.setdefault(rrset.key, Suspect(zone, 0.0))
             suspect.values[rrset.addresses] += 1
             suspect.until = now + WATCHED
-        self.next_look = self.next_look or now + INTERVAL
+        self._next_look.setdefault(zone, now + INTERVAL)
 
     def threaten(self, rrsets: Iterable[RRset]) -> bool:
         """Whether a late write could still put another value in the place of one of these."""
+        if not self._suspects:
+            return False
         suspects = [(self._suspects.get(rrset.key), rrset) for rrset in rrsets]
         return any(suspect and suspect.values.keys() - {rrset.addresses} for suspect, rrset in suspects)
 
     def acknowledged(self, rrsets: Iterable[RRset]) -> None:
         """The primary confirmed these: from now on they are what a late write would undo."""
-        for rrset in rrsets:
+        for rrset in rrsets if self._suspects else ():
             if suspect := self._suspects.get(rrset.key):
                 suspect.newest = rrset
 
-    async def look(self, dialogue: Dialogue, now: float) -> None:
-        """Ask for all that is watched, and mend what a late write undid. Raises Interrupted."""
+    def next_looks(self) -> Mapping[str, float]:
+        """When each watched zone wants its next look."""
+        return self._next_look
+
+    async def look(self, zone: str, dialogue: Dialogue, now: float) -> None:
+        """Ask for all that is watched in a zone, and mend what a late write undid. Raises Interrupted."""
         self._suspects = {key: suspect for key, suspect in self._suspects.items() if suspect.until > now}
-        self.next_look = now + INTERVAL if self._suspects else None
-        zones: dict[str, list[RRset]] = {}
-        for suspect in self._suspects.values():
-            if suspect.newest:
-                zones.setdefault(suspect.zone, []).append(suspect.newest)
-        for zone, rrsets in zones.items():
-            for start in range(0, len(rrsets), BATCH):
-                some = rrsets[start : start + BATCH]
-                for rrset in await dialogue.wrong(zone, some, {r.key: r.addresses for r in some}):
-                    await self._mend(dialogue, zone, rrset)
+        watched = [suspect for suspect in self._suspects.values() if suspect.zone == zone]
+        if not watched:
+            self._next_look.pop(zone, None)
+            return
+        self._next_look[zone] = now + INTERVAL
+        rrsets = [suspect.newest for suspect in watched if suspect.newest]
+        for start in range(0, len(rrsets), BATCH):
+            some = rrsets[start : start + BATCH]
+            for rrset in await dialogue.wrong(zone, some, {r.key: r.addresses for r in some}):
+                await self._mend(dialogue, zone, rrset)
 
     async def _mend(self, dialogue: Dialogue, zone: str, rrset: RRset) -> None:
-        suspect = self._suspects[rrset.key]
+        suspect = self._suspects.get(rrset.key)
+        if suspect is None or suspect.newest != rrset:
+            return  # a newer update was acknowledged while this one was asked about
         for late in suspect.values.keys() - {rrset.addresses}:
             if await dialogue.replace(zone, rrset, late):
                 suspect.values -= Counter([late])  # what was sent once can come late once
+                self.mended += 1
                 log.warning("%s %s: an update that the name server applied late is mended", rrset.name, rrset.type)
                 return
         suspect.newest = None  # somebody else's newer value: not ours to touch

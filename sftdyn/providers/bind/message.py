@@ -28,6 +28,7 @@ class Verdict(Enum):
     NOBODY = auto()  # nothing listens there: nothing is changed
     AWAY = auto()  # not ready: nothing is changed
     TOO_LARGE = auto()  # over 64 KiB: nothing is sent
+    NOT_SENT = auto()  # there is no nsupdate, or it knows no address of the primary
     UNKNOWN = auto()  # no answer: not applied, applied, or applied later
 
 
@@ -45,6 +46,10 @@ RCODES: dict[str, Verdict] = {
     "NOTZONE": Verdict.NOT_ITS_ZONE,
 }
 
+# After these, the primary lives and takes the key.
+SPOKEN = frozenset(
+    {Verdict.DONE, Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE, Verdict.AWAY}
+)
 FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE}
 
 # In the transcript of one message, the first of these that is found decides.
@@ -52,7 +57,7 @@ DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (re.compile(r"^; TSIG error|NOTAUTH\(BAD|could not read key|can't read key", re.M), Verdict.BAD_KEY),
     (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
     (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
-    (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.AWAY),
+    (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.NOT_SENT),
     (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
 )
 FAILED = re.compile(r"^update failed: (\w+)", re.M)
@@ -77,6 +82,52 @@ def diagnosis(transcript: str) -> str:
     return "; ".join(line.strip("; ") for line in complaints if line.strip())
 
 
+NO_ANSWER = "no answer from the name server"
+
+
+def is_answered(transcript: str) -> bool:
+    """Whether the primary spoke, and took the key."""
+    return verdict(transcript) in SPOKEN
+
+
+def is_no_command(output: str) -> bool:
+    """Whether nsupdate did not understand a line."""
+    return "syntax error" in output
+
+
+def not_started(error: Exception) -> str:
+    """A transcript that says why there is no nsupdate to talk to."""
+    return f"could not start nsupdate: {error}\n"
+
+
+# nsupdate says nothing after a success, so each message ends with a `show` that names a zone of its own.
+
+
+def mark(number: int) -> str:
+    """The zone that ends the reply to a message; nobody has it."""
+    return f"sync-{number}.invalid."
+
+
+def framed(zone: str, lines: str, mark: str) -> str:
+    """The commands that send one message, and let its reply be told from the next."""
+    return f"zone {zone}\n{lines}send\nanswer\nzone {mark}\nshow\n"
+
+
+def end(mark: str) -> str:
+    """Behind this and the next empty line, the reply to a message is complete."""
+    return f";{mark}"
+
+
+def unframed(transcript: str) -> str:
+    """What nsupdate said of the message itself."""
+    return transcript.partition("Outgoing update query:")[0]
+
+
+def harmless(zone: str) -> str:
+    """A message that changes nothing, and of which every answer says that the primary works on the zone."""
+    return f"prereq nxrrset {zone} DNAME\n"
+
+
 def greeting(primary: Primary) -> str:
     """The lines that an nsupdate is told before anything else."""
     return f"server {primary.host} {primary.port}\n" if primary.host else ""
@@ -99,7 +150,7 @@ def guards(rrset: RRset, zone: str) -> list[str]:
     return [f"prereq nxrrset {name} NS" for name in delegations] + [f"prereq nxrrset {name} DNAME" for name in above]
 
 
-def replace(rrset: RRset) -> list[str]:
+def replacement(rrset: RRset) -> list[str]:
     """Updates after which the record set is exactly `rrset`."""
     return [f"update delete {rrset.name} {rrset.type}"] + [
         f"update add {rrset.name} {rrset.ttl} {rrset.type} {address}" for address in rrset.addresses
@@ -109,14 +160,15 @@ def replace(rrset: RRset) -> list[str]:
 def question(rrsets: Iterable[RRset], beliefs: Beliefs) -> str:
     """A message that changes nothing and is answered DONE if every belief is right."""
     pairs = [(rrset, beliefs[rrset.key]) for rrset in rrsets]
-    return _text(line for rrset, belief in pairs if belief is not None for line in ask(rrset, belief))
+    return _lines(line for rrset, belief in pairs if belief is not None for line in ask(rrset, belief))
 
 
-def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str) -> str:
+def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str, ask_only: bool = False) -> str:
     """A message that makes every record set what it shall be, if every belief is right and every name visible.
 
     A record set that is believed to be right already is only asked about. One of which nothing is
     known is replaced whatever it is. Beside a CNAME, BIND would silently ignore an address.
+    With `ask_only` it is the same without the changes.
     """
     prerequisites: dict[str, None] = {}  # each line once, in order: guards first, so that they are named first
     questions: list[str] = []
@@ -128,10 +180,10 @@ def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str) -> str:
             questions += ask(rrset, belief)
         if not belief and rrset.addresses:
             prerequisites[f"prereq nxrrset {rrset.name} CNAME"] = None
-        if belief != rrset.addresses:
-            updates += replace(rrset)
-    return _text([*prerequisites, *questions, *updates])
+        if belief != rrset.addresses and not ask_only:
+            updates += replacement(rrset)
+    return _lines([*prerequisites, *questions, *updates])
 
 
-def _text(lines: Iterable[str]) -> str:
-    return "".join(line + "\n" for line in lines)
+def _lines(lines: Iterable[str]) -> str:
+    return "".join([line + "\n" for line in lines])

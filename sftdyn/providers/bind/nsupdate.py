@@ -1,4 +1,4 @@
-"""The only room that starts a process: nsupdate, long-lived or thrown away.
+"""The only room that starts processes: nsupdate, long-lived or thrown away.
 
 Written against nsupdate(1) of BIND 9.16 and later.
 """
@@ -9,10 +9,10 @@ import re
 import shutil
 import signal
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from ...values.specs import Primary
-from .message import greeting
+from . import message
 
 # Seconds. One UDP datagram without repetitions (a late copy could undo a newer update), or one TCP
 # exchange, must be answered within the first two; beyond the third the child itself is stuck.
@@ -36,21 +36,6 @@ class NotInstalled(Exception):
     """There is no nsupdate on this machine."""
 
 
-def has_families(primary: Primary) -> bool:
-    """Whether it may be reached over IPv4 and IPv6: it is not given by an address."""
-    return not primary.host or not re.fullmatch(r"[0-9.]+|.*:.*", primary.host)
-
-
-def _arguments(primary: Primary, family: str) -> list[str]:
-    """The arguments of nsupdate. `family`, "-4" or "-6", matters unless the host is an address.
-
-    With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
-    """
-    key = ["-k", str(primary.keyfile)] if primary.keyfile else []
-    chosen = [family] if has_families(primary) else []
-    return [*chosen, *([] if primary.host else ["-l"]), *key]
-
-
 def program() -> str:
     """The path of nsupdate. Raises NotInstalled."""
     found = shutil.which("nsupdate", path=f"{os.environ.get('PATH', os.defpath)}:/usr/bin:/usr/sbin")
@@ -62,9 +47,37 @@ def program() -> str:
     return found
 
 
-def other_family(family: str) -> str:
-    """What to try where nobody listens."""
-    return "-6" if family == "-4" else "-4"
+class Route:
+    """How a primary is reached. All children of one provider share it, and follow it at their next message."""
+
+    def __init__(self, primary: Primary) -> None:
+        self.primary = primary
+        self.family = "-4"  # or "-6", where nobody listened
+        self._next_tcp = 0.0  # event loop time
+
+    def arguments(self) -> tuple[str, ...]:
+        """The arguments of nsupdate.
+
+        With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
+        """
+        key = ("-k", str(self.primary.keyfile)) if self.primary.keyfile else ()
+        return (*([self.family] if self._has_families() else []), *([] if self.primary.host else ["-l"]), *key)
+
+    def leave(self, family: str) -> None:
+        """Nobody listens over this family: try the other one, if that can make a difference."""
+        if self._has_families() and family == self.family:
+            self.family = "-6" if family == "-4" else "-4"
+
+    def _has_families(self) -> bool:
+        """Whether it may be reached over IPv4 and IPv6: it is not given by an address."""
+        return not self.primary.host or not re.fullmatch(r"[0-9.]+|.*:.*", self.primary.host)
+
+    async def wait_for_port(self) -> None:
+        """Until one more TCP connection is in order."""
+        clock = asyncio.get_running_loop().time
+        self._next_tcp = max(self._next_tcp, clock() - TCP_BURST) + TCP_INTERVAL
+        if self._next_tcp > clock():
+            await asyncio.sleep(self._next_tcp - clock())
 
 
 async def _start(arguments: Sequence[str]) -> Process:
@@ -90,64 +103,87 @@ async def _end(process: Process) -> None:
     await process.wait()
 
 
-class _NotStarted(Exception):
-    """There is no process to talk to."""
-
-
 class Child:
-    """One long-lived nsupdate. It is started when first needed, and again whenever it is gone."""
+    """One long-lived nsupdate. It is started when first needed, and again whenever it is gone or its route changes."""
 
-    def __init__(self, primary: Primary) -> None:
-        self._primary = primary
-        self._family = "-4"
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._started_for: tuple[Primary, tuple[str, ...]] | None = None
         self._process: Process | None = None
         self._number = 0
         self._last_sent = 0.0
-        self._next_tcp = 0.0
 
     async def send(self, zone: str, lines: str) -> str:
         """The transcript of one message to `zone`. It ends early, without an answer, if the child died or hung."""
         clock = asyncio.get_running_loop().time
         if lines.count("\n") > LINES_ON_UDP or len(lines) > LETTERS_ON_UDP:
-            self._next_tcp = max(self._next_tcp, clock() - TCP_BURST) + TCP_INTERVAL
-            if self._next_tcp > clock():
-                await asyncio.sleep(self._next_tcp - clock())
+            await self._route.wait_for_port()
             if self._process is None or clock() > self._last_sent + IDLE:
-                await self._exchange(zone, f"prereq nxrrset {zone} DNAME\n")
-        transcript = await self._exchange(zone, lines)
-        self._last_sent = clock()
-        return transcript
+                awake = await self._exchange(zone, message.harmless(zone))
+                if not message.is_answered(awake):  # what is in the way of this is in the way of more
+                    return awake
+        return await self._exchange(zone, lines)
 
-    async def _exchange(self, zone: str, lines: str) -> str:
+    async def send_all(self, questions: Sequence[tuple[str, str]], hear: Callable[[int, str], None]) -> None:
+        """Send several small messages (zone and lines) at once; `hear` gets the number and transcript of each, in turn.
+
+        It hears of fewer, if the child died or hung.
+        """
+        heard = 0
         try:
-            async with asyncio.timeout(STUCK):
-                return await self._talk(zone, lines)
+            async with asyncio.timeout(STUCK) as patience:
+                await self._follow_route()
+                async for transcript in self._talk(questions):
+                    hear(heard, transcript)
+                    heard += 1
+                    patience.reschedule(asyncio.get_running_loop().time() + STUCK)
         except asyncio.IncompleteReadError as error:
             await self.stop()
-            return error.partial.decode("utf-8", "replace")
-        except _NotStarted as problem:
-            return f"could not start nsupdate: {problem}\n"
-        except (OSError, TimeoutError, asyncio.LimitOverrunError):
+            hear(heard, error.partial.decode("utf-8", "replace"))
+        except (OSError, NotInstalled, TimeoutError, asyncio.LimitOverrunError) as error:
+            hear(heard, message.not_started(error) if self._process is None else "")
             await self.stop()
-            return ""
+        self._last_sent = asyncio.get_running_loop().time()
 
-    async def _talk(self, zone: str, lines: str) -> str:
-        process = self._process
-        if process is None or process.returncode is not None:
-            try:
-                process = self._process = await _start(_arguments(self._primary, self._family))
-            except (OSError, NotInstalled) as error:
-                raise _NotStarted(str(error)) from None
-            lines = greeting(self._primary) + lines
-        assert process.stdin
-        assert process.stdout
-        # nsupdate says nothing after a success, so each message ends with a `show` that names a zone of its own.
-        self._number += 1
-        mark = f"sync-{self._number}.invalid."
-        process.stdin.write(f"zone {zone}\n{lines}send\nanswer\nzone {mark}\nshow\n".encode())
-        transcript = await process.stdout.readuntil(f";{mark}".encode())
-        await process.stdout.readuntil(b"\n\n")
-        return transcript.decode("utf-8", "replace").partition("Outgoing update query:")[0]
+    async def _exchange(self, zone: str, lines: str) -> str:
+        transcripts: list[str] = []
+        await self.send_all([(zone, lines)], lambda _, transcript: transcripts.append(transcript))
+        return transcripts[0]
+
+    async def _follow_route(self) -> None:
+        """Have a process that talks to the primary as the route says. Raises OSError, NotInstalled."""
+        wanted = (self._route.primary, self._route.arguments())
+        if self._process and (self._process.returncode is not None or self._started_for != wanted):
+            await self.stop()
+        if self._process is None:
+            self._process = await _start(wanted[1])
+            self._started_for = wanted
+            assert self._process.stdin
+            self._process.stdin.write(message.greeting(self._route.primary).encode())
+
+    async def _talk(self, messages: Sequence[tuple[str, str]]) -> AsyncIterator[str]:
+        """Write messages; what is said of each."""
+        assert self._process
+        assert self._process.stdin
+        assert self._process.stdout
+        marks = []
+        for zone, lines in messages:
+            self._number += 1
+            marks.append(message.mark(self._number))
+            self._process.stdin.write(message.framed(zone, lines, marks[-1]).encode())
+        for mark in marks:
+            transcript = await self._process.stdout.readuntil(message.end(mark).encode())
+            await self._process.stdout.readuntil(b"\n\n")
+            yield message.unframed(transcript.decode("utf-8", "replace"))
+
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def try_elsewhere(self) -> None:
+        """Nobody listens where this child looked."""
+        if self._started_for:
+            self._route.leave(self._started_for[1][0])
 
     async def stop(self) -> None:
         """End the process; the next message gets a new one."""
@@ -155,25 +191,19 @@ class Child:
         if process:
             await _end(process)
 
-    async def change_family(self) -> None:
-        """Go to the primary over the other of IPv4 and IPv6, if that can make a difference."""
-        if has_families(self._primary):
-            self._family = other_family(self._family)
-            await self.stop()
 
-
-async def converse(primary: Primary, family: str, lines: str, seconds: float) -> tuple[int | None, str]:
+async def converse(route: Route, lines: str, seconds: float) -> tuple[int | None, str]:
     """Exit code and output of an nsupdate that gets `lines` and the end of input.
 
     After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled.
     """
-    process = await _start(_arguments(primary, family))
+    process = await _start(route.arguments())
     assert process.stdin
     assert process.stdout
     output = b""
     try:
         async with asyncio.timeout(seconds):
-            process.stdin.write((greeting(primary) + lines).encode())
+            process.stdin.write((message.greeting(route.primary) + lines).encode())
             process.stdin.write_eof()
             while chunk := await process.stdout.read(REPLY_LIMIT):
                 output += chunk
@@ -183,21 +213,3 @@ async def converse(primary: Primary, family: str, lines: str, seconds: float) ->
     finally:
         await _end(process)
     return process.returncode if process.returncode != -signal.SIGKILL else None, output.decode("utf-8", "replace")
-
-
-async def find_zones(primary: Primary, family: str, names: Iterable[str]) -> tuple[dict[str, str], str]:
-    """Ask the primary for the zones of `names`: what it said before nsupdate gave up, and its last words.
-
-    nsupdate asks for the zone of each message that names none, and exits when nobody serves it.
-    Raises OSError, NotInstalled.
-    """
-    lines = "".join(f"prereq nxrrset {name} DNAME\nshow\nsend\nanswer\n" for name in names)
-    _, output = await converse(primary, family, lines, STUCK)
-    zones = {}
-    chapters = re.split(r"^(?=Outgoing update query:)", output, flags=re.M)
-    for chapter in chapters:
-        name = re.search(r"^;; PREREQUISITE SECTION:\n(\S+)", chapter, re.M)
-        zone = re.search(r"^;; ZONE SECTION:\n;(\S+)", chapter.partition("Answer:")[2], re.M)
-        if name and zone:
-            zones[name[1].lower()] = zone[1].lower()
-    return zones, chapters[-1].rpartition("\n\n")[2]

@@ -1,29 +1,58 @@
-"""Updates in, results out: the queue in front of the primary, with its order, its patience and its bounds."""
+"""Updates in, results out: the queue in front of the primary, with its order, its patience and its bounds.
+
+Rule 1. A ticket is one request's update. It has a share for each zone that it touches, and is answered when all of
+them are settled, or when its time is over. What a ticket is batched with never changes where its shares belong.
+
+Rule 2. Two tickets that want to write one record set are applied in the order of their arrival; so are two that
+only ask about it, since one message cannot hold both questions. The later one waits outside (`_Order`) and enters
+a line when nothing is in front of it. Whoever wants just what the last one wants joins it, and gets its answer.
+
+Rule 3. Ready shares stand in lines: one for each zone, for changing and for asking, for suspects and for the others.
+A lane serves its lines in turn, each turn one batch. So who asks never waits for all that change, one zone never for
+all of another, and nothing is looked through to find what is ready.
+
+Rule 4. There are three lanes, each with a child of its own. WELL is for zones in order. A zone that cannot be
+written (frozen, not loaded, refusing) is served in ILL, with growing pauses, and one that is silent in SILENT, where
+each try costs seconds; after one success it is back in WELL. So a zone in trouble delays itself only.
+
+Rule 5. A name that failed alone, hidden or refused, is a suspect: it is settled singly in ILL, which rests as long as
+each of them took, until it works again. So it costs its neighbours no halving.
+
+Rule 6. If nobody listens, or the key is not taken, all lanes pause: that is the primary's trouble and no zone's.
+
+Rule 7. Another primary or other zones are used from the next batch on; what waits is placed anew.
+
+Rule 8. What late writes could undo is looked after every second, whatever waits.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TypeAlias
 
-from ...values.names import is_within
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Primary
 from ...values.update import Key, RRset, Update
-from .dialogue import BATCH, Dialogue, Interrupted, Settlement
+from .dialogue import BATCH, Dialogue, Interrupted, Settlement, Sight
+from .finder import Finder
 from .late import LateWrites
-from .message import Verdict, diagnosis, verdict
-from .nsupdate import Child, NotInstalled, find_zones, other_family
+from .message import NO_ANSWER, Verdict
+from .nsupdate import Child, Route
+from .zones import NOWHERE, Zones
 
 log = logging.getLogger(__name__)
 
 MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
-ZONES_REMEMBERED = 900.0  # seconds; then names are asked for again, since somebody may add a zone below another
-FINDERS, FIND = 8, 16  # processes at once that ask for zones, and names for each
-WAITING = 4000  # updates that wait for the primary: some 16 MiB with their connections
-# Seconds until the next try after a failure. A wrong key costs two processes a try.
-PAUSE = {Verdict.BAD_KEY: 0.5}
-DEFAULT_PAUSE = 0.1
-UNFOUND_PAUSE = 0.3  # for a name whose zone could not be found out
+WAITING = 4000  # updates that wait in one zone, or for its name: some 16 MiB with their connections
+SWEEP = 0.1  # seconds between two looks at the deadlines
+IDLE_CHILD = 60.0  # seconds until a child is ended that only trouble needed
+# Seconds until the next try: after a first failure of a zone, at most, and where all is in trouble. A wrong key costs
+# two processes a try.
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+PRIMARY_PAUSE = {Verdict.NOBODY: 0.1, Verdict.NOT_SENT: 0.5, Verdict.BAD_KEY: 0.5}
 # Where a late write threatens, a change is looked at again before its OK, after the primary had this many
 # seconds to work off what lay in its sockets when it woke up.
 SECOND_LOOK = 0.25
@@ -32,16 +61,26 @@ NO_ZONE = Result(Outcome.NOZONE, "the name server is primary for no zone that co
 FAILURES = {
     Verdict.NOT_ITS_ZONE: NO_ZONE,
     Verdict.HIDDEN: Result(Outcome.UNPUBLISHABLE, "a CNAME at the name, or a delegation or DNAME above it, hides it"),
-    Verdict.BELIEF_WRONG: Result(Outcome.ABUSE, "there is something to change, but this client has changed too often"),
     Verdict.TOO_LARGE: Result(Outcome.REFUSED, "its names together are too long for one message of 64 KiB"),
     Verdict.REFUSED: Result(Outcome.REFUSED, "the name server's update-policy or allow-update refuses this name"),
 }
-# After these, the name may be in another zone than it was; after those, the primary is away with all its zones.
-MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})
-ALL_ZONES = frozenset({Verdict.NOBODY, Verdict.BAD_KEY, Verdict.UNKNOWN})
-PRIMARY = ""  # among the paused zones: all of them
+MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
+SUSPICIOUS = frozenset({Verdict.HIDDEN, Verdict.REFUSED})
 FULL = Result(Outcome.OVERLOADED, "too many updates wait for the name server")
-DEFECT = Result(Outcome.INTERNAL, "defect in the publisher")
+DROPPED = -1  # the epoch of a share in whose place there are others
+FINAL = frozenset({Outcome.INTERNAL})  # of one share, for the whole ticket
+KINDS = tuple((ask_only, suspects) for ask_only in (False, True) for suspects in (False, True))  # of lines
+DEFECT = Result(Outcome.INTERNAL, "defect in the queue of the name server")
+
+Promise: TypeAlias = "asyncio.Future[Result]"
+
+
+class Health(Enum):
+    """How a zone is, and so which lane serves it."""
+
+    WELL = auto()
+    ILL = auto()
+    SILENT = auto()
 
 
 @dataclass(eq=False, slots=True)
@@ -49,19 +88,504 @@ class Ticket:
     """One update on its way to the primary."""
 
     update: Update
-    done: "asyncio.Future[Result]"
-    ask_only: bool = False
-    deadline: asyncio.TimerHandle | None = None
-    not_before: float = 0.0  # event loop time
-    trouble: str = "no answer from the name server"  # what was last in the way
+    ask_only: bool
+    waiters: list[tuple[float, Promise]]  # each with its deadline (event loop time)
+    in_front: int = 0  # record sets for which an earlier ticket is not settled yet
+    shares: "list[Share]" = field(default_factory=list)
+    trouble: str = NO_ANSWER  # what was last in the way
     written: bool = False  # the primary may have it already, by our hand
-    looked: bool = False  # it was looked at again after a write that a late one threatens
     moved: bool = False  # its zone turned out to be served elsewhere once
-    settled: dict[str, Result] = field(default_factory=dict)  # zone → what became of the names there
-    keys: frozenset[Key] = field(init=False)  # of what is not settled yet
+    is_open: bool = True  # it can be joined: nothing of it was sent
+    is_over: bool = False
 
-    def __post_init__(self) -> None:
-        self.keys = frozenset([rrset.key for rrset in self.update])
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """What one ticket wants of one zone."""
+
+    ticket: Ticket
+    zone: "Zone"
+    rrsets: Update
+    epoch: int  # of the queue, when the zone was found
+    result: Result | None = None
+    under_way: bool = False  # in a message, or on its way there
+    looked: bool = False  # it was looked at again after a write that a late one threatens
+
+    def is_waiting(self) -> bool:
+        """Whether it is neither settled nor under way."""
+        return not self.result and not self.under_way
+
+
+@dataclass(eq=False, slots=True)
+class Zone:
+    """One zone as the queue sees it."""
+
+    name: str
+    health: Health = Health.WELL
+    pause: float = 0.0  # seconds, the last one
+    not_before: float = 0.0  # event loop time of the next try
+    waiting: int = 0  # shares
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """Shares of one zone that are ready, and of one kind."""
+
+    zone: Zone
+    ask_only: bool
+    suspects: bool
+    shares: deque[Share] = field(default_factory=deque)
+
+    def health(self) -> Health:
+        """Which lane serves it."""
+        return Health.ILL if self.suspects and self.zone.health is Health.WELL else self.zone.health
+
+
+class Lane:
+    """A child, and the lines that it serves in turn."""
+
+    def __init__(self, route: Route, sight: Sight) -> None:
+        self.child = Child(route)
+        self.dialogue = Dialogue(self.child, sight)
+        self.lines: dict[Line, None] = {}  # the one that waits longest first
+        self.wake = asyncio.Event()
+        self.rests_until = 0.0  # event loop time; from suspects
+
+    def add(self, line: Line) -> None:
+        """Serve this line, too."""
+        self.lines.setdefault(line)
+        self.wake.set()
+
+    def next_line(self, now: float) -> Line | None:
+        """The line whose turn it is; it goes to the end."""
+        for line in self.lines:
+            if line.zone.not_before <= now and not (line.suspects and self.rests_until > now):
+                del self.lines[line]
+                self.lines[line] = None
+                return line
+        return None
+
+    def due(self) -> Iterator[float]:
+        """When lines that have to wait are ready."""
+        for line in self.lines:
+            yield max(line.zone.not_before, self.rests_until if line.suspects else 0.0)
+
+
+class _Order:
+    """The order of arrival, by record set (Rule 2)."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[Key, list[Ticket]] = {}
+
+    def last(self, key: Key) -> Ticket | None:
+        """The last one that wants something of this record set."""
+        tickets = self._tickets.get(key)
+        return tickets[-1] if tickets else None
+
+    def enter(self, ticket: Ticket) -> None:
+        """Behind all others that share a record set."""
+        for rrset in ticket.update:
+            tickets = self._tickets.setdefault(rrset.key, [])
+            ticket.in_front += len(tickets) > 0
+            tickets.append(ticket)
+
+    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> Iterator[Ticket]:
+        """These are settled; the tickets that have nothing in front of them now."""
+        for rrset in rrsets:
+            tickets = self._tickets.get(rrset.key, [])
+            if ticket not in tickets:
+                continue
+            was_first = tickets[0] is ticket
+            tickets.remove(ticket)
+            if not tickets:
+                del self._tickets[rrset.key]
+            elif was_first:
+                tickets[0].in_front -= 1
+                if not tickets[0].in_front:
+                    yield tickets[0]
+
+
+class Queue:
+    """Settles updates with one primary; made inside a running event loop.
+
+    `zones` (absolute names) hold all names; without any, the primary is asked. After `timeout` seconds, an update
+    that the primary did not settle has failed.
+    """
+
+    def __init__(self, route: Route, zones: Sequence[str], timeout: float) -> None:
+        self._route = route
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._zones = Zones(zones)
+        self._finder = Finder(route, self._zones, self._found, self._not_found)
+        self._sight = Sight()
+        self._late = LateWrites()
+        self._order = _Order()
+        self._tickets: dict[Ticket, None] = {}  # all that are not answered
+        self._homeless: dict[str, list[Ticket]] = {}  # by the name whose zone is asked for
+        self._states: dict[str, Zone] = {}
+        self._lines: dict[tuple[str, bool, bool], Line] = {}
+        self._suspects: set[str] = set()  # names
+        self._full: set[str] = set()  # zones of which the log said so
+        self._paused_until = 0.0  # event loop time; all lanes
+        self._epoch = 0  # how often the primary or the zones have changed
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._lanes = {health: Lane(route, self._sight) for health in Health}
+        self._tasks = [asyncio.create_task(self._work(lane)) for lane in self._lanes.values()]
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def use(self, primary: Primary, zones: Sequence[str], timeout: float) -> None:
+        """From the next batch on, this primary and these zones; what waits is placed anew (Rule 7)."""
+        self._timeout = timeout
+        if (primary, zones) == (self._route.primary, self._zones.given):
+            return
+        if primary != self._route.primary:
+            self._sight.forget()
+        self._route.primary = primary
+        closing = self._loop.create_task(self._finder.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._zones = Zones(zones)
+        self._finder = Finder(self._route, self._zones, self._found, self._not_found)
+        self._homeless.clear()
+        self._suspects.clear()
+        self._paused_until = 0.0
+        self._epoch += 1
+        for line in self._lines.values():
+            line.shares.clear()
+        for state in self._states.values():
+            self._recover(state)
+        for ticket in list(self._tickets):
+            if not ticket.in_front:
+                self._place_anew(ticket)
+
+    def is_alive(self) -> bool:
+        """Whether updates are still worked on."""
+        return not any(task.done() for task in self._tasks)
+
+    async def close(self) -> None:
+        """Let what waits come to its end, which the timeout bounds; then end the children."""
+        while self._tickets:
+            self._empty.clear()
+            await self._empty.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._closing, return_exceptions=True)
+        await self._finder.close()
+        await asyncio.gather(*(lane.child.stop() for lane in self._lanes.values()))
+
+    # In: tickets, their order, and the zones that they belong to.
+
+    def publish(self, update: Update, ask_only: bool = False) -> Promise:
+        """Make the zones hold `update`, or only ask whether they do: the result comes within the timeout."""
+        promise: Promise = self._loop.create_future()
+        waiter = (self._loop.time() + self._timeout, promise)
+        last = self._order.last(update[0].key)
+        if last and last.is_open and last.ask_only == ask_only and last.update == update:
+            last.waiters.append(waiter)
+            return promise
+        ticket = Ticket(update, ask_only, [waiter])
+        self._tickets[ticket] = None
+        self._order.enter(ticket)
+        if not ticket.in_front:
+            self._place(ticket)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP, self._sweep)
+        return promise
+
+    def _place(self, ticket: Ticket) -> None:
+        """Let the shares of a ticket that has nothing in front of it stand in line."""
+        placed = {rrset.key for share in ticket.shares for rrset in share.rrsets}
+        parts: dict[str, list[RRset]] = {}
+        now = self._loop.time()
+        for rrset in ticket.update:
+            if placed and rrset.key in placed:
+                continue
+            zone = self._zones.zone_of(rrset.name, now)
+            if zone is None:
+                self._look_for(ticket, rrset.name)
+                return
+            parts.setdefault(zone, []).append(rrset)
+        if NOWHERE in parts:
+            self._zones.forget(rrset.name for rrset in parts[NOWHERE])  # somebody may add the zone at any time
+            self._answer(ticket, NO_ZONE)
+            return
+        shares = [Share(ticket, self._state(zone), rrsets, self._epoch) for zone, rrsets in parts.items()]
+        ticket.shares += shares
+        for share in shares:
+            share.zone.waiting += 1
+        if any(self._is_full(share.zone.name, share.zone.waiting) for share in shares):
+            self._answer(ticket, FULL)
+        else:
+            for share in shares:
+                self._stand_in_line(share)
+
+    def _look_for(self, ticket: Ticket, name: str) -> None:
+        homeless = self._homeless.setdefault(name, [])
+        homeless.append(ticket)
+        if self._is_full(NOWHERE, len(self._homeless)):
+            self._answer(ticket, FULL)
+        else:
+            self._finder.want(name)
+
+    def _found(self, name: str) -> None:
+        for ticket in self._homeless.pop(name, []):
+            if not ticket.is_over:
+                self._place(ticket)
+
+    def _not_found(self, name: str, trouble: str) -> None:
+        tickets = [ticket for ticket in self._homeless.get(name, []) if not ticket.is_over]
+        for ticket in tickets:
+            ticket.trouble = trouble or ticket.trouble
+        if not tickets:
+            self._homeless.pop(name, None)
+            self._finder.forget(name)
+
+    def _is_full(self, zone: str, waiting: int) -> bool:
+        """Whether too many updates wait in a zone, or for one; the log says so once."""
+        if waiting > WAITING and zone not in self._full:
+            where = f"in {zone}" if zone else "for the zone of their name"
+            log.error("%d updates wait for the name server %s: until it answers, newer ones get FAIL", WAITING, where)
+            self._full.add(zone)
+        elif waiting <= WAITING // 2:
+            self._full.discard(zone)
+        return waiting > WAITING
+
+    def _state(self, zone: str) -> Zone:
+        state = self._states.get(zone)
+        if state is None:
+            state = self._states[zone] = Zone(zone)
+        return state
+
+    def _stand_in_line(self, share: Share) -> None:
+        if share.ticket.is_over or share.epoch == DROPPED:
+            return
+        if share.epoch != self._epoch:
+            self._place_anew(share.ticket)
+            return
+        suspects = bool(self._suspects) and any(rrset.name in self._suspects for rrset in share.rrsets)
+        key = (share.zone.name, share.ticket.ask_only, suspects)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(share.zone, share.ticket.ask_only, suspects)
+        line.shares.append(share)
+        self._lanes[line.health()].add(line)
+
+    def _place_anew(self, ticket: Ticket) -> None:
+        """What of it is neither settled nor under way may belong elsewhere."""
+        for share in ticket.shares:
+            if share.is_waiting():
+                share.zone.waiting -= 1
+                share.epoch = DROPPED
+        ticket.shares = [share for share in ticket.shares if share.epoch != DROPPED]
+        self._place(ticket)
+
+    # Through: lanes serve lines, one batch after the other.
+
+    async def _work(self, lane: Lane) -> None:
+        while True:
+            lane.wake.clear()
+            batch: list[Share] = []
+            now = self._loop.time()
+            try:
+                if now < self._paused_until:
+                    await self._rest(lane, now)
+                elif zone := self._zone_to_look_after(lane, now):
+                    await self._late.look(zone, lane.dialogue, now)
+                elif line := lane.next_line(now):
+                    batch = self._next_batch(lane, line)
+                    await self._settle(lane, line, batch)
+                else:
+                    await self._rest(lane, now)
+            except Interrupted:
+                continue  # a later look will tell
+            except Exception:
+                log.exception("defect in the queue")
+                for share in batch:
+                    self._end(share, DEFECT)
+
+    async def _rest(self, lane: Lane, now: float) -> None:
+        """Until something arrives or falls due."""
+        looks = [at for zone, at in self._late.next_looks().items() if self._lane_of(zone) is lane]
+        due = [max(at, self._paused_until) for at in (*lane.due(), *looks)]
+        idle = not due and lane.child.is_running() and lane is not self._lanes[Health.WELL]
+        timer = self._loop.call_at(min(due, default=now + IDLE_CHILD), lane.wake.set) if due or idle else None
+        await lane.wake.wait()
+        if timer:
+            timer.cancel()
+            if idle and self._loop.time() >= now + IDLE_CHILD:
+                await lane.child.stop()
+
+    def _lane_of(self, zone: str) -> Lane:
+        return self._lanes[self._state(zone).health]
+
+    def _zone_to_look_after(self, lane: Lane, now: float) -> str | None:
+        looks = self._late.next_looks().items()
+        return next((zone for zone, at in looks if at <= now and self._lane_of(zone) is lane), None)
+
+    def _next_batch(self, lane: Lane, line: Line) -> list[Share]:
+        """The first shares of a line, as many as fit into one message; a suspect alone."""
+        batch: list[Share] = []
+        count = size = 0
+        while line.shares:
+            share = line.shares[0]
+            if not share.ticket.is_over and share.epoch == self._epoch:
+                count += len(share.rrsets)
+                size += sum([wire_size(rrset, line.zone.name) for rrset in share.rrsets])
+                if batch and (count > BATCH or size > MESSAGE_SIZE or line.suspects):
+                    break
+                share.under_way = True
+                share.ticket.is_open = False
+                batch.append(share)
+            line.shares.popleft()
+        if not line.shares:
+            lane.lines.pop(line, None)
+        return batch
+
+    async def _settle(self, lane: Lane, line: Line, batch: list[Share]) -> None:
+        if not batch:
+            return
+        start = self._loop.time()
+        updates = [share.rrsets for share in batch]
+        settlements = await lane.dialogue.settle(line.zone.name, updates, line.ask_only)
+        now = self._loop.time()
+        if line.suspects:
+            lane.rests_until = now + (now - start)
+        for share, settlement in zip(batch, settlements, strict=True):
+            share.under_way = False
+            self._judge(share, settlement, now)
+
+    # Out: what a settlement means for its share.
+
+    def _judge(self, share: Share, settlement: Settlement, now: float) -> None:
+        """An answer, or another try."""
+        verdict = settlement.verdict
+        if verdict is Verdict.DONE:
+            self._recover(share.zone)
+            self._accept(share, settlement.changed)
+        elif verdict in MOVED and not share.ticket.moved and not self._zones.are_given() and not share.ticket.is_over:
+            share.ticket.moved = True  # perhaps to a zone that is new: ask once more
+            self._zones.forget(rrset.name for rrset in share.rrsets)
+            self._place_anew(share.ticket)
+        elif verdict in FAILURES:
+            if verdict in SUSPICIOUS:
+                self._recover(share.zone)
+                self._suspects.update(rrset.name for rrset in share.rrsets)
+            self._end(share, FAILURES[verdict])
+        else:
+            if verdict is Verdict.UNKNOWN and settlement.changed and not share.ticket.ask_only:
+                share.ticket.written = True
+                self._late.unanswered(share.zone.name, share.rrsets, now)
+            share.ticket.trouble = settlement.reason or share.ticket.trouble
+            self._suffer(share.zone, verdict, now)
+            self._try_again(share)
+
+    def _accept(self, share: Share, changed: bool) -> None:
+        """The primary has confirmed it."""
+        ticket = share.ticket
+        if self._suspects:
+            self._suspects.difference_update(rrset.name for rrset in share.rrsets)
+        if ticket.ask_only:
+            self._end(share, Result(Outcome.WOULD_CHANGE if changed else Outcome.UPTODATE))
+            return
+        ticket.written = ticket.written or changed
+        if ticket.written and not share.looked and self._late.threaten(share.rrsets):
+            share.looked = True
+            self._loop.call_later(SECOND_LOOK, self._try_again, share)
+            return
+        self._late.acknowledged(share.rrsets)
+        self._end(share, Result(Outcome.OK if ticket.written else Outcome.UPTODATE))
+
+    def _try_again(self, share: Share) -> None:
+        if share.ticket.is_over:  # its time was over while it was under way
+            self._release(share.ticket, share.rrsets)
+        else:
+            self._stand_in_line(share)
+
+    def _suffer(self, zone: Zone, verdict: Verdict, now: float) -> None:
+        """A try has failed: of this zone, or of the whole primary."""
+        if verdict in PRIMARY_PAUSE:
+            self._paused_until = now + PRIMARY_PAUSE[verdict]
+        elif zone.not_before <= now:  # once for a whole batch
+            zone.pause = min(max(2 * zone.pause, FIRST_PAUSE), LONGEST_PAUSE)
+            zone.not_before = now + zone.pause
+            self._serve(zone, Health.SILENT if verdict is Verdict.UNKNOWN else Health.ILL)
+
+    def _recover(self, zone: Zone) -> None:
+        """The zone works."""
+        if zone.health is not Health.WELL:
+            zone.pause = zone.not_before = 0.0
+            self._serve(zone, Health.WELL)
+
+    def _serve(self, zone: Zone, health: Health) -> None:
+        """Let the zone's lines be served by another lane."""
+        zone.health = health
+        for kind in KINDS:
+            line = self._lines.get((zone.name, *kind))
+            if line:
+                for lane in self._lanes.values():
+                    lane.lines.pop(line, None)
+                if line.shares:
+                    self._lanes[line.health()].add(line)
+
+    def _end(self, share: Share, result: Result) -> None:
+        """A share is settled; perhaps its ticket with it."""
+        ticket = share.ticket
+        share.under_way = False
+        if ticket.is_over:
+            self._release(ticket, share.rrsets)
+            return
+        share.result = result
+        share.zone.waiting -= 1
+        if result.outcome in FINAL:
+            self._answer(ticket, result)
+            return
+        results = [part.result for part in ticket.shares if part.result]
+        if sum([len(part.rrsets) for part in ticket.shares if part.result]) == len(ticket.update):
+            self._answer(ticket, worst(results))
+        else:
+            self._release(ticket, share.rrsets)
+
+    def _answer(self, ticket: Ticket, result: Result) -> None:
+        """Answer all who wait for a ticket; of those who wanted the same, the first one has changed it."""
+        for _, promise in ticket.waiters:
+            if not promise.done():
+                promise.set_result(result)
+            if result.outcome is Outcome.OK:
+                result = Result(Outcome.UPTODATE)
+        ticket.waiters.clear()
+        self._dismiss(ticket)
+
+    def _dismiss(self, ticket: Ticket) -> None:
+        """Nobody waits for it any more. What is under way stays in front of others until it comes back."""
+        ticket.is_over = True
+        ticket.is_open = False
+        self._tickets.pop(ticket, None)
+        for share in ticket.shares:
+            if not share.result:
+                share.zone.waiting -= 1
+        under_way = {rrset.key for share in ticket.shares if share.under_way for rrset in share.rrsets}
+        self._release(ticket, [rrset for rrset in ticket.update if rrset.key not in under_way])
+        if not self._tickets:
+            self._empty.set()
+
+    def _release(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
+        for ready in list(self._order.leave(ticket, rrsets)):
+            self._place(ready)
+
+    def _sweep(self) -> None:
+        """Answer those whose time is over."""
+        now = self._loop.time()
+        for ticket in [ticket for ticket in self._tickets if ticket.waiters[0][0] <= now]:
+            result = Result(Outcome.TIMEOUT, f"not within {self._timeout:g} s: {ticket.trouble}")
+            for deadline, promise in ticket.waiters:
+                if deadline <= now and not promise.done():
+                    promise.set_result(result)
+            ticket.waiters = [waiter for waiter in ticket.waiters if waiter[0] > now]
+            if not ticket.waiters:
+                self._dismiss(ticket)
+        self._sweeper = self._loop.call_later(SWEEP, self._sweep) if self._tickets else None
 
 
 def wire_size(rrset: RRset, zone: str) -> int:
@@ -72,234 +596,3 @@ def wire_size(rrset: RRset, zone: str) -> int:
     name = max(len(rrset.name) - len(zone), 0) + 3
     guards = 2 * (rrset.name.count(".") - zone.count("."))
     return (name + 10) * (4 + guards) + (name + 26) * 2 * max(1, len(rrset.addresses))
-
-
-class BindPublisher:
-    """Publishes through one nsupdate child at one primary; made inside a running event loop.
-
-    `zones` (absolute names) hold all names; without any, the primary is asked for each name's zone.
-    After `timeout` seconds, an update that the primary did not settle has failed.
-    """
-
-    def __init__(self, primary: Primary, zones: Sequence[str], timeout: float) -> None:
-        self._primary = primary
-        self._given_zones = sorted(zones, key=len, reverse=True)
-        self.timeout = timeout
-        self._child = Child(primary)
-        self._dialogue = Dialogue(self._child)
-        self._late = LateWrites()
-        self._zones: dict[str, str] = {}  # name → zone, as found
-        self._zones_until = 0.0  # event loop time
-        self._unfound: dict[str, float] = {}  # name → event loop time of the next question for its zone
-        self._waiting: dict[Ticket, None] = {}  # in the order of arrival
-        self._paused: dict[str, float] = {}  # zone → event loop time of the next try
-        self._finder: asyncio.Task[None] | None = None
-        self._full = False
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._worker = asyncio.create_task(self._work())
-
-    def is_alive(self) -> bool:
-        """Whether updates are still worked on."""
-        return not self._worker.done()
-
-    async def close(self) -> None:
-        """Let what waits come to its end, which the timeout bounds; then end the child."""
-        while self._waiting:
-            await asyncio.wait([ticket.done for ticket in self._waiting])
-        tasks = [task for task in (self._worker, self._finder) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._child.stop()
-
-    def publish(self, update: Update, ask_only: bool = False) -> "asyncio.Future[Result]":
-        """Make the zone hold `update`, or only ask whether it does: the result comes within the timeout."""
-        ticket = Ticket(update, self._loop.create_future(), ask_only)
-        if len(self._waiting) >= WAITING:
-            if not self._full:
-                log.error("%d updates wait for the name server: until it answers, newer ones get FAIL", WAITING)
-            self._full = True
-            ticket.done.set_result(FULL)
-        else:
-            ticket.deadline = self._loop.call_later(self.timeout, self._give_up, ticket)
-            self._waiting[ticket] = None
-            self._wake.set()
-        return ticket.done
-
-    def _give_up(self, ticket: Ticket) -> None:
-        self._answer(ticket, Result(Outcome.TIMEOUT, f"not within {self.timeout:g} s: {ticket.trouble}"))
-
-    def _answer(self, ticket: Ticket, result: Result) -> None:
-        self._waiting.pop(ticket, None)
-        self._full = self._full and len(self._waiting) > WAITING // 2
-        if ticket.deadline:
-            ticket.deadline.cancel()
-        if not ticket.done.done():
-            ticket.done.set_result(result)
-
-    # The worker: one batch after the other.
-
-    async def _work(self) -> None:
-        batch: list[Ticket] = []
-        while True:
-            self._wake.clear()
-            try:
-                zone, batch = self._next_batch()
-                if zone:
-                    await self._settle(zone, batch)
-                elif self._late.next_look and self._late.next_look <= self._loop.time():
-                    await self._late.look(self._dialogue, self._loop.time())
-                else:
-                    await self._sleep()
-            except Interrupted:
-                continue  # a later look will tell
-            except Exception:
-                log.exception("defect in the publisher")
-                for ticket in batch:
-                    self._answer(ticket, DEFECT)
-
-    async def _sleep(self) -> None:
-        """Until something arrives or falls due."""
-        times = [*self._paused.values(), *[t.not_before for t in self._waiting], self._late.next_look or 0.0]
-        due = min([time for time in times if time > self._now], default=None)
-        timer = self._loop.call_at(due, self._wake.set) if due else None
-        await self._wake.wait()
-        if timer:
-            timer.cancel()
-
-    def _next_batch(self) -> tuple[str | None, list[Ticket]]:
-        """The tickets of one zone that are ready, oldest first, no record set twice: its second request waits."""
-        self._now = now = self._loop.time()  # what falls due after it wakes the worker
-        self._paused = {zone: until for zone, until in self._paused.items() if until > now}
-        if now > self._zones_until and not any(ticket.settled for ticket in self._waiting):
-            self._zones.clear()
-            self._zones_until = now + ZONES_REMEMBERED
-        if PRIMARY in self._paused:
-            return None, []
-        batch: list[Ticket] = []
-        chosen: str | None = None
-        count = size = 0
-        taken: set[Key] = set()
-        for ticket in list(self._waiting):
-            ready = ticket.not_before <= now and taken.isdisjoint(ticket.keys)
-            taken |= ticket.keys
-            if batch and ticket.ask_only != batch[0].ask_only:
-                continue
-            zones = self._open_zones(ticket) if ready else []
-            if chosen is None:
-                chosen = next((zone for zone in zones if zone not in self._paused), None)
-            if chosen is None or chosen not in zones:
-                continue
-            share = self._share(ticket, chosen)
-            count += len(share)
-            size += sum([wire_size(rrset, chosen) for rrset in share])
-            if batch and (count > BATCH or size > MESSAGE_SIZE):
-                break
-            batch.append(ticket)
-        return chosen, batch
-
-    async def _settle(self, zone: str, batch: list[Ticket]) -> None:
-        shares = [self._share(ticket, zone) for ticket in batch]
-        settle = self._dialogue.confirm if batch[0].ask_only else self._dialogue.settle
-        settlements = await settle(zone, shares)
-        for ticket, share, settlement in zip(batch, shares, settlements, strict=True):
-            self._take(zone, ticket, share, settlement)
-
-    def _share(self, ticket: Ticket, zone: str) -> Update:
-        return [rrset for rrset in ticket.update if self._zones.get(rrset.name) == zone]
-
-    def _take(self, zone: str, ticket: Ticket, share: Update, settlement: Settlement) -> None:
-        """What one settlement means for its ticket: an answer, or another try."""
-        said = settlement.verdict
-        now = self._loop.time()
-        if said is Verdict.DONE:
-            ticket.written = ticket.written or settlement.changed
-            if ticket.written and not ticket.looked and self._late.threaten(share):
-                ticket.looked = True
-                ticket.not_before = now + SECOND_LOOK
-                return
-            self._late.acknowledged(share)
-            self._part_settled(zone, ticket, Result(Outcome.OK if ticket.written else Outcome.UPTODATE))
-        elif said in MOVED and not ticket.moved and not self._given_zones:
-            ticket.moved = True  # perhaps to a zone that is new: ask once more
-            for rrset in share:
-                self._zones.pop(rrset.name, None)
-        elif said in FAILURES:
-            self._part_settled(zone, ticket, FAILURES[said])
-        else:
-            if said is Verdict.UNKNOWN and settlement.changed:
-                ticket.written = True
-                self._late.unanswered(zone, share, now)
-            ticket.trouble = settlement.reason or ticket.trouble
-            self._paused[PRIMARY if said in ALL_ZONES else zone] = now + PAUSE.get(said, DEFAULT_PAUSE)
-
-    def _part_settled(self, zone: str, ticket: Ticket, result: Result) -> None:
-        ticket.settled[zone] = result
-        ticket.keys -= {rrset.key for rrset in self._share(ticket, zone)}
-        if all(self._zones.get(rrset.name) in ticket.settled for rrset in ticket.update):
-            self._answer(ticket, worst(list(ticket.settled.values())))
-
-    # Zones: given, found earlier, or asked for in the background.
-
-    def _open_zones(self, ticket: Ticket) -> list[str]:
-        """The zones in which the ticket still has something to settle; none while one must be asked for."""
-        zones: dict[str, None] = {}
-        for rrset in ticket.update:
-            zone = self._zones.get(rrset.name) or self._given_zone(rrset.name)
-            if zone is None:
-                self._find_zone(ticket)
-                return []
-            zones[zone] = None
-        return [zone for zone in zones if zone not in ticket.settled]
-
-    def _given_zone(self, name: str) -> str | None:
-        zone = next((zone for zone in self._given_zones if is_within(name, zone)), None)
-        if zone:
-            self._zones[name] = zone
-        return zone
-
-    def _find_zone(self, ticket: Ticket) -> None:
-        if self._given_zones:
-            self._answer(ticket, NO_ZONE)
-        elif self._finder is None:
-            self._finder = asyncio.create_task(self._find_zones())
-
-    async def _find_zones(self) -> None:
-        """Ask for the zones of all names that want one; a name that gets no answer does not hold up the others."""
-        family = "-4"
-        try:
-            while homeless := self._homeless():
-                names = [name for name in homeless if self._unfound.get(name, 0.0) <= self._loop.time()]
-                chunks = [names[start : start + FIND] for start in range(0, len(names), FIND)][:FINDERS]
-                nobody = await asyncio.gather(*(self._find(family, chunk) for chunk in chunks))
-                if any(nobody):
-                    family = other_family(family)
-                self._wake.set()
-                if not names:
-                    await asyncio.sleep(DEFAULT_PAUSE)
-        finally:
-            self._finder = None
-            self._unfound.clear()
-
-    async def _find(self, family: str, names: list[str]) -> bool:
-        """Ask for the zones of a few names; whether nobody listened."""
-        try:
-            zones, said = await find_zones(self._primary, family, names)
-        except (OSError, NotInstalled) as error:
-            zones, said = {}, str(error)
-        self._zones.update(zones)
-        stopped_at = next((name for name in names if name not in zones), None)
-        if stopped_at is None:
-            return False
-        self._unfound[stopped_at] = self._loop.time() + UNFOUND_PAUSE
-        for ticket in [t for t in self._waiting if any(rrset.name == stopped_at for rrset in t.update)]:
-            ticket.trouble = diagnosis(said) or ticket.trouble
-            if "REFUSED" in said:
-                self._answer(ticket, NO_ZONE)
-        return verdict(said) is Verdict.NOBODY
-
-    def _homeless(self) -> list[str]:
-        """Names whose zone must be asked for, the oldest first."""
-        names = {rrset.name: None for ticket in self._waiting for rrset in ticket.update}
-        return [name for name in names if name not in self._zones]

@@ -1,0 +1,52 @@
+"""One primary as a provider: record sets go through the queue, scripts beside it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from ...values.outcome import Result, worst
+from ...values.specs import Primary
+from ...values.update import RRset, Script
+from .nsupdate import Route
+from .queue import Queue
+from .script import Scripts
+
+
+class BindProvider:
+    """Publishes at one primary; made inside a running event loop.
+
+    `zones` (absolute names) hold all names; without any, the primary is asked for each name's zone.
+    After `timeout` seconds, an update that the primary did not settle has failed.
+    """
+
+    def __init__(self, primary: Primary, zones: Sequence[str], timeout: float) -> None:
+        self._timeout = timeout
+        self._route = Route(primary)
+        self._queue = Queue(self._route, zones, timeout)
+        self._scripts = Scripts(self._route)
+
+    def use(self, primary: Primary, zones: Sequence[str], timeout: float) -> None:
+        """From now on, this primary, with these zones; what is under way there comes to its end."""
+        self._timeout = timeout
+        self._queue.use(primary, zones, timeout)
+
+    def is_alive(self) -> bool:
+        """Whether updates are still worked on."""
+        return self._queue.is_alive()
+
+    async def close(self) -> None:
+        """Let what waits come to its end, which the timeout bounds; then end all processes."""
+        await self._queue.close()
+
+    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False) -> "asyncio.Future[Result]":
+        """Make the zone hold `update`, or only ask whether it does: the result comes within the timeout."""
+        rrsets = [item for item in update if isinstance(item, RRset)]
+        self._scripts.forget(rrsets)
+        if len(rrsets) == len(update):
+            return self._queue.publish(rrsets, ask_only)
+        return asyncio.ensure_future(self._with_scripts(rrsets, update, ask_only))
+
+    async def _with_scripts(self, rrsets: Sequence[RRset], update: Sequence[RRset | Script], ask_only: bool) -> Result:
+        scripts = [item for item in update if isinstance(item, Script)]
+        publishing = [self._queue.publish(rrsets, ask_only)] if rrsets else []
+        running = [self._scripts.run(script, ask_only, self._timeout) for script in scripts]
+        return worst(await asyncio.gather(*publishing, *running))

@@ -1,0 +1,68 @@
+"""Runs the lines of nsupdatecommands, each script in an nsupdate of its own, those for one name in order.
+
+What such lines do to the zone cannot be asked for, so the last success of each name and type is remembered.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from weakref import WeakValueDictionary
+
+from ...values.outcome import Outcome, Result
+from ...values.update import Key, RRset, Script
+from . import message
+from .message import Verdict
+from .nsupdate import NotInstalled, Route, converse
+
+DEADLINE = 10.0  # seconds that one nsupdate may take
+PAUSE = 0.5  # seconds between two tries at a primary that is away
+AT_ONCE = 16  # processes; each takes some 15 MB
+
+
+class Scripts:
+    """All scripts of one provider, and what they did last."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._last: dict[Key, str] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    def forget(self, update: Iterable[RRset]) -> None:
+        """These record sets are written by other means."""
+        for rrset in update if self._last else ():
+            self._last.pop(rrset.key, None)
+
+    async def run(self, script: Script, ask_only: bool, seconds: float) -> Result:
+        """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
+        trouble = [message.NO_ANSWER]
+        try:
+            async with asyncio.timeout(seconds):
+                async with self._locks.setdefault(script.name, asyncio.Lock()):
+                    if self._last.get(script.key) == script.address:
+                        return Result(Outcome.UPTODATE)
+                    if ask_only:
+                        return Result(Outcome.WOULD_CHANGE)
+                    self._last.pop(script.key, None)  # from here on, who knows
+                    return await self._try(script, trouble)
+        except TimeoutError:
+            return Result(Outcome.TIMEOUT, f"not within {seconds:g} s: {trouble[-1]}")
+
+    async def _try(self, script: Script, trouble: list[str]) -> Result:
+        """Until the primary takes or refuses it; `trouble` collects what is in the way."""
+        while True:
+            family = self._route.family
+            try:
+                async with self._places:
+                    code, output = await converse(self._route, script.lines + "\n", DEADLINE)
+            except (OSError, NotInstalled) as error:
+                code, output = None, message.not_started(error)
+            if code == 0:
+                self._last[script.key] = script.address
+                return Result(Outcome.OK)
+            trouble.append(message.diagnosis(output) or trouble[-1])
+            verdict = message.verdict(output)
+            if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
+                return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
+            if verdict is Verdict.NOBODY:
+                self._route.leave(family)
+            await asyncio.sleep(PAUSE)
