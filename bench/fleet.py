@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from sftdyn.demo import ZONE, find_program
+from tests.lab.tour import ZONE, find_program
 
 FIRST_ADDRESS = IPv4Address("127.1.0.1")
 

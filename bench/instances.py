@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from sftdyn.demo import NameServer
+from tests.lab.tour import NameServer
 
 from .fleet import Fleet, Mismatch, transfer
 from .load import Load, RunningLoad, run_load

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from sftdyn.demo import NameServer
+from tests.lab.tour import NameServer
 
 from .fleet import Fleet
 

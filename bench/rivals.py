@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from sftdyn.demo import NameServer
+from tests.lab.tour import NameServer
 
 from .fleet import Fleet
 from .load import BUILD

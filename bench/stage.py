@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from sftdyn.demo import make_certificate
+from tests.lab.tour import make_certificate
 
 from .fleet import Fleet
 from .load import BUILD, Dnsperf, Load, Sample, run_load

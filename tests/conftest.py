@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sftdyn.demo import KEY_NAME, ZONE, NameServer, Sftdyn, find_program, free_port, make_certificate
+from tests.lab.tour import KEY_NAME, ZONE, NameServer, Sftdyn, find_program, free_port, make_certificate
 
 ALL = f"update-policy {{ grant {KEY_NAME} zonesub ANY; }};"
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.policy.example; grant {KEY_NAME} zonesub ANY; }};"

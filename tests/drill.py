@@ -18,9 +18,9 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
-from conftest import ALL, Bind, Served, primary
 
-from sftdyn.demo import free_port, make_certificate
+from tests.conftest import ALL, Bind, Served, primary
+from tests.lab.tour import free_port, make_certificate
 
 SCALE = float(os.environ.get("DRILL_SCALE", "1"))
 RANDOM = random.Random(int(os.environ.get("DRILL_SEED", "1")))

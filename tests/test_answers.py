@@ -5,9 +5,9 @@ import subprocess
 from contextlib import ExitStack
 
 import pytest
-from conftest import Bind, Served, ServeFixture, primary
 
-from sftdyn.demo import find_program
+from tests.conftest import Bind, Served, ServeFixture, primary
+from tests.lab.tour import find_program
 
 KEYS = {
     "plain": "plain",

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Bind, Served, ServeFixture, primary
 
 from sftdyn.conf.newkey import CLIENTS, render
-from sftdyn.demo import find_program, free_port
+from tests.conftest import Bind, Served, ServeFixture, primary
+from tests.lab.tour import find_program, free_port
 
 KEY = "0123456789abcdef0123456789abcdef"
 WRONG = "f" * 32

@@ -10,9 +10,10 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import Bind, ServeFixture, primary
 
 import sftdyn
+from tests import lab
+from tests.conftest import Bind, ServeFixture, primary
 
 ROOT = Path(__file__).parent.parent
 
@@ -174,7 +175,7 @@ def test_the_demo_shows_the_main_job() -> None:
 
 
 def test_the_demo_serves_until_the_end_of_its_input() -> None:
-    command = [sys.executable, "-m", "sftdyn", "--demo"]
+    command = [sys.executable, "-m", "tests.lab.tour"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         assert demo.stdin
@@ -188,7 +189,7 @@ def test_the_demo_serves_until_the_end_of_its_input() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_cleans_up_when_it_is_interrupted(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "sftdyn", "--demo"]
+    command = [sys.executable, "-m", "tests.lab.tour"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         next(line for line in demo.stdout if line.startswith("  dig "))
@@ -270,7 +271,14 @@ def test_nothing_but_the_standard_library_is_imported() -> None:
 
 def test_sockets_and_processes_have_one_room_each() -> None:
     def rooms(*modules: str) -> set[str]:
-        return {name for name, tree in MODULES.items() if imports(tree) & set(modules)} - {"demo"}
+        return {name for name, tree in MODULES.items() if imports(tree) & set(modules)}
 
     assert rooms("socket") == {"web.server", "systemd"}
     assert rooms("subprocess", "asyncio.subprocess") == {"providers.bind.nsupdate"}
+
+
+def test_the_lab_imports_nothing_of_sftdyn() -> None:
+    """Nor of anybody else: the demo runs it with the machine's own Python."""
+    trees = [ast.parse(path.read_text()) for path in Path(lab.__file__).parent.glob("*.py")]
+    assert {name.partition(".")[0] for tree in trees for name in imports(tree)} <= set(sys.stdlib_module_names)
+    assert {node.level for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} <= {0, 1}

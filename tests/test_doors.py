@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from conftest import Answer, Bind, Served, ServeFixture, primary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from sftdyn.conf.newkey import new_key
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
+from tests.conftest import Answer, Bind, Served, ServeFixture, primary
 
 V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
 

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Bind, ServeFixture, primary
+
+from tests.conftest import Bind, ServeFixture, primary
 
 HTTP = 'http = "127.0.0.1:0"\n'
 

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ALL, Bind, Served, ServeFixture, primary
+
+from tests.conftest import ALL, Bind, Served, ServeFixture, primary
 
 HTTP = 'http = ["127.0.0.1:0", "[::1]:0"]\n'
 

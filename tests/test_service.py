@@ -16,9 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import Bind, Served, ServeFixture, primary
 
-from sftdyn.demo import free_port, make_certificate
 from sftdyn.doors.quota import Quota
 from sftdyn.providers.bind import nsupdate
 from sftdyn.providers.bind.message import Verdict, verdict
@@ -27,6 +25,8 @@ from sftdyn.providers.bind.queue import BindPublisher
 from sftdyn.values.outcome import Outcome
 from sftdyn.values.specs import Primary
 from sftdyn.values.update import RRset
+from tests.conftest import Bind, Served, ServeFixture, primary
+from tests.lab.tour import free_port, make_certificate
 
 ROOT = Path(__file__).parent.parent
 HTTP = 'http = ["127.0.0.1:0", "[::1]:0"]\n'
@@ -390,7 +390,7 @@ def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> N
 def test_when_too_many_wait_the_newest_fail_at_once(
     bind: Bind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sftdyn.publisher.WAITING", 10)
+    monkeypatch.setattr("sftdyn.providers.bind.queue.WAITING", 10)
 
     async def pile_up() -> list[Outcome]:
         nobody = Primary("127.0.0.1", free_port(), bind.keyfile)

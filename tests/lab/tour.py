@@ -1,8 +1,6 @@
-"""`sftdyn --demo`: a private name server, sftdyn in front of it, and a tour with the commands that a user would type.
+"""The tour: a private name server, sftdyn in front of it, and the commands that a user would type."""
 
-The name server class also serves the tests.
-"""
-
+import argparse
 import base64
 import os
 import secrets
@@ -21,6 +19,7 @@ PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 START_DEADLINE = 20.0  # seconds
 KEY_NAME = "sftdyn-demo"
 PORTS = range(10_000, 32_000)
+DNSUTILS = "bind9-dnsutils"
 
 ZONE = """$TTL 60
 @ SOA ns hostmaster 1 3600 600 86400 60
@@ -261,7 +260,7 @@ def run_demo(once: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
-        for program, package in (("curl", "curl"), ("dig", "bind9-dnsutils"), ("openssl", "openssl")):
+        for program, package in (("curl", "curl"), ("dig", DNSUTILS), ("nsupdate", DNSUTILS), ("openssl", "openssl")):
             find_program(program, package)
         with tempfile.TemporaryDirectory(prefix="sftdyn-demo-") as folder:
             return _demo(Path(folder), once)
@@ -321,3 +320,13 @@ def _tour(folder: Path, dns_port: int, secret: str, urls: list[str]) -> int:
         tour.step("beside the other", f"{dig} AAAA", "::1")
         tour.step("which stays", f"{dig} A", "127.0.0.1")
     return tour.failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="etc/demo", description="sftdyn and a private name server, at work.")
+    parser.add_argument("--once", action="store_true", help="stop after the tour, instead of serving until Ctrl-C")
+    return run_demo(once=parser.parse_args().once)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
