@@ -30,7 +30,7 @@ def test_the_sample_conf_of_0_10_runs_unchanged(serve: ServeFixture, old_sample_
     """Its names are in dyn.sft.mx, updated with the session key of the local name server, in a network of its own."""
     conf = tmp_path / "sample.conf"
     conf.write_text(old_sample_conf)
-    script = Path(__file__).with_name("in_own_network")
+    script = Path(__file__).parents[1] / "in_own_network"
     result = subprocess.run(
         [str(script), sys.executable, str(conf)], capture_output=True, text=True, timeout=60, check=False
     )

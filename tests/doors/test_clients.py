@@ -415,7 +415,7 @@ def test_behind_several_proxies(client_of: Callable[..., Served], bind: Bind, ng
 @pytest.mark.parametrize("title", CLIENTS)
 def test_each_client_has_a_file_with_the_same_lines(title: str) -> None:
     stem = re.sub("[^a-z0-9]+", "-", title.lower())
-    text = (Path(__file__).parent.parent / "etc/clients" / stem).read_text()
+    text = (Path(__file__).parents[2] / "etc/clients" / stem).read_text()
     values = {"url": "https://dyn.example", "server": "dyn.example", "name": "home.dyn.example", "key": "KEY"}
     lines = CLIENTS[title].format(**values, ssl="yes", ssl_bool="true", https="1").splitlines()
     missing = [line for line in lines if not line.startswith("#") and line not in text]
