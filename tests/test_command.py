@@ -13,9 +13,10 @@ import pytest
 
 import sftdyn
 from tests import lab
-from tests.conftest import Bind, ServeFixture, primary
-
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import ROOT
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -124,7 +125,7 @@ def test_a_bare_port_that_is_taken_on_one_family(tmp_path: Path) -> None:
 
 def test_options_beat_the_conf(serve: ServeFixture, bind: Bind, certificate: Path) -> None:
     served = serve(
-        f'server = "127.0.0.1:{bind.port}"\nnskeyfile = "/dev/null"\nhttp = "192.0.2.1:1"\nclients["k"] = "cli.dyn.example"\n',
+        conf(bind, clients={"k": "cli.dyn.example"}, nskeyfile="/dev/null", http="192.0.2.1:1"),
         *(
             "-l",
             "127.0.0.1:0",
@@ -143,7 +144,7 @@ def test_options_beat_the_conf(serve: ServeFixture, bind: Bind, certificate: Pat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_0_and_takes_its_child_along(serve: ServeFixture, bind: Bind, number: signal.Signals) -> None:
-    served = serve(f'{primary(bind)}http = "127.0.0.1:0"\nclients["k"] = "end.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "end.dyn.example"}))
     served.update("k")
     [child] = served.children()
     served.process.send_signal(number)

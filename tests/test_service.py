@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,22 +26,21 @@ from sftdyn.providers.bind.queue import BindPublisher
 from sftdyn.values.outcome import Outcome
 from sftdyn.values.specs import Primary
 from sftdyn.values.update import RRset
-from tests.conftest import Bind, Served, ServeFixture, primary
-from tests.lab.tour import free_port, make_certificate
-
-ROOT = Path(__file__).parent.parent
-HTTP = 'http = ["127.0.0.1:0", "[::1]:0"]\n'
-
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf, tls
+from tests.lab.machine import ROOT, free_port, make_certificate
+from tests.lab.process import Sftdyn
 
 # Reload
 
 
 def test_a_reload_takes_everything_but_the_listeners(serve: ServeFixture, bind: Bind) -> None:
-    conf = f'{primary(bind)}{HTTP}clients["old"] = "reload1.dyn.example"\n'
-    served = serve(conf)
+    text = conf(bind, clients={"old": "reload1.dyn.example"})
+    served = serve(text)
     path = served.folder / "conf0"
     assert served.update("old") == "OK"
-    path.write_text(conf.replace('"old"', '"new"') + "ttl = 99\n")
+    path.write_text(conf(bind, clients={"new": "reload1.dyn.example"}, ttl=99))
     served.process.send_signal(signal.SIGHUP)
     served.wait_for("the conf is read again")
     assert served.update("old") == "BADKEY"
@@ -54,7 +54,7 @@ def test_a_reload_takes_everything_but_the_listeners(serve: ServeFixture, bind: 
     served.wait_for("did you mean https?", seen)
     assert served.update("new", "127.0.0.2") == "UPTODATE"
 
-    path.write_text(conf.replace("127.0.0.1:0", "127.0.0.3:0"))
+    path.write_text(text.replace("127.0.0.1:0", "127.0.0.3:0"))
     served.process.send_signal(signal.SIGHUP)
     served.wait_for("http and https have changed; this needs a restart", seen)
     served.wait_for("the conf is read again", seen)
@@ -62,9 +62,9 @@ def test_a_reload_takes_everything_but_the_listeners(serve: ServeFixture, bind: 
 
 
 def test_a_reload_to_another_name_server(serve: ServeFixture, bind: Bind, own_bind: Bind) -> None:
-    served = serve(f'{primary(bind)}{HTTP}clients["k"] = "moved.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "moved.dyn.example"}))
     assert served.update("k") == "OK"
-    (served.folder / "conf0").write_text(f'{primary(own_bind)}{HTTP}clients["k"] = "moved.dyn.example"\n')
+    (served.folder / "conf0").write_text(conf(own_bind, clients={"k": "moved.dyn.example"}))
     served.process.send_signal(signal.SIGHUP)
     served.wait_for("the conf is read again")
     assert served.update("k") == "OK"
@@ -72,8 +72,8 @@ def test_a_reload_to_another_name_server(serve: ServeFixture, bind: Bind, own_bi
 
 
 def test_a_hundred_reloads_under_load_lose_no_request(serve: ServeFixture, bind: Bind) -> None:
-    clients = "".join(f'clients["k{n}"] = "reload{n}.dyn.example"\n' for n in range(20))
-    served = serve(f"{primary(bind)}{HTTP}trusted_proxies = ['127.0.0.1']\nmax_changes = 0\n{clients}")
+    clients = {f"k{n}": f"reload{n}.dyn.example" for n in range(20)}
+    served = serve(conf(bind, clients=clients, trusted_proxies=["127.0.0.1"], max_changes=0))
     done = threading.Event()
 
     def keep_asking(n: int) -> set[str]:
@@ -96,11 +96,8 @@ def test_a_hundred_reloads_under_load_lose_no_request(serve: ServeFixture, bind:
 
 
 def test_a_reload_while_hooks_run_loses_nothing(serve: ServeFixture, bind: Bind) -> None:
-    conf = (
-        f'{primary(bind)}{HTTP}import time\nclients["k"] = "hookreload.dyn.example"\n'
-        "def get_ip(source_ip, headers, key):\n    time.sleep(1)\n    return source_ip\n"
-    )
-    served = serve(conf)
+    hook = "import time\ndef get_ip(source_ip, headers, key):\n    time.sleep(1)\n    return source_ip\n"
+    served = serve(conf(bind, hook, clients={"k": "hookreload.dyn.example"}))
     with ThreadPoolExecutor(80) as pool:
         running = [pool.submit(served.update, "k") for _ in range(80)]
         time.sleep(0.5)  # they are in their hooks, and some wait for a thread
@@ -110,7 +107,7 @@ def test_a_reload_while_hooks_run_loses_nothing(serve: ServeFixture, bind: Bind)
 
 
 def test_a_reload_makes_no_quota_whole_again(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f'{primary(bind)}{HTTP}max_changes = 1\nclients["k"] = "quotareload.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "quotareload.dyn.example"}, max_changes=1))
     assert served.update("k") == "OK"
     served.process.send_signal(signal.SIGHUP)
     served.wait_for("the conf is read again")
@@ -147,7 +144,7 @@ def test_a_renewed_certificate_is_used(serve: ServeFixture, bind: Bind, tmp_path
 
     switch("server.key", "one")
     switch("server.crt", "one")
-    served = serve(f'{primary(bind)}https = "127.0.0.1:0"\nkey = "{live}/server.key"\ncert = "{live}/server.crt"\n')
+    served = serve(conf(bind, http=None, https="127.0.0.1:0", **tls(live)))
     port = served.port("https")
     first = serial_of(port)
 
@@ -173,26 +170,13 @@ def test_a_renewed_certificate_is_used(serve: ServeFixture, bind: Bind, tmp_path
 
 
 @pytest.fixture
-def few_files(monkeypatch: pytest.MonkeyPatch, serve: ServeFixture) -> Callable[[str], Served]:
+def few_files(serve: ServeFixture) -> Callable[[str], Sftdyn]:
     """sftdyn with 200 file descriptors."""
-    python = sys.executable
-
-    def start(conf: str) -> Served:
-        monkeypatch.setattr(sys, "executable", "prlimit")
-        monkeypatch.setattr(
-            subprocess,
-            "Popen",
-            lambda command, _popen=subprocess.Popen, **options: _popen(
-                ["prlimit", "--nofile=200:200", python, *command[1:]] if command[0] == "prlimit" else command, **options
-            ),
-        )
-        return serve(conf)
-
-    return start
+    return partial(serve, command=("prlimit", "--nofile=200:200"))
 
 
-def test_at_the_limit_who_waits_longest_goes(few_files: Callable[[str], Served], bind: Bind) -> None:
-    served = few_files(f'{primary(bind)}{HTTP}clients["k"] = "limit.dyn.example"\n')
+def test_at_the_limit_who_waits_longest_goes(few_files: Callable[[str], Sftdyn], bind: Bind) -> None:
+    served = few_files(conf(bind, clients={"k": "limit.dyn.example"}))
     idle = [socket.create_connection(("127.0.0.1", served.port()), timeout=10) for _ in range(160)]
     try:
         assert served.update("k") == "OK"
@@ -206,7 +190,7 @@ def test_at_the_limit_who_waits_longest_goes(few_files: Callable[[str], Served],
 
 
 def test_a_reply_is_read_whole_by_a_client_that_sends_on(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f"{primary(bind)}{HTTP}")
+    served = serve(conf(bind))
     body = b"x" * 3_000_000
     request = b"POST /k HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
     with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
@@ -215,7 +199,7 @@ def test_a_reply_is_read_whole_by_a_client_that_sends_on(serve: ServeFixture, bi
 
 
 def test_blank_lines_without_end_use_no_memory(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f"{primary(bind)}{HTTP}")
+    served = serve(conf(bind))
     before = served.resident()
     with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
         for _ in range(300):
@@ -228,10 +212,8 @@ def test_blank_lines_without_end_use_no_memory(serve: ServeFixture, bind: Bind) 
 def test_a_hook_that_blocks_for_ever_fails_in_time_and_does_not_hold_up_the_end(
     serve: ServeFixture, bind: Bind
 ) -> None:
-    served = serve(
-        f'{primary(bind)}{HTTP}timeout = 1\nimport time\nclients["k"] = "x.dyn.example"\n'
-        "def get_ip(source_ip, headers, key):\n    time.sleep(60)\n"
-    )
+    hook = "import time\ndef get_ip(source_ip, headers, key):\n    time.sleep(60)\n"
+    served = serve(conf(bind, hook, clients={"k": "x.dyn.example"}, timeout=1))
     assert served.get("/k").status == 500
     served.wait_for("get_ip took longer than 1 s")
     start = time.monotonic()
@@ -250,7 +232,7 @@ def test_a_hook_that_blocks_for_ever_fails_in_time_and_does_not_hold_up_the_end(
 def test_exceptions_that_mean_something_to_the_event_loop(
     serve: ServeFixture, bind: Bind, hook: str, reason: str
 ) -> None:
-    served = serve(f"{primary(bind)}{HTTP}def get_host(querystring, ip):\n    {hook}\n")
+    served = serve(conf(bind, f"def get_host(querystring, ip):\n    {hook}\n"))
     assert served.get("/verysecret").status == 500
     served.wait_for(f"conf0:4: {reason}" if "conf0" in reason else reason)
     assert served.get("/").status == 200
@@ -258,11 +240,12 @@ def test_exceptions_that_mean_something_to_the_event_loop(
 
 
 def test_lines_from_a_slow_generator_delay_nobody(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(
-        f'{primary(bind)}{HTTP}import time\nclients["slow"] = "gen.dyn.example"\n'
+    hook = (
+        "import time\n"
         "def nsupdatecommands(host, ip, headers):\n    time.sleep(1)\n    yield f'update delete {host} A'\n"
         "    time.sleep(1)\n    yield f'update add {host} 30 A {ip}'\n    yield 'send'\n"
     )
+    served = serve(conf(bind, hook, clients={"slow": "gen.dyn.example"}))
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(served.update, "slow")
         start = time.monotonic()
@@ -279,15 +262,14 @@ def test_lines_from_a_slow_generator_delay_nobody(serve: ServeFixture, bind: Bin
 def test_long_names_do_not_make_a_message_too_large(serve: ServeFixture, bind: Bind) -> None:
     label = "x" * 59
     names = [f"n{n}{label[len(str(n)) :]}.{label}.{label}.dyn.example" for n in range(200)]
-    clients = "".join(f'clients["k{n}"] = "{name}"\n' for n, name in enumerate(names))
-    served = serve(f"{primary(bind)}{HTTP}{clients}")
+    served = serve(conf(bind, clients={f"k{n}": name for n, name in enumerate(names)}))
     with ThreadPoolExecutor(200) as pool:
         for source in ("127.0.0.1", "127.0.0.2"):
             assert set(pool.map(lambda n: served.update(f"k{n}", source), range(200))) == {"OK"}
 
 
 def test_a_zone_that_is_added_below_another_is_found(serve: ServeFixture, own_bind: Bind) -> None:
-    served = serve(f'{primary(own_bind)}{HTTP}clients["k"] = "a.new.dyn.example"\n')
+    served = serve(conf(own_bind, clients={"k": "a.new.dyn.example"}))
     assert served.update("k") == "OK"
     own_bind.edit("zone dyn.example", "update add new.dyn.example 60 NS ns.dyn.example")
     assert served.update("k") == "FAIL"  # a delegation to nobody
@@ -300,8 +282,8 @@ def test_a_zone_that_does_not_load_holds_up_no_other(serve: ServeFixture, own_bi
     own_bind.stop()
     (own_bind.folder / "other.example.zone").write_text("rubbish\n")
     own_bind.start()
-    clients = "".join(f'clients["k{n}"] = "h{n}.dyn.example"\n' for n in range(5))
-    served = serve(f'{primary(own_bind)}{HTTP}clients["bad"] = "a.other.example"\n{clients}')
+    clients = {f"k{n}": f"h{n}.dyn.example" for n in range(5)}
+    served = serve(conf(own_bind, clients={"bad": "a.other.example", **clients}))
     with ThreadPoolExecutor(1) as pool:
         bad = pool.submit(served.update, "bad")
         start = time.monotonic()
@@ -315,9 +297,7 @@ def test_a_zone_that_does_not_load_holds_up_no_other(serve: ServeFixture, own_bi
 
 def test_what_comes_late_is_mended(serve: ServeFixture, own_bind: Bind) -> None:
     """The old value is written behind sftdyn's back, as a delayed datagram would write it."""
-    served = serve(
-        f"{primary(own_bind)}{HTTP}trusted_proxies = ['127.0.0.1']\ntimeout = 4\nclients['k'] = 'h.dyn.example'\n"
-    )
+    served = serve(conf(own_bind, clients={"k": "h.dyn.example"}, trusted_proxies=["127.0.0.1"], timeout=4))
 
     def update(address: str) -> str:
         return served.get("/k", headers={"X-Forwarded-For": address}).text
@@ -423,9 +403,7 @@ def test_a_quota_is_per_client_and_hour_with_a_burst() -> None:
 
 
 def test_who_changes_too_often_is_told_to_wait(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(
-        f'{primary(bind)}{HTTP}max_changes = 3\nclients["k"] = "abuse.dyn.example"\nclients["l"] = "fair.dyn.example"\n'
-    )
+    served = serve(conf(bind, clients={"k": "abuse.dyn.example", "l": "fair.dyn.example"}, max_changes=3))
     assert [served.update("k", f"127.0.0.{n}") for n in (1, 2, 3)] == ["OK"] * 3
     refused = served.get("/k", source="127.0.0.4")
     assert (refused.status, refused.text) == (503, "FAIL")
@@ -440,14 +418,14 @@ def test_who_changes_too_often_is_told_to_wait(serve: ServeFixture, bind: Bind) 
 
 
 def test_uptodate_costs_nothing(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f'{primary(bind)}{HTTP}max_changes = 2\nclients["k"] = "free.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "free.dyn.example"}, max_changes=2))
     assert served.update("k") == "OK"
     assert [served.update("k") for _ in range(20)] == ["UPTODATE"] * 20
     assert served.update("k", "127.0.0.2") == "OK"
 
 
 def test_a_flood_of_wrong_keys_does_not_flood_the_log(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f"{primary(bind)}{HTTP}")
+    served = serve(conf(bind))
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(lambda n: served.update(f"guess{n}"), range(1000))) == {"BADKEY"}
     served.wait_for("BADKEY from 127.0.0.1")
@@ -492,7 +470,7 @@ def test_it_tells_systemd_how_it_is(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
     monkeypatch.setenv("WATCHDOG_USEC", "400000")
-    served = serve(f'{primary(bind)}{HTTP}clients["k"] = "status.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "status.dyn.example"}))
     said: list[str] = []
 
     def wait_for(text: str) -> None:
@@ -515,14 +493,11 @@ def test_it_tells_systemd_how_it_is(
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme: str) -> None:
     """systemd opens the port and starts sftdyn at the first connection; a restart refuses nobody."""
-    conf = tmp_path / "conf"
-    conf.write_text(
-        f'{primary(bind)}http = 8080\nkey = "{certificate}/server.key"\ncert = "{certificate}/server.crt"\n'
-        f'clients["k"] = "{scheme}.dyn.example"\n'
-    )
+    path = tmp_path / "conf"
+    path.write_text(conf(bind, clients={"k": f"{scheme}.dyn.example"}, http=8080, **tls(certificate)))
     port = free_port()
     command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", f"--fdname=sftdyn-{scheme}", "-E", "PATH"]
-    command += [sys.executable, "-m", "sftdyn", "-v", str(conf)]
+    command += [sys.executable, "-m", "sftdyn", "-v", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as activated:
         assert activated.stderr
         next(line for line in activated.stderr if "Listening on" in line)
@@ -534,12 +509,12 @@ def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme
 
 
 def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tmp_path: Path) -> None:
-    conf = tmp_path / "conf"
-    conf.write_text(f'{primary(bind)}http = 8080\nclients["k"] = "restart.dyn.example"\n')
+    path = tmp_path / "conf"
+    path.write_text(conf(bind, clients={"k": "restart.dyn.example"}, http=8080))
     with socket.create_server(("127.0.0.1", 0), backlog=200) as passed:
         port = passed.getsockname()[1]
         script = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
-        command = ["bash", "-c", script, "bash", sys.executable, "-m", "sftdyn", "-qq", str(conf)]
+        command = ["bash", "-c", script, "bash", sys.executable, "-m", "sftdyn", "-qq", str(path)]
         done = threading.Event()
 
         def keep_asking(_: int) -> set[str]:
@@ -565,8 +540,8 @@ def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tm
 
 def test_two_instances_on_one_port(serve: ServeFixture, bind: Bind) -> None:
     port = free_port()
-    conf = f'{primary(bind)}http = "127.0.0.1:{port}"\nreuse_port = True\nclients["k"] = "reuse.dyn.example"\n'
-    first, second = serve(conf), serve(conf)
+    text = conf(bind, clients={"k": "reuse.dyn.example"}, http=f"127.0.0.1:{port}", reuse_port=True)
+    first, second = serve(text), serve(text)
     assert [first.update("k") for _ in range(20)] == ["OK"] + ["UPTODATE"] * 19
     first.stop()
     assert second.update("k") == "UPTODATE"

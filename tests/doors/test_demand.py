@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,10 @@ from sftdyn.conf.newkey import new_key
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
-from tests.conftest import Answer, Bind, Served, ServeFixture, primary
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.process import Answer, Sftdyn
 
 V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
 
@@ -149,14 +153,15 @@ def test_networks_hold_for_every_address() -> None:
 
 KEY = "a-secret-key-0123456789"
 Doors = Callable[..., Answer]
+Ask = Callable[..., Doors]
 
 
 @pytest.fixture
-def ask(serve: ServeFixture, bind: Bind) -> Callable[[str], Doors]:
+def ask(serve: ServeFixture, bind: Bind) -> Ask:
     """A function that asks sftdyn, for a conf with these clients."""
 
-    def start(conf: str) -> Doors:
-        served: Served = serve(f'{primary(bind)}http = ["127.0.0.1:0", "[::1]:0"]\nKEY = "{KEY}"\nassert KEY\n{conf}')
+    def start(more: str = "", **options: Any) -> Doors:
+        served: Sftdyn = serve(conf(bind, f'KEY = "{KEY}"\nassert KEY\n{more}', **options))
 
         def get(target: str, password: str | None = None, **options: str) -> Answer:
             headers = {}
@@ -172,8 +177,8 @@ def ask(serve: ServeFixture, bind: Bind) -> Callable[[str], Doors]:
     return start
 
 
-def test_given_addresses_beat_the_connections(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('clients[KEY] = "given.dyn.example"\nclients["with?myip=192.0.2.66"] = "whole.dyn.example"\n')
+def test_given_addresses_beat_the_connections(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={KEY: "given.dyn.example", "with?myip=192.0.2.66": "whole.dyn.example"})
     assert get(f"/{KEY}?myip=192.0.2.7&myipv6=2001:db8::7").text == "OK"
     assert bind.lookup("given.dyn.example") == ["192.0.2.7"]
     assert bind.lookup("given.dyn.example", "AAAA") == ["2001:db8::7"]
@@ -192,22 +197,22 @@ def test_given_addresses_beat_the_connections(ask: Callable[[str], Doors], bind:
 @pytest.mark.parametrize(
     "value", ["nonsense", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "fe80::1", "169.254.1.1", "255.255.255.255"]
 )
-def test_what_is_never_published(ask: Callable[[str], Doors], bind: Bind, value: str) -> None:
-    get = ask('clients[KEY] = "never.dyn.example"\n')
+def test_what_is_never_published(ask: Ask, bind: Bind, value: str) -> None:
+    get = ask(clients={KEY: "never.dyn.example"})
     answer = get(f"/{KEY}?myip=192.0.2.7&ipv6={value}", log="FAIL never.dyn.example from 127.0.0.1: ")
     assert (answer.status, answer.text) == (400, "FAIL")
     assert bind.lookup("never.dyn.example") == []
 
 
-def test_only_the_connections_address(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('addresses = "connection"\nclients[KEY] = Client("only.dyn.example", networks=["127.0.0.0/30"])\n')
+def test_only_the_connections_address(ask: Ask, bind: Bind) -> None:
+    get = ask('clients[KEY] = Client("only.dyn.example", networks=["127.0.0.0/30"])\n', addresses="connection")
     assert get(f"/{KEY}?myip=192.0.2.7&prefix=nonsense").text == "OK"
     assert bind.lookup("only.dyn.example") == ["127.0.0.1"]
     assert get(f"/{KEY}", source="127.0.0.9", log="outside the networks").status == 400
     assert bind.lookup("only.dyn.example") == ["127.0.0.1"]
 
 
-def test_hosts_behind_the_router_change_with_it(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_hosts_behind_the_router_change_with_it(ask: Ask, bind: Bind) -> None:
     get = ask('clients[KEY] = Client("r.dyn.example", lan={"nas.other.example": "::5", "web.dyn.example": "::6"})\n')
     assert get(f"/{KEY}?ip=192.0.2.7&prefix=2001:db8:0:1::/64").text == "OK"
     assert bind.lookup("r.dyn.example", "AAAA") == []
@@ -222,9 +227,9 @@ def test_hosts_behind_the_router_change_with_it(ask: Callable[[str], Doors], bin
     assert get(f"/{KEY}?offline=YES").text == "UPTODATE"
 
 
-def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Ask, bind: Bind) -> None:
     bind.edit("zone dyn.example", 'update add off.dyn.example 30 TXT "stays"')
-    get = ask('clients[KEY] = ["off.dyn.example", "off2.dyn.example"]\n')
+    get = ask(clients={KEY: ["off.dyn.example", "off2.dyn.example"]})
     assert get(f"/{KEY}?ip=192.0.2.7,2001:db8::7").text == "OK"
     assert get(f"/{KEY}?myip=&offline=NO").text == "OK"
     assert bind.lookup("off.dyn.example") == ["127.0.0.1"]
@@ -234,8 +239,8 @@ def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Call
     assert get(f"/{KEY}").text == "OK"
 
 
-def test_the_key_as_a_password(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('clients[KEY] = "pw.dyn.example"\nclients["update2"] = "pw2.dyn.example"\n')
+def test_the_key_as_a_password(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={KEY: "pw.dyn.example", "update2": "pw2.dyn.example"})
     assert get("/", KEY).text == "OK"
     assert get("/update", KEY).text == "UPTODATE"
     assert get("/update?ip=192.0.2.7&prefix=2001:db8::/64", KEY).text == "OK"
@@ -247,10 +252,8 @@ def test_the_key_as_a_password(ask: Callable[[str], Doors], bind: Bind) -> None:
     assert get(f"/{KEY}", "wrong").text == "OK"  # credentials beside a secret URL are made up by routers
 
 
-def test_a_client_whose_key_is_a_doors_path_wins(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask(
-        'clients["nic/update"] = "path.dyn.example"\nclients["update"] = "path2.dyn.example"\nclients[KEY] = "x.dyn.example"\n'
-    )
+def test_a_client_whose_key_is_a_doors_path_wins(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={"nic/update": "path.dyn.example", "update": "path2.dyn.example", KEY: "x.dyn.example"})
     assert get("/nic/update", KEY).text == "OK"
     assert get("/nic/update?myip=192.0.2.7", KEY).text == "OK"
     assert bind.lookup("path.dyn.example") == ["192.0.2.7"]
@@ -259,8 +262,8 @@ def test_a_client_whose_key_is_a_doors_path_wins(ask: Callable[[str], Doors], bi
     assert get("/v2/update", KEY).text == "good 127.0.0.1"
 
 
-def test_dyndns2(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('clients[KEY] = ["one.dyn.example", "two.dyn.example"]\nclients["o" + KEY] = "not.dyn.example"\n')
+def test_dyndns2(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={KEY: ["one.dyn.example", "two.dyn.example"], "o" + KEY: "not.dyn.example"})
 
     def said(query: str, password: str | None = KEY) -> str:
         answer = get(f"/nic/update?{query}", password)
@@ -290,24 +293,24 @@ def test_dyndns2(ask: Callable[[str], Doors], bind: Bind) -> None:
         assert get(f"{path}?hostname=two.dyn.example", KEY).text == "nochg 127.0.0.1"
 
 
-def test_a_closed_door(ask: Callable[[str], Doors]) -> None:
-    get = ask('dyndns2 = False\nclients[KEY] = "closed.dyn.example"\n')
+def test_a_closed_door(ask: Ask) -> None:
+    get = ask(clients={KEY: "closed.dyn.example"}, dyndns2=False)
     assert get("/nic/update?hostname=closed.dyn.example", KEY).status == 403
 
 
-def test_get_host_knows_the_part_before_the_query_and_passwords(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_get_host_knows_the_part_before_the_query_and_passwords(ask: Ask, bind: Bind) -> None:
     get = ask('def get_host(querystring, ip):\n    return {KEY: "gh.dyn.example"}.get(querystring)\n')
     assert get(f"/{KEY}?myip=192.0.2.7").text == "OK"
     assert get("/nic/update?myip=192.0.2.7", KEY).text == "nochg 192.0.2.7"
     assert get("/update?myip=192.0.2.7", KEY).text == "UPTODATE"
 
 
-def test_nsupdatecommands_gets_each_address(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_nsupdatecommands_gets_each_address(ask: Ask, bind: Bind) -> None:
     get = ask(
-        'clients[KEY] = "cmds.dyn.example"\n'
         "def nsupdatecommands(host, ip, headers):\n"
         "    kind = 'AAAA' if ':' in ip else 'A'\n"
-        "    return [f'update delete {host} {kind}', f'update add {host} 44 {kind} {ip}', 'send']\n"
+        "    return [f'update delete {host} {kind}', f'update add {host} 44 {kind} {ip}', 'send']\n",
+        clients={KEY: "cmds.dyn.example"},
     )
     assert get(f"/{KEY}?ip=192.0.2.7,192.0.2.8,2001:db8::7").text == "OK"
     assert bind.lookup("cmds.dyn.example") == ["192.0.2.7", "192.0.2.8"]
@@ -320,7 +323,7 @@ def test_nsupdatecommands_gets_each_address(ask: Callable[[str], Doors], bind: B
 # --new-key
 
 
-def test_a_new_key_works_as_it_is_and_as_its_hash(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_a_new_key_works_as_it_is_and_as_its_hash(ask: Ask, bind: Bind) -> None:
     lines = new_key("new.dyn.example", None).splitlines()
     key = lines[0].removeprefix("key: ")
     assert len(bytes.fromhex(key)) == 16
@@ -351,7 +354,7 @@ def test_the_lines_for_clients_name_the_server() -> None:
 # What outlives a restart, a reload or another hand
 
 
-def test_offline_after_a_restart_and_behind_its_back(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_offline_after_a_restart_and_behind_its_back(ask: Ask, bind: Bind) -> None:
     conf = 'clients[KEY] = "gone.dyn.example"\n'
     assert ask(conf)(f"/{KEY}?ip=192.0.2.7,2001:db8::7").text == "OK"
     get = ask(conf)  # another process, that has seen nothing
@@ -366,21 +369,21 @@ def test_offline_after_a_restart_and_behind_its_back(ask: Callable[[str], Doors]
     assert get(f"/{KEY}?offline=YES").text == "UPTODATE"
 
 
-def test_a_first_offline_fails_no_neighbour(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_a_first_offline_fails_no_neighbour(ask: Ask, bind: Bind) -> None:
     names = [f"off{n}.dyn.example" for n in range(20)]
     bind.edit("zone dyn.example", *(f"update add {name} 30 A 192.0.2.7" for name in names))
-    get = ask("".join(f'clients["k{n}"] = "{name}"\n' for n, name in enumerate(names)))
+    get = ask(clients={f"k{n}": name for n, name in enumerate(names)})
     targets = [f"/k{n}?offline=YES" if n % 2 else f"/k{n}?ip=192.0.2.8" for n in range(20)]
     with ThreadPoolExecutor(20) as pool:
         assert [answer.text for answer in pool.map(get, targets)] == ["OK"] * 20
     assert [bind.lookup(name) for name in names] == [[] if n % 2 else ["192.0.2.8"] for n in range(20)]
 
 
-def test_a_script_knows_of_a_removal(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_a_script_knows_of_a_removal(ask: Ask, bind: Bind) -> None:
     get = ask(
-        'clients[KEY] = "scripted.dyn.example"\n'
         "def nsupdatecommands(host, ip, headers):\n"
-        "    return [f'update delete {host}', f'update add {host} 44 A {ip}', 'send']\n"
+        "    return [f'update delete {host}', f'update add {host} 44 A {ip}', 'send']\n",
+        clients={KEY: "scripted.dyn.example"},
     )
     assert [get(f"/{KEY}?ip=192.0.2.7").text for _ in range(2)] == ["OK", "UPTODATE"]
     assert get(f"/{KEY}?offline=YES").text == "OK"
@@ -388,9 +391,9 @@ def test_a_script_knows_of_a_removal(ask: Callable[[str], Doors], bind: Bind) ->
     assert bind.lookup("scripted.dyn.example") == ["192.0.2.7"]
 
 
-def test_many_hostnames_in_one_request_are_one_change(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_many_hostnames_in_one_request_are_one_change(ask: Ask, bind: Bind) -> None:
     names = [f"many{n}.dyn.example" for n in range(12)]
-    get = ask(f"max_changes = 2\nclients[KEY] = {names}\n")
+    get = ask(clients={KEY: names}, max_changes=2)
     target = f"/nic/update?hostname={','.join(names)},{names[0]}&myip="
     assert get(target + "192.0.2.7", KEY).text == "\n".join(["good 192.0.2.7"] * 13)
     assert get(target + "192.0.2.7", KEY).text == "\n".join(["nochg 192.0.2.7"] * 13)
@@ -399,6 +402,6 @@ def test_many_hostnames_in_one_request_are_one_change(ask: Callable[[str], Doors
     assert get(target + "192.0.2.8", KEY).text.startswith("nochg")
 
 
-def test_a_failing_get_host_at_the_dyndns2_door(ask: Callable[[str], Doors]) -> None:
+def test_a_failing_get_host_at_the_dyndns2_door(ask: Ask) -> None:
     get = ask("def get_host(querystring, ip):\n    return {}[KEY]\n")
     assert (get("/nic/update", KEY).status, get("/nic/update", KEY).text) == (200, "911")

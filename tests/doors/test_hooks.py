@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bind, ServeFixture, primary
-
-HTTP = 'http = "127.0.0.1:0"\n'
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,7 @@ def test_the_sample_conf_of_0_10_runs_unchanged(serve: ServeFixture, old_sample_
     """Its names are in dyn.sft.mx, updated with the session key of the local name server, in a network of its own."""
     conf = tmp_path / "sample.conf"
     conf.write_text(old_sample_conf)
-    script = Path(__file__).parents[1] / "in_own_network"
+    script = ROOT / "tests/in_own_network"
     result = subprocess.run(
         [str(script), sys.executable, str(conf)], capture_output=True, text=True, timeout=60, check=False
     )
@@ -43,9 +44,9 @@ def test_the_sample_conf_of_0_10_runs_unchanged(serve: ServeFixture, old_sample_
 
 def test_all_three_hooks(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 def get_ip(source_ip, headers, key):
     if "X-Real-IP" in headers:
         source_ip = headers["X-Real-IP"]
@@ -58,7 +59,8 @@ def get_host(querystring, ip):
 def nsupdatecommands(host, new_ip, headers):
     assert headers.get("x-none") is None
     return [f"update delete {host} A", f"update add {host} 99 A {new_ip}", "send"]
-"""
+""",
+        )
     )
 
     def via(key: str, address: str) -> str:
@@ -79,15 +81,16 @@ def nsupdatecommands(host, new_ip, headers):
 
 def test_get_host_decides_alone_and_two_arguments_are_enough(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 CLIENTS = {"k": None, 7: object()}
 def get_host(querystring, ip):
     return "alone.dyn.example" if querystring == "a%20b?c" and ip == "127.0.0.5" else None
 def nsupdatecommands(host, new_ip):
     return (f"update delete {host} A", f"update add {host} 30 A {new_ip}", "send")
-"""
+""",
+        )
     )
     assert served.update("k") == "BADKEY"
     assert served.update("a%20b?c", "127.0.0.5") == "OK"
@@ -96,17 +99,16 @@ def nsupdatecommands(host, new_ip):
 
 def test_lines_that_do_more_run_in_an_nsupdate_of_their_own(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
-clients["k"] = "script.dyn.example"
-clients["bad"] = "bad.dyn.example"
-clients["refused"] = "refused.policy.example"
+        conf(
+            bind,
+            """
 def nsupdatecommands(host, new_ip, headers):
     if host.startswith("bad"):
         return ["rubbish", "send"]
     return [f"update delete {host}", f"update add {host} 30 A {new_ip}", f'update add {host} 30 TXT "by script"', "send"]
-"""
+""",
+            clients={"k": "script.dyn.example", "bad": "bad.dyn.example", "refused": "refused.policy.example"},
+        )
     )
     assert served.update("k", "127.0.0.1") == "OK"
     assert bind.lookup("script.dyn.example", "TXT") == ['"by script"']
@@ -137,7 +139,7 @@ def nsupdatecommands(host, new_ip, headers):
     ],
 )
 def test_a_hook_that_fails_is_a_failure_with_its_line(serve: ServeFixture, bind: Bind, hook: str, reason: str) -> None:
-    served = serve(f'{primary(bind)}{HTTP}clients["verysecret"] = "hookfail.dyn.example"\n{hook}\n')
+    served = serve(conf(bind, f"{hook}\n", clients={"verysecret": "hookfail.dyn.example"}))
     reply = served.get("/verysecret")
     assert (reply.status, reply.text) == (500, "FAIL")
     line = served.wait_for(reason)
@@ -149,17 +151,17 @@ def test_a_hook_that_fails_is_a_failure_with_its_line(serve: ServeFixture, bind:
 
 def test_a_hook_that_blocks_delays_its_own_request_only(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 import time
-clients["slow"] = "slowhook.dyn.example"
-clients["fast"] = "fasthook.dyn.example"
 def get_ip(source_ip, headers, key):
     if key == "slow":
         time.sleep(1)
     return source_ip
-"""
+""",
+            clients={"slow": "slowhook.dyn.example", "fast": "fasthook.dyn.example"},
+        )
     )
     answers: list[str] = []
     slow = [threading.Thread(target=lambda: answers.append(served.update("slow"))) for _ in range(20)]
@@ -176,11 +178,10 @@ def get_ip(source_ip, headers, key):
 
 def test_a_slow_hook_does_not_let_the_older_request_win(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 import threading
-clients["k"] = "overtaken.dyn.example"
 newer_is_done = threading.Event()
 def get_ip(source_ip, headers, key):
     if key == "k" and "Old" in headers:
@@ -188,7 +189,9 @@ def get_ip(source_ip, headers, key):
     if key == "done":
         newer_is_done.set()
     return source_ip
-"""
+""",
+            clients={"k": "overtaken.dyn.example"},
+        )
     )
     old: list[int] = []
     thread = threading.Thread(target=lambda: old.append(served.get("/k", headers={"Old": "1"}).status))

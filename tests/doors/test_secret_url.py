@@ -1,13 +1,18 @@
 """The secret URL's answers, over every way in."""
 
+import re
 import socket
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bind, Served, ServeFixture, primary
-from tests.lab.tour import find_program
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf, tls
+from tests.lab.machine import find_program, run
+from tests.lab.process import Sftdyn, exchange
 
 KEYS = {
     "plain": "plain",
@@ -21,28 +26,22 @@ KEYS = {
 
 
 @pytest.fixture
-def served(serve: ServeFixture, bind: Bind, certificate: object) -> Served:
-    clients = "".join(f"clients[{key!r}] = 'answer{n}.dyn.example'\n" for n, key in enumerate(KEYS))
-    return serve(
-        f'{primary(bind)}http = ["127.0.0.1:0", "[::1]:0"]\nhttps = ["127.0.0.1:0"]\n'
-        f'key = "{certificate}/server.key"\ncert = "{certificate}/server.crt"\n{clients}'
-    )
+def served(serve: ServeFixture, bind: Bind, certificate: Path) -> Sftdyn:
+    clients = {key: f"answer{n}.dyn.example" for n, key in enumerate(KEYS)}
+    return serve(conf(bind, clients=clients, https=["127.0.0.1:0"], **tls(certificate)))
 
 
 @pytest.fixture
-def everywhere(serve: ServeFixture, bind: Bind, certificate: object) -> Served:
+def everywhere(serve: ServeFixture, bind: Bind, certificate: Path) -> Sftdyn:
     """Listens on bare ports: both families, plain and TLS."""
-    served = serve(
-        f"{primary(bind)}http = 0\nhttps = '0'\n"
-        f'key = "{certificate}/server.key"\ncert = "{certificate}/server.crt"\nclients["k"] = "every.dyn.example"\n'
-    )
-    served.folder = certificate  # type: ignore[assignment]
+    served = serve(conf(bind, clients={"k": "every.dyn.example"}, http=0, https="0", **tls(certificate)))
+    served.folder = certificate
     return served
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("source", ["127.0.0.1", "::1"])
-def test_each_row_of_the_table(everywhere: Served, bind: Bind, scheme: str, source: str) -> None:
+def test_each_row_of_the_table(everywhere: Sftdyn, bind: Bind, scheme: str, source: str) -> None:
     kind = "AAAA" if ":" in source else "A"
     bind.edit("zone dyn.example", "update delete every.dyn.example")
     get = everywhere.get
@@ -70,17 +69,10 @@ def test_each_row_of_the_table(everywhere: Served, bind: Bind, scheme: str, sour
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_every_character_is_allowed_in_a_key(served: Served, key: str) -> None:
+def test_every_character_is_allowed_in_a_key(served: Sftdyn, key: str) -> None:
     assert served.update(KEYS[key]) == "OK"
     assert served.get("///" + KEYS[key]).text == "UPTODATE"
     assert served.update(KEYS[key] + "x") == "BADKEY"
-
-
-def exchange(served: Served, octets: bytes, scheme: str = "http") -> bytes:
-    """What comes back for these octets until the server ends the connection."""
-    with socket.create_connection(("127.0.0.1", served.port(scheme)), timeout=10) as connection:
-        connection.sendall(octets)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.mark.parametrize(
@@ -104,28 +96,28 @@ def exchange(served: Served, octets: bytes, scheme: str = "http") -> bytes:
         (b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 431 ", b"FAIL"),
     ],
 )
-def test_octets_on_the_wire(served: Served, bind: Bind, octets: bytes, start: bytes, end: bytes) -> None:
+def test_octets_on_the_wire(served: Sftdyn, bind: Bind, octets: bytes, start: bytes, end: bytes) -> None:
     bind.edit("zone dyn.example", *(f"update delete answer{n}.dyn.example" for n in range(len(KEYS))))
     reply = exchange(served, octets)
     assert reply.startswith(start)
     assert reply.endswith(end)
 
 
-def test_a_client_that_has_said_all_and_waits(served: Served) -> None:
+def test_a_client_that_has_said_all_and_waits(served: Sftdyn) -> None:
     with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
         connection.shutdown(socket.SHUT_WR)
         assert b"127.0.0.1" in connection.recv(65536)
 
 
-def test_a_client_that_leaves_in_the_middle(served: Served) -> None:
+def test_a_client_that_leaves_in_the_middle(served: Sftdyn) -> None:
     for octets in (b"", b"GET", b"GET / HTTP/1.1\r\n"):
         with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
             connection.sendall(octets)
     assert served.get("/").text == "127.0.0.1"
 
 
-def test_slow_clients_delay_nobody(served: Served) -> None:
+def test_slow_clients_delay_nobody(served: Sftdyn) -> None:
     with ExitStack() as stack:
         for scheme in ("http", "https"):
             for octets in (b"", b"G", b"\x16\x03"):
@@ -136,53 +128,33 @@ def test_slow_clients_delay_nobody(served: Served) -> None:
         assert run_curl(served, f"https://127.0.0.1:{served.port('https')}/").stdout == "127.0.0.1"
 
 
-def test_an_endless_request_ends(served: Served) -> None:
+def test_an_endless_request_ends(served: Sftdyn) -> None:
     with socket.create_connection(("127.0.0.1", served.port()), timeout=15) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         assert connection.recv(1) == b""  # its time is up
 
 
-def test_plain_http_at_the_https_port_is_told_so(served: Served) -> None:
+def test_plain_http_at_the_https_port_is_told_so(served: Sftdyn) -> None:
     assert exchange(served, b"GET /plain HTTP/1.1\r\n\r\n", "https").startswith(b"HTTP/1.1 400 ")
     served.wait_for("plain HTTP at an https port")
 
 
-def run_curl(served: Served, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [find_program("curl", "curl"), "-sS", "--cacert", "server.crt", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, cwd=served_certificate(served)
-    )
-
-
-def served_certificate(served: Served) -> str:
-    return next(
-        line.split('"')[1].rpartition("/")[0]
-        for line in (served.folder / "conf0").read_text().splitlines()
-        if line.startswith("cert")
-    )
-
-
-def openssl(folder: object, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=str(folder), check=True, capture_output=True, timeout=60)
+def run_curl(served: Sftdyn, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    [cert] = re.findall("^cert = '(.*)'$", (served.folder / "conf0").read_text(), re.M)
+    command = [find_program("curl", "curl"), "-sS", "--cacert", cert, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
 def test_curl_with_a_self_signed_certificate(
-    kind: str, serve: ServeFixture, bind: Bind, tmp_path: object, certificate: object
+    kind: str, serve: ServeFixture, bind: Bind, tmp_path: Path, certificate: Path
 ) -> None:
     folder = certificate
     if kind == "rsa":
         folder = tmp_path
-        openssl(
-            folder,
-            *"req -x509 -newkey rsa:2048 -nodes -days 30 -keyout server.key -out server.crt -subj /CN=x".split(),
-            "-addext",
-            "subjectAltName=IP:127.0.0.1",
-        )
-    served = serve(
-        f'{primary(bind)}https = "127.0.0.1:0"\nkey = "{folder}/server.key"\ncert = "{folder}/server.crt"\n'
-        f'clients["k"] = "{kind}.dyn.example"\n'
-    )
+        command = "req -x509 -newkey rsa:2048 -nodes -days 30 -keyout server.key -out server.crt -subj /CN=x -addext"
+        run("openssl", "openssl", *command.split(), "subjectAltName=IP:127.0.0.1", folder=folder)
+    served = serve(conf(bind, clients={"k": f"{kind}.dyn.example"}, http=None, https="127.0.0.1:0", **tls(folder)))
     url = f"https://127.0.0.1:{served.port('https')}/k"
     assert run_curl(served, url).stdout == "OK"
     assert run_curl(served, "--tlsv1.2", "--tls-max", "1.2", url).stdout == "UPTODATE"
@@ -193,7 +165,7 @@ def test_curl_with_a_self_signed_certificate(
 
 
 def test_the_log_tells_outcome_name_address_and_peer_and_never_a_key(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f'{primary(bind)}http = "127.0.0.1:0"\nclients["verysecretkey"] = "logged.dyn.example"\n', "-vv")
+    served = serve(conf(bind, clients={"verysecretkey": "logged.dyn.example"}), "-vv")
     assert served.update("verysecretkey", "127.0.0.7") == "OK"
     assert served.update("verysecretkey", "127.0.0.7") == "UPTODATE"
     assert served.update("verysecretkeyy", "127.0.0.8") == "BADKEY"
@@ -205,17 +177,14 @@ def test_the_log_tells_outcome_name_address_and_peer_and_never_a_key(serve: Serv
 
 
 def test_by_default_only_what_went_wrong_is_logged(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(f'{primary(bind)}http = "127.0.0.1:0"\nclients["k"] = "quiet.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "quiet.dyn.example"}))
     assert served.update("k") == "OK"
     assert served.update("wrong") == "BADKEY"
     served.wait_for("BADKEY from 127.0.0.1")
 
 
 def test_a_trusted_proxy_tells_the_address(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(
-        f'{primary(bind)}http = ["127.0.0.1:0", "[::1]:0"]\ntrusted_proxies = ["127.0.0.1", "10.0.0.0/8"]\n'
-        'clients["k"] = "proxied.dyn.example"\n'
-    )
+    served = serve(conf(bind, clients={"k": "proxied.dyn.example"}, trusted_proxies=["127.0.0.1", "10.0.0.0/8"]))
 
     def via(header: str, source: str = "127.0.0.1") -> str:
         return served.get("/k", source=source, headers={"X-Forwarded-For": header}).text

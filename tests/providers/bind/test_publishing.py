@@ -5,39 +5,41 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import ALL, Bind, Served, ServeFixture, primary
-
-HTTP = 'http = ["127.0.0.1:0", "[::1]:0"]\n'
+from tests.conftest import ServeFixture
+from tests.lab.bind import ALL, Bind
+from tests.lab.conf import conf
+from tests.lab.process import Sftdyn
 
 
 @pytest.fixture
-def proxied(serve: ServeFixture) -> Callable[..., Served]:
+def proxied(serve: ServeFixture) -> Callable[..., Sftdyn]:
     """sftdyn whose tests' clients may have any address."""
 
-    def start(server: Bind, clients: dict[str, object], more: str = "") -> Served:
-        return serve(f'{primary(server)}{HTTP}trusted_proxies = ["127.0.0.1"]\nclients = {clients!r}\n{more}')
+    def start(server: Bind, clients: Mapping[str, object], **settings: Any) -> Sftdyn:
+        return serve(conf(server, clients=clients, trusted_proxies=["127.0.0.1"], **settings))
 
     return start
 
 
-def update(served: Served, key: str, address: str) -> str:
+def update(served: Sftdyn, key: str, address: str) -> str:
     return served.get("/" + key, headers={"X-Forwarded-For": address}).text
 
 
-def test_after_ok_the_record_set_is_exactly_the_address(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_after_ok_the_record_set_is_exactly_the_address(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     bind.edit(
         "zone dyn.example",
         *(f"update add exact.dyn.example 3600 A 198.51.100.{n}" for n in (1, 2, 3)),
         "update add exact.dyn.example 3600 AAAA 2001:db8::1",
         'update add exact.dyn.example 3600 TXT "stays"',
     )
-    served = proxied(bind, {"k": "exact.dyn.example"}, "ttl = 77\n")
+    served = proxied(bind, {"k": "exact.dyn.example"}, ttl=77)
     assert update(served, "k", "192.0.2.7") == "OK"
     assert bind.lookup("exact.dyn.example") == ["192.0.2.7"]
     assert bind.ttl("exact.dyn.example") == 77
@@ -49,14 +51,13 @@ def test_after_ok_the_record_set_is_exactly_the_address(proxied: Callable[..., S
 
 
 def test_the_ttl_is_the_clients_or_the_confs_or_30(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(
-        f'{primary(bind)}{HTTP}clients["own"] = Client("ttl1.dyn.example", ttl=5)\nclients["k"] = "ttl2.dyn.example"\n'
-    )
+    own = 'clients["own"] = Client("ttl1.dyn.example", ttl=5)\n'
+    served = serve(conf(bind, own, clients={"k": "ttl2.dyn.example"}))
     assert served.update("own") == served.update("k") == "OK"
     assert (bind.ttl("ttl1.dyn.example"), bind.ttl("ttl2.dyn.example")) == (5, 30)
 
 
-def test_uptodate_changes_nothing(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_uptodate_changes_nothing(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     served = proxied(bind, {"k": "same.dyn.example"})
     assert update(served, "k", "192.0.2.7") == "OK"
     serial = bind.serial("dyn.example")
@@ -65,7 +66,7 @@ def test_uptodate_changes_nothing(proxied: Callable[..., Served], bind: Bind) ->
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_zone_edited_behind_its_back(proxied: Callable[..., Served], bind: Bind, known: bool) -> None:
+def test_a_zone_edited_behind_its_back(proxied: Callable[..., Sftdyn], bind: Bind, known: bool) -> None:
     name = f"edited{known}.dyn.example".lower()
     served = proxied(bind, {"k": name})
     if known:
@@ -82,7 +83,7 @@ def test_a_zone_edited_behind_its_back(proxied: Callable[..., Served], bind: Bin
     assert update(served, "k", "192.0.2.8") == "UPTODATE"
 
 
-def test_a_restart_forgets_nothing_that_matters(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_a_restart_forgets_nothing_that_matters(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     first, second = (proxied(bind, {"k": "twice.dyn.example"}) for _ in range(2))
     assert update(first, "k", "192.0.2.1") == "OK"
     assert update(second, "k", "192.0.2.1") == "UPTODATE"
@@ -93,10 +94,10 @@ def test_a_restart_forgets_nothing_that_matters(proxied: Callable[..., Served], 
     assert bind.lookup("twice.dyn.example") == ["192.0.2.1"]
 
 
-@pytest.mark.parametrize("zone", ["", 'zone = ["dyn.example", "sub.dyn.example", "other.example"]\n'])
-def test_names_in_several_zones(proxied: Callable[..., Served], bind: Bind, zone: str) -> None:
+@pytest.mark.parametrize("zone", [None, ["dyn.example", "sub.dyn.example", "other.example"]], ids=["found", "given"])
+def test_names_in_several_zones(proxied: Callable[..., Sftdyn], bind: Bind, zone: list[str] | None) -> None:
     names = [f"{'given' if zone else 'found'}.{z}" for z in ("dyn.example", "sub.dyn.example", "other.example")]
-    served = proxied(bind, {"k": names, "deep": "a.b.c." + names[0], "apex": "sub.dyn.example"}, zone)
+    served = proxied(bind, {"k": names, "deep": "a.b.c." + names[0], "apex": "sub.dyn.example"}, zone=zone)
     assert update(served, "k", "192.0.2.7") == "OK"
     assert [bind.lookup(name) for name in names] == [["192.0.2.7"]] * 3
     assert update(served, "k", "192.0.2.7") == "UPTODATE"
@@ -107,7 +108,7 @@ def test_names_in_several_zones(proxied: Callable[..., Served], bind: Bind, zone
     assert update(served, "apex", f"192.0.2.{8 if zone else 9}") == "OK"
 
 
-def test_several_names_of_a_client_change_together_or_not_at_all(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_several_names_of_a_client_change_together_or_not_at_all(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     served = proxied(bind, {"k": ["one.policy.example", "refused.policy.example"], "one": "one.policy.example"})
     assert update(served, "k", "192.0.2.7") == "FAIL"
     assert bind.lookup("one.policy.example") == []
@@ -117,7 +118,7 @@ def test_several_names_of_a_client_change_together_or_not_at_all(proxied: Callab
 @pytest.mark.parametrize(
     "name", ["alias.dyn.example", "child.dyn.example", "a.child.dyn.example", "a.renamed.dyn.example"]
 )
-def test_a_name_that_nobody_would_see_is_a_failure(proxied: Callable[..., Served], bind: Bind, name: str) -> None:
+def test_a_name_that_nobody_would_see_is_a_failure(proxied: Callable[..., Sftdyn], bind: Bind, name: str) -> None:
     served = proxied(bind, {"k": name, "good": "seen.dyn.example"})
     serial = bind.serial("dyn.example")
     assert update(served, "k", "192.0.2.7") == "FAIL"
@@ -125,8 +126,8 @@ def test_a_name_that_nobody_would_see_is_a_failure(proxied: Callable[..., Served
     assert bind.serial("dyn.example") == serial
 
 
-def test_a_name_in_nobodys_zone_fails_at_once(proxied: Callable[..., Served], bind: Bind) -> None:
-    served = proxied(bind, {"no": "a.nowhere.example", "k": "somewhere.dyn.example"}, "timeout = 60\n")
+def test_a_name_in_nobodys_zone_fails_at_once(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
+    served = proxied(bind, {"no": "a.nowhere.example", "k": "somewhere.dyn.example"}, timeout=60)
     start = time.monotonic()
     assert served.get("/no").status == 500
     assert time.monotonic() - start < 20
@@ -134,7 +135,7 @@ def test_a_name_in_nobodys_zone_fails_at_once(proxied: Callable[..., Served], bi
     assert update(served, "k", "192.0.2.7") == "OK"
 
 
-def test_bad_names_do_not_fail_their_neighbours(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_bad_names_do_not_fail_their_neighbours(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     good = {f"g{n}": f"n{n}.policy.example" for n in range(60)}
     bad = {f"r{n}": "refused.policy.example" for n in range(3)}
     hidden = {f"h{n}": "alias.dyn.example" for n in range(3)}
@@ -148,7 +149,7 @@ def test_bad_names_do_not_fail_their_neighbours(proxied: Callable[..., Served], 
     served.wait_for("update-policy or allow-update refuses this name")
 
 
-def test_200_clients_at_once(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_200_clients_at_once(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     clients = {f"k{n}": f"many{n}.dyn.example" for n in range(200)}
     served = proxied(bind, clients)
     with ThreadPoolExecutor(200) as pool:
@@ -162,7 +163,7 @@ def test_200_clients_at_once(proxied: Callable[..., Served], bind: Bind) -> None
         assert list(pool.map(lambda n: update(served, f"k{n}", f"10.2.0.{n + 1}"), range(200))) == ["UPTODATE"] * 200
 
 
-def test_requests_for_one_name_are_applied_in_their_order(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_requests_for_one_name_are_applied_in_their_order(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     served = proxied(bind, {"k": "order.dyn.example"})
     bind.signal(signal.SIGSTOP)
     try:
@@ -194,7 +195,7 @@ def in_background(call: Callable[[], str]) -> Iterator[list[str]]:
 
 
 def test_the_name_server_is_killed_and_started_while_a_request_waits(
-    proxied: Callable[..., Served], own_bind: Bind
+    proxied: Callable[..., Sftdyn], own_bind: Bind
 ) -> None:
     served = proxied(own_bind, {"k": "home.dyn.example", "new": "new.dyn.example"})
     assert update(served, "k", "192.0.2.1") == "OK"
@@ -210,7 +211,7 @@ def test_the_name_server_is_killed_and_started_while_a_request_waits(
 
 
 def test_an_ok_survives_that_the_name_server_is_killed_right_after(
-    proxied: Callable[..., Served], own_bind: Bind
+    proxied: Callable[..., Sftdyn], own_bind: Bind
 ) -> None:
     served = proxied(own_bind, {"k": "home.dyn.example"})
     for n in range(1, 4):
@@ -220,9 +221,9 @@ def test_an_ok_survives_that_the_name_server_is_killed_right_after(
         assert own_bind.lookup("home.dyn.example") == [f"192.0.2.{n}"]
 
 
-def test_the_name_server_is_down_at_the_start(proxied: Callable[..., Served], own_bind: Bind) -> None:
+def test_the_name_server_is_down_at_the_start(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
     own_bind.kill()
-    served = proxied(own_bind, {"k": "home.dyn.example"}, "timeout = 1\n")
+    served = proxied(own_bind, {"k": "home.dyn.example"}, timeout=1)
     reply = served.get("/k")
     assert (reply.status, reply.text) == (500, "FAIL")
     served.wait_for("not within 1 s: ")
@@ -234,7 +235,7 @@ def test_the_name_server_is_down_at_the_start(proxied: Callable[..., Served], ow
     assert own_bind.lookup("home.dyn.example") == ["192.0.2.7"]
 
 
-def test_a_hung_name_server_delays_and_loses_nothing(proxied: Callable[..., Served], own_bind: Bind) -> None:
+def test_a_hung_name_server_delays_and_loses_nothing(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
     served = proxied(own_bind, {"k": "home.dyn.example"})
     assert update(served, "k", "192.0.2.1") == "OK"
     own_bind.signal(signal.SIGSTOP)
@@ -245,8 +246,8 @@ def test_a_hung_name_server_delays_and_loses_nothing(proxied: Callable[..., Serv
     assert own_bind.lookup("home.dyn.example") == ["192.0.2.2"]
 
 
-def test_a_late_write_does_not_win_over_a_newer_ok(proxied: Callable[..., Served], own_bind: Bind) -> None:
-    served = proxied(own_bind, {f"k{n}": f"h{n}.dyn.example" for n in range(20)}, "timeout = 3\n")
+def test_a_late_write_does_not_win_over_a_newer_ok(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
+    served = proxied(own_bind, {f"k{n}": f"h{n}.dyn.example" for n in range(20)}, timeout=3)
 
     def all_update(address: str) -> list[str]:
         return list(pool.map(lambda n: update(served, f"k{n}", address), range(20)))
@@ -262,8 +263,8 @@ def test_a_late_write_does_not_win_over_a_newer_ok(proxied: Callable[..., Served
     assert {n: own_bind.lookup(f"h{n}.dyn.example") for n in range(20)} == {n: ["192.0.2.2"] for n in range(20)}
 
 
-def test_the_wrong_key_is_put_right_without_a_restart(proxied: Callable[..., Served], own_bind: Bind) -> None:
-    served = proxied(own_bind, {"k": "home.dyn.example"}, "timeout = 2\n")
+def test_the_wrong_key_is_put_right_without_a_restart(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
+    served = proxied(own_bind, {"k": "home.dyn.example"}, timeout=2)
     assert update(served, "k", "192.0.2.1") == "OK"
     own_bind.stop()
     right = own_bind.keyfile.read_text()
@@ -283,7 +284,7 @@ def test_the_wrong_key_is_put_right_without_a_restart(proxied: Callable[..., Ser
 
 
 def test_a_restarted_name_server_with_another_key_is_served_at_once(
-    proxied: Callable[..., Served], own_bind: Bind
+    proxied: Callable[..., Sftdyn], own_bind: Bind
 ) -> None:
     served = proxied(own_bind, {"k": "home.dyn.example"})
     assert update(served, "k", "192.0.2.1") == "OK"
@@ -293,8 +294,8 @@ def test_a_restarted_name_server_with_another_key_is_served_at_once(
     assert update(served, "k", "192.0.2.2") == "OK"
 
 
-def test_a_frozen_zone_waits_and_its_neighbour_does_not(proxied: Callable[..., Served], own_bind: Bind) -> None:
-    served = proxied(own_bind, {"k": "home.dyn.example", "other": "home.other.example"}, "timeout = 20\n")
+def test_a_frozen_zone_waits_and_its_neighbour_does_not(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
+    served = proxied(own_bind, {"k": "home.dyn.example", "other": "home.other.example"}, timeout=20)
     assert update(served, "k", "192.0.2.1") == "OK"
     own_bind.rndc("freeze", "dyn.example")
     with in_background(lambda: update(served, "k", "192.0.2.2")) as answers:
@@ -305,17 +306,17 @@ def test_a_frozen_zone_waits_and_its_neighbour_does_not(proxied: Callable[..., S
     assert own_bind.lookup("home.dyn.example") == ["192.0.2.2"]
 
 
-def test_a_full_disk_under_the_journal(proxied: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_full_disk_under_the_journal(proxied: Callable[..., Sftdyn], tmp_path: Path) -> None:
     """The journal is on a small tmpfs, which only this name server sees."""
     journals = tmp_path / "journals"
     journals.mkdir()
     mount = f'mount -t tmpfs -o size=64k tmpfs {journals} && exec "$@"'
     user = () if os.getuid() == 0 else ("--map-root-user",)
     zone = f'journal "{journals}/journal"; {ALL}'
-    bind = Bind(tmp_path, {"dyn.example": zone}, ("unshare", "--mount", *user, "sh", "-c", mount, "sh"))
+    bind = Bind(tmp_path, {"dyn.example": zone}, command=("unshare", "--mount", *user, "sh", "-c", mount, "sh"))
     bind.start()
     try:
-        served = proxied(bind, {"k": "home.dyn.example"}, "timeout = 2\nmax_changes = 0\n")
+        served = proxied(bind, {"k": "home.dyn.example"}, timeout=2, max_changes=0)
         assert update(served, "k", "192.0.2.1") == "OK"
         filler = Path(f"/proc/{bind.pid}/root{journals}/filler")
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as full:
@@ -332,7 +333,7 @@ def test_a_full_disk_under_the_journal(proxied: Callable[..., Served], tmp_path:
         bind.kill()
 
 
-def test_a_killed_child_is_replaced(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_a_killed_child_is_replaced(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     served = proxied(bind, {"k": "child1.dyn.example"})
     for n in range(1, 6):
         assert update(served, "k", f"192.0.2.{n}") == "OK"
@@ -341,7 +342,7 @@ def test_a_killed_child_is_replaced(proxied: Callable[..., Served], bind: Bind) 
     assert len(served.children()) <= 1
 
 
-def test_sigterm_finishes_what_is_in_flight(proxied: Callable[..., Served], own_bind: Bind) -> None:
+def test_sigterm_finishes_what_is_in_flight(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
     served = proxied(own_bind, {"k": "home.dyn.example"})
     own_bind.kill()
     with in_background(lambda: update(served, "k", "192.0.2.7")) as answers:
@@ -353,9 +354,9 @@ def test_sigterm_finishes_what_is_in_flight(proxied: Callable[..., Served], own_
     assert own_bind.lookup("home.dyn.example") == ["192.0.2.7"]
 
 
-def test_an_idle_child_takes_a_large_batch_at_once(proxied: Callable[..., Served], bind: Bind) -> None:
+def test_an_idle_child_takes_a_large_batch_at_once(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
     names = [f"idle{n}.dyn.example" for n in range(60)]
-    served = proxied(bind, {"k": names}, "timeout = 1\n")
+    served = proxied(bind, {"k": names}, timeout=1)
     assert update(served, "k", "192.0.2.1") == "OK"
     time.sleep(2.5)  # nsupdate's timers go to sleep
     assert update(served, "k", "192.0.2.2") == "OK"
