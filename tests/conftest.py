@@ -2,16 +2,31 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lab.bind import ALL, KEY_NAME, Bind
+from tests.lab.conf import conf, tls
 from tests.lab.machine import make_certificate
 from tests.lab.process import Sftdyn
 
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.policy.example; grant {KEY_NAME} zonesub ANY; }};"
 
 ServeFixture = Callable[..., Sftdyn]
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+# As it stands in the conf, as it is sent.
+KEYS = {
+    "plain": "plain",
+    "?hostname=a.dyn.example&password=123456": "?hostname=a.dyn.example&password=123456",
+    "host=a.dyn.example,key=4bea": "host=a.dyn.example,key=4bea",
+    "a/b//c": "a/b//c",
+    "with blanks in it": "with%20blanks%20in%20it",
+    "schlüssel": "schl%C3%BCssel",
+    "already%20encoded": "already%20encoded",
+}
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +82,21 @@ def serve(tmp_path: Path) -> Iterator[ServeFixture]:
         if server.process.poll() is None:
             assert server.stop() == 0, "\n".join(server.log)
         assert not [line for line in server.log if "Traceback" in line], "\n".join(server.log)
+
+
+@pytest.fixture
+def served(serve: ServeFixture, bind: Bind, certificate: Path) -> Sftdyn:
+    """sftdyn over HTTP and HTTPS, with a client for each of KEYS."""
+    clients = {key: f"answer{n}.dyn.example" for n, key in enumerate(KEYS)}
+    return serve(conf(bind, clients=clients, https=["127.0.0.1:0"], **tls(certificate)))
+
+
+@pytest.fixture
+def client_of(serve: ServeFixture, bind: Bind) -> ServeFixture:
+    """Start sftdyn with one client, whose KEY stands for these names, which do not exist yet."""
+
+    def start(*names: str, more: str = "", **settings: Any) -> Sftdyn:
+        bind.edit("zone dyn.example", *(f"update delete {name}" for name in names))
+        return serve(conf(bind, more, clients={KEY: list(names)}, **settings))
+
+    return start

@@ -5,20 +5,20 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sftdyn.conf.newkey import CLIENTS, render
-from tests.conftest import ServeFixture
+from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
-from tests.lab.machine import ROOT, find_program, free_port
+from tests.lab.machine import find_program, free_port
 from tests.lab.process import Sftdyn
 from tests.lab.process import exchange as raw
 
-KEY = "0123456789abcdef0123456789abcdef"
 WRONG = "f" * 32
+
+
 SECONDS = 8  # that a client may take
 
 
@@ -231,15 +231,6 @@ def test_a_client_calls_each_case_what_it_is(
     call("trouble", KEY, first, case.trouble, None)
 
 
-@pytest.fixture
-def client_of(serve: ServeFixture, bind: Bind) -> Callable[..., Sftdyn]:
-    def start(*names: str, more: str = "", **settings: Any) -> Sftdyn:
-        bind.edit("zone dyn.example", *(f"update delete {name}" for name in names))
-        return serve(conf(bind, more, clients={KEY: list(names)}, **settings))
-
-    return start
-
-
 def test_inadyn_asks_for_the_address_itself(client_of: Callable[..., Sftdyn], bind: Bind, tmp_path: Path) -> None:
     hook = "def get_ip(source_ip, headers, key): return '192.0.2.7'\n"  # inadyn takes no loopback address
     served = client_of("client.dyn.example", more=hook)
@@ -339,81 +330,3 @@ def test_opnsense_dyndns2(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     headers = {"Authorization": "Basic YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"}
     target = "/nic/update?hostname=opn.dyn.example&myip=192.0.2.7&system=dyndns&wildcard=NOCHG"
     assert served.get(target, headers=headers).text == "good 192.0.2.7"
-
-
-# Behind a real nginx
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Callable[[str], int]]:
-    """Start nginx in front of a server; its port."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(upstream: str) -> int:
-        port = free_port()
-        folder = tmp_path / f"nginx{len(running)}"
-        folder.mkdir()
-        temporary = "".join(
-            f"{name}_temp_path {folder};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (folder / "conf").write_text(
-            f"daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 1; events {{}}\n"
-            f"http {{ access_log off; {temporary}\n"
-            f" server {{ listen 127.0.0.1:{port}; listen [::1]:{port};\n"
-            f"  location / {{ proxy_pass http://{upstream};\n"
-            "   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } } }\n"
-        )
-        command = [find_program("nginx", "nginx-light"), "-p", str(folder), "-c", str(folder / "conf")]
-        running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        return port
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(20)
-
-
-def through(port: int, path: str, source: str, *options: str) -> str:
-    """What a client at `source` gets through a proxy, which may still be starting."""
-    host = "[::1]" if ":" in source else "127.0.0.1"
-    command = [*"curl -sS -g --retry 20 --retry-connrefused --retry-delay 0 --max-time 20 --interface".split(), source]
-    command += [*options, f"http://{host}:{port}{path}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
-
-
-def test_behind_nginx(client_of: Callable[..., Sftdyn], bind: Bind, nginx: Callable[[str], int]) -> None:
-    served = client_of("nginx.dyn.example", trusted_proxies=["127.0.0.1"])
-    port = nginx(f"127.0.0.1:{served.port()}")
-    assert through(port, f"/{KEY}", "127.0.0.5") == "OK"
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.5"]
-    assert through(port, f"/{KEY}", "::1") == "OK"
-    assert bind.lookup("nginx.dyn.example", "AAAA") == ["::1"]
-    assert through(port, "/", "127.0.0.6") == "127.0.0.6"
-    forged = ("-H", "X-Forwarded-For: 203.0.113.66")
-    assert through(port, f"/{KEY}", "127.0.0.7", *forged) == "OK"  # nginx appends the true one
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.7"]
-    assert through(port, f"/{KEY}", "127.0.0.7", "-H", "X-Forwarded-For: rubbish, ,%") == "UPTODATE"
-    assert through(served.port(), f"/{KEY}", "127.0.0.8", *forged) == "OK"  # who is no proxy speaks for itself
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.8"]
-    assert through(port, f"/{KEY}?myip=192.0.2.7", "127.0.0.5") == "OK"
-    assert through(port, "/update?myip=192.0.2.7", "127.0.0.5", "-u", f"any:{KEY}") == "UPTODATE"
-
-
-def test_behind_several_proxies(client_of: Callable[..., Sftdyn], bind: Bind, nginx: Callable[[str], int]) -> None:
-    served = client_of("nginx.dyn.example", trusted_proxies=["127.0.0.1", "::1"])
-    outer = nginx(f"127.0.0.1:{nginx(f'127.0.0.1:{served.port()}')}")
-    assert through(outer, f"/{KEY}", "127.0.0.9") == "OK"
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.9"]
-
-
-# The files in etc/clients
-
-
-@pytest.mark.parametrize("title", CLIENTS)
-def test_each_client_has_a_file_with_the_same_lines(title: str) -> None:
-    stem = re.sub("[^a-z0-9]+", "-", title.lower())
-    text = (ROOT / "etc/clients" / stem).read_text()
-    values = {"url": "https://dyn.example", "server": "dyn.example", "name": "home.dyn.example", "key": "KEY"}
-    lines = CLIENTS[title].format(**values, ssl="yes", ssl_bool="true", https="1").splitlines()
-    missing = [line for line in lines if not line.startswith("#") and line not in text]
-    assert not missing

@@ -1,24 +1,18 @@
 """What requests can say besides their key: addresses, prefixes, removal, host names, passwords."""
 
-from base64 import b64encode
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.conf.config import client
-from sftdyn.conf.newkey import new_key
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
-from tests.conftest import ServeFixture
+from tests.doors.conftest import KEY, Ask
 from tests.lab.bind import Bind
-from tests.lab.conf import conf
-from tests.lab.process import Answer, Sftdyn
 
 V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
 
@@ -149,34 +143,6 @@ def test_networks_hold_for_every_address() -> None:
             wanted(home, home.names, demand, V4, 30)
 
 
-# Over the wire
-
-KEY = "a-secret-key-0123456789"
-Doors = Callable[..., Answer]
-Ask = Callable[..., Doors]
-
-
-@pytest.fixture
-def ask(serve: ServeFixture, bind: Bind) -> Ask:
-    """A function that asks sftdyn, for a conf with these clients."""
-
-    def start(more: str = "", **options: Any) -> Doors:
-        served: Sftdyn = serve(conf(bind, f'KEY = "{KEY}"\nassert KEY\n{more}', **options))
-
-        def get(target: str, password: str | None = None, **options: str) -> Answer:
-            headers = {}
-            if password is not None:
-                headers["Authorization"] = "Basic " + b64encode(f"any:{password}".encode()).decode()
-            answer = served.get(target, headers=headers, source=options.get("source", "127.0.0.1"))
-            if log := options.get("log"):
-                served.wait_for(log)
-            return answer
-
-        return get
-
-    return start
-
-
 def test_given_addresses_beat_the_connections(ask: Ask, bind: Bind) -> None:
     get = ask(clients={KEY: "given.dyn.example", "with?myip=192.0.2.66": "whole.dyn.example"})
     assert get(f"/{KEY}?myip=192.0.2.7&myipv6=2001:db8::7").text == "OK"
@@ -239,118 +205,6 @@ def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Ask,
     assert get(f"/{KEY}").text == "OK"
 
 
-def test_the_key_as_a_password(ask: Ask, bind: Bind) -> None:
-    get = ask(clients={KEY: "pw.dyn.example", "update2": "pw2.dyn.example"})
-    assert get("/", KEY).text == "OK"
-    assert get("/update", KEY).text == "UPTODATE"
-    assert get("/update?ip=192.0.2.7&prefix=2001:db8::/64", KEY).text == "OK"
-    assert get("/?ip=192.0.2.7", KEY).text == "UPTODATE"
-    for path in ("/", "/update", "/?ip=192.0.2.8"):
-        assert (get(path, "wrong").status, get(path, "wrong").text) == (403, "BADKEY")
-    assert get("/").text == get("/", "").text == "127.0.0.1"
-    assert get("/update").status == get("/update", "").status == 403
-    assert get(f"/{KEY}", "wrong").text == "OK"  # credentials beside a secret URL are made up by routers
-
-
-def test_a_client_whose_key_is_a_doors_path_wins(ask: Ask, bind: Bind) -> None:
-    get = ask(clients={"nic/update": "path.dyn.example", "update": "path2.dyn.example", KEY: "x.dyn.example"})
-    assert get("/nic/update", KEY).text == "OK"
-    assert get("/nic/update?myip=192.0.2.7", KEY).text == "OK"
-    assert bind.lookup("path.dyn.example") == ["192.0.2.7"]
-    assert get("/update", KEY).text == "OK"
-    assert bind.lookup("path2.dyn.example") == ["127.0.0.1"]
-    assert get("/v2/update", KEY).text == "good 127.0.0.1"
-
-
-def test_dyndns2(ask: Ask, bind: Bind) -> None:
-    get = ask(clients={KEY: ["one.dyn.example", "two.dyn.example"], "o" + KEY: "not.dyn.example"})
-
-    def said(query: str, password: str | None = KEY) -> str:
-        answer = get(f"/nic/update?{query}", password)
-        assert answer.status == 200
-        return answer.text
-
-    for password in (None, "", "wrong"):
-        answer = get("/nic/update?hostname=one.dyn.example", password)
-        assert (answer.status, answer.text) == (401, "badauth")
-        assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
-    assert said("hostname=one.dyn.example&myip=192.0.2.7") == "good 192.0.2.7"
-    assert said("hostname=ONE.dyn.example.&myip=192.0.2.7") == "nochg 192.0.2.7"
-    assert bind.lookup("two.dyn.example") == []
-    assert said("hostname=one.dyn.example&myip=2001:db8::7,192.0.2.7") == "good 192.0.2.7,2001:db8::7"
-    assert said("hostname=one.dyn.example,two.dyn.example&myip=192.0.2.7") == "nochg 192.0.2.7\ngood 192.0.2.7"
-    assert said("hostname=two.dyn.example&hostname=not.dyn.example,short,a..b,one.dyn.example") == (
-        "good 127.0.0.1\nnohost\nnotfqdn\nnotfqdn\ngood 127.0.0.1"
-    )
-    assert said("") == said("hostname=") == "nochg 127.0.0.1"
-    assert said("hostname=one.dyn.example,nobodys.example&myip=nonsense") == "dnserr\nnohost"
-    assert said("myip=224.0.0.1") == "dnserr"
-    assert said("offline=YES&hostname=one.dyn.example") == "good"
-    assert said("offline=YES&hostname=one.dyn.example") == "nochg"
-    assert bind.lookup("one.dyn.example") == []
-    assert bind.lookup("two.dyn.example") == ["127.0.0.1"]
-    for path in ("/v2/update", "/v3/update", "//nic/update", "/%5c/nic/update"):
-        assert get(f"{path}?hostname=two.dyn.example", KEY).text == "nochg 127.0.0.1"
-
-
-def test_a_closed_door(ask: Ask) -> None:
-    get = ask(clients={KEY: "closed.dyn.example"}, dyndns2=False)
-    assert get("/nic/update?hostname=closed.dyn.example", KEY).status == 403
-
-
-def test_get_host_knows_the_part_before_the_query_and_passwords(ask: Ask, bind: Bind) -> None:
-    get = ask('def get_host(querystring, ip):\n    return {KEY: "gh.dyn.example"}.get(querystring)\n')
-    assert get(f"/{KEY}?myip=192.0.2.7").text == "OK"
-    assert get("/nic/update?myip=192.0.2.7", KEY).text == "nochg 192.0.2.7"
-    assert get("/update?myip=192.0.2.7", KEY).text == "UPTODATE"
-
-
-def test_nsupdatecommands_gets_each_address(ask: Ask, bind: Bind) -> None:
-    get = ask(
-        "def nsupdatecommands(host, ip, headers):\n"
-        "    kind = 'AAAA' if ':' in ip else 'A'\n"
-        "    return [f'update delete {host} {kind}', f'update add {host} 44 {kind} {ip}', 'send']\n",
-        clients={KEY: "cmds.dyn.example"},
-    )
-    assert get(f"/{KEY}?ip=192.0.2.7,192.0.2.8,2001:db8::7").text == "OK"
-    assert bind.lookup("cmds.dyn.example") == ["192.0.2.7", "192.0.2.8"]
-    assert bind.lookup("cmds.dyn.example", "AAAA") == ["2001:db8::7"]
-    assert bind.ttl("cmds.dyn.example", "AAAA") == 44
-    assert get(f"/{KEY}?offline=YES").text == "OK"
-    assert bind.lookup("cmds.dyn.example") == []
-
-
-# --new-key
-
-
-def test_a_new_key_works_as_it_is_and_as_its_hash(ask: Ask, bind: Bind) -> None:
-    lines = new_key("new.dyn.example", None).splitlines()
-    key = lines[0].removeprefix("key: ")
-    assert len(bytes.fromhex(key)) == 16
-    plain, hashed = (line for line in lines if line.startswith("clients["))
-    assert key not in hashed
-    get = ask(hashed + "\n")
-    assert get(f"/{key}").text == "OK"
-    assert get("/" + hashed.split('"')[1]).text == "BADKEY"
-    assert ask(plain + "\n")(f"/{key}").text == "UPTODATE"
-    assert lines[0] != new_key("new.dyn.example", None).splitlines()[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "url"), [("no_name.example", None), ("a.example", "dyn.example"), ("a.example", "ftp://x")]
-)
-def test_a_new_key_for_nonsense(name: str, url: str | None) -> None:
-    with pytest.raises(Mistake):
-        new_key(name, url)
-
-
-def test_the_lines_for_clients_name_the_server() -> None:
-    text = new_key("home.dyn.example", "http://dyn.example:8080/")
-    assert "curl -sS --fail 'http://dyn.example:8080/" in text
-    assert "server=dyn.example:8080\nssl=no" in text
-    assert "curl -sS --fail 'https://dyn.example/" in new_key("home.dyn.example", None)
-
-
 # What outlives a restart, a reload or another hand
 
 
@@ -377,29 +231,6 @@ def test_a_first_offline_fails_no_neighbour(ask: Ask, bind: Bind) -> None:
     with ThreadPoolExecutor(20) as pool:
         assert [answer.text for answer in pool.map(get, targets)] == ["OK"] * 20
     assert [bind.lookup(name) for name in names] == [[] if n % 2 else ["192.0.2.8"] for n in range(20)]
-
-
-def test_a_script_knows_of_a_removal(ask: Ask, bind: Bind) -> None:
-    get = ask(
-        "def nsupdatecommands(host, ip, headers):\n"
-        "    return [f'update delete {host}', f'update add {host} 44 A {ip}', 'send']\n",
-        clients={KEY: "scripted.dyn.example"},
-    )
-    assert [get(f"/{KEY}?ip=192.0.2.7").text for _ in range(2)] == ["OK", "UPTODATE"]
-    assert get(f"/{KEY}?offline=YES").text == "OK"
-    assert get(f"/{KEY}?ip=192.0.2.7").text == "OK"
-    assert bind.lookup("scripted.dyn.example") == ["192.0.2.7"]
-
-
-def test_many_hostnames_in_one_request_are_one_change(ask: Ask, bind: Bind) -> None:
-    names = [f"many{n}.dyn.example" for n in range(12)]
-    get = ask(clients={KEY: names}, max_changes=2)
-    target = f"/nic/update?hostname={','.join(names)},{names[0]}&myip="
-    assert get(target + "192.0.2.7", KEY).text == "\n".join(["good 192.0.2.7"] * 13)
-    assert get(target + "192.0.2.7", KEY).text == "\n".join(["nochg 192.0.2.7"] * 13)
-    assert get(target + "192.0.2.8", KEY).text.startswith("good")
-    assert get(target + "192.0.2.9", KEY).text == "\n".join(["abuse"] * 13)
-    assert get(target + "192.0.2.8", KEY).text.startswith("nochg")
 
 
 def test_a_failing_get_host_at_the_dyndns2_door(ask: Ask) -> None:

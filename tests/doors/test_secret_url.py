@@ -1,34 +1,13 @@
-"""The secret URL's answers, over every way in."""
+"""The secret URL's answers."""
 
-import re
-import socket
-import subprocess
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ServeFixture
+from tests.conftest import KEYS, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf, tls
-from tests.lab.machine import find_program, run
-from tests.lab.process import Sftdyn, exchange
-
-KEYS = {
-    "plain": "plain",
-    "?hostname=a.dyn.example&password=123456": "?hostname=a.dyn.example&password=123456",
-    "host=a.dyn.example,key=4bea": "host=a.dyn.example,key=4bea",
-    "a/b//c": "a/b//c",
-    "with blanks in it": "with%20blanks%20in%20it",
-    "schlüssel": "schl%C3%BCssel",
-    "already%20encoded": "already%20encoded",
-}
-
-
-@pytest.fixture
-def served(serve: ServeFixture, bind: Bind, certificate: Path) -> Sftdyn:
-    clients = {key: f"answer{n}.dyn.example" for n, key in enumerate(KEYS)}
-    return serve(conf(bind, clients=clients, https=["127.0.0.1:0"], **tls(certificate)))
+from tests.lab.process import Sftdyn
 
 
 @pytest.fixture
@@ -73,129 +52,3 @@ def test_every_character_is_allowed_in_a_key(served: Sftdyn, key: str) -> None:
     assert served.update(KEYS[key]) == "OK"
     assert served.get("///" + KEYS[key]).text == "UPTODATE"
     assert served.update(KEYS[key] + "x") == "BADKEY"
-
-
-@pytest.mark.parametrize(
-    ("octets", "start", "end"),
-    [
-        (b"GET /plain HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        (b"GET /plain HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        (b"GET /plain\r\n", b"OK", b"OK"),
-        (b"GET /wrong\r\n", b"BADKEY", b"BADKEY"),
-        (b"GET http://dyn.example/plain HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        (b"GET /with blanks in it HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        ("GET /schlüssel HTTP/1.1\r\n\r\n".encode(), b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        (b"GET /plain HTTP/1.1\r\n\r\nGET /wrong HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        (b"GET /plain HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"HTTP/1.1 200 OK\r\n", b"\r\n\r\nOK"),
-        (b"HEAD /plain HTTP/1.1\r\n\r\n", b"HTTP/1.1 405 Method Not Allowed\r\n", b"\r\n\r\n"),
-        (b"POST /plain HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"HTTP/1.1 405 ", b"FAIL"),
-        (b"\x16\x03\x01\x02\x00\x01\x00", b"HTTP/1.1 400 Bad Request\r\n", b"FAIL"),
-        (b"hello world\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"FAIL"),
-        (b"GET /plain HTTP/1.1\r\nno colon\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"FAIL"),
-        (b"GET /plain HTTP/3.0\r\n\r\n", b"HTTP/1.1 505 ", b"FAIL"),
-        (b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\n\r\n", b"HTTP/1.1 431 ", b"FAIL"),
-    ],
-)
-def test_octets_on_the_wire(served: Sftdyn, bind: Bind, octets: bytes, start: bytes, end: bytes) -> None:
-    bind.edit("zone dyn.example", *(f"update delete answer{n}.dyn.example" for n in range(len(KEYS))))
-    reply = exchange(served, octets)
-    assert reply.startswith(start)
-    assert reply.endswith(end)
-
-
-def test_a_client_that_has_said_all_and_waits(served: Sftdyn) -> None:
-    with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        connection.shutdown(socket.SHUT_WR)
-        assert b"127.0.0.1" in connection.recv(65536)
-
-
-def test_a_client_that_leaves_in_the_middle(served: Sftdyn) -> None:
-    for octets in (b"", b"GET", b"GET / HTTP/1.1\r\n"):
-        with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
-            connection.sendall(octets)
-    assert served.get("/").text == "127.0.0.1"
-
-
-def test_slow_clients_delay_nobody(served: Sftdyn) -> None:
-    with ExitStack() as stack:
-        for scheme in ("http", "https"):
-            for octets in (b"", b"G", b"\x16\x03"):
-                for _ in range(30):
-                    connection = socket.create_connection(("127.0.0.1", served.port(scheme)), timeout=10)
-                    stack.enter_context(connection).sendall(octets)
-        assert served.get("/").text == "127.0.0.1"
-        assert run_curl(served, f"https://127.0.0.1:{served.port('https')}/").stdout == "127.0.0.1"
-
-
-def test_an_endless_request_ends(served: Sftdyn) -> None:
-    with socket.create_connection(("127.0.0.1", served.port()), timeout=15) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n")
-        assert connection.recv(1) == b""  # its time is up
-
-
-def test_plain_http_at_the_https_port_is_told_so(served: Sftdyn) -> None:
-    assert exchange(served, b"GET /plain HTTP/1.1\r\n\r\n", "https").startswith(b"HTTP/1.1 400 ")
-    served.wait_for("plain HTTP at an https port")
-
-
-def run_curl(served: Sftdyn, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    [cert] = re.findall("^cert = '(.*)'$", (served.folder / "conf0").read_text(), re.M)
-    command = [find_program("curl", "curl"), "-sS", "--cacert", cert, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-
-
-@pytest.mark.parametrize("kind", ["ec", "rsa"])
-def test_curl_with_a_self_signed_certificate(
-    kind: str, serve: ServeFixture, bind: Bind, tmp_path: Path, certificate: Path
-) -> None:
-    folder = certificate
-    if kind == "rsa":
-        folder = tmp_path
-        command = "req -x509 -newkey rsa:2048 -nodes -days 30 -keyout server.key -out server.crt -subj /CN=x -addext"
-        run("openssl", "openssl", *command.split(), "subjectAltName=IP:127.0.0.1", folder=folder)
-    served = serve(conf(bind, clients={"k": f"{kind}.dyn.example"}, http=None, https="127.0.0.1:0", **tls(folder)))
-    url = f"https://127.0.0.1:{served.port('https')}/k"
-    assert run_curl(served, url).stdout == "OK"
-    assert run_curl(served, "--tlsv1.2", "--tls-max", "1.2", url).stdout == "UPTODATE"
-    too_old = run_curl(served, "--tlsv1.0", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0", url)
-    assert too_old.returncode == 35
-    stranger = subprocess.run(["curl", "-sS", url], capture_output=True, text=True, timeout=30, check=False)
-    assert stranger.returncode == 60
-
-
-def test_the_log_tells_outcome_name_address_and_peer_and_never_a_key(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(conf(bind, clients={"verysecretkey": "logged.dyn.example"}), "-vv")
-    assert served.update("verysecretkey", "127.0.0.7") == "OK"
-    assert served.update("verysecretkey", "127.0.0.7") == "UPTODATE"
-    assert served.update("verysecretkeyy", "127.0.0.8") == "BADKEY"
-    served.wait_for("OK logged.dyn.example A 127.0.0.7 from 127.0.0.7")
-    served.wait_for("UPTODATE logged.dyn.example A 127.0.0.7 from 127.0.0.7")
-    served.wait_for("BADKEY from 127.0.0.8")
-    assert served.stop() == 0
-    assert not [line for line in served.log if "verysecret" in line]
-
-
-def test_by_default_only_what_went_wrong_is_logged(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(conf(bind, clients={"k": "quiet.dyn.example"}))
-    assert served.update("k") == "OK"
-    assert served.update("wrong") == "BADKEY"
-    served.wait_for("BADKEY from 127.0.0.1")
-
-
-def test_a_trusted_proxy_tells_the_address(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(conf(bind, clients={"k": "proxied.dyn.example"}, trusted_proxies=["127.0.0.1", "10.0.0.0/8"]))
-
-    def via(header: str, source: str = "127.0.0.1") -> str:
-        return served.get("/k", source=source, headers={"X-Forwarded-For": header}).text
-
-    assert via("198.51.100.1, 203.0.113.9, 10.1.1.1") == "OK"
-    assert bind.lookup("proxied.dyn.example") == ["203.0.113.9"]
-    assert via("2001:db8::9") == "OK"
-    assert bind.lookup("proxied.dyn.example", "AAAA") == ["2001:db8::9"]
-    assert bind.lookup("proxied.dyn.example") == ["203.0.113.9"]
-    assert served.get("/", headers={"X-Forwarded-For": "203.0.113.9"}).text == "203.0.113.9"
-    assert served.get("/k", headers={"X-Forwarded-For": "rubbish"}).status == 400
-    assert via("fe80::1") == "FAIL"
-    assert via("203.0.113.66", source="127.0.0.9") == "OK"  # a stranger's own address, whatever it says
-    assert bind.lookup("proxied.dyn.example") == ["127.0.0.9"]
