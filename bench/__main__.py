@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.machine import CannotRun
+
 from . import connections, figures, growth, instances, report
 from .figures import FIGURES
 from .fleet import Mismatch
 from .load import WrongAnswers
-from .processes import DidNotStart
 from .stage import Stage
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="sftdyn-bench-") as folder:
             sections = _measure(Path(folder), chosen, extent, keep=not quick)
-    except (WrongAnswers, Mismatch, DidNotStart) as failure:
+    except (WrongAnswers, Mismatch, CannotRun) as failure:
         print(f"FAILED, {type(failure).__name__}: {failure}", file=sys.stderr)
         return 1
     results = report.whole(sections, extent.rounds, extent.seconds)

@@ -1,12 +1,11 @@
 """The clients of a load: their keys, names and last acknowledged addresses, and whether the zone agrees."""
 
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from sftdyn.demo import ZONE, find_program
+from tests.lab.bind import ZONE, dig
 
 FIRST_ADDRESS = IPv4Address("127.1.0.1")
 
@@ -82,10 +81,8 @@ class Fleet:
 
 def transfer(zone: str, port: int, host: str = "127.0.0.1") -> dict[str, list[str]]:
     """All A records of a zone, by name."""
-    dig = [find_program("dig", "bind9-dnsutils"), f"@{host}", "-p", str(port), zone, "AXFR", "+noall", "+answer"]
-    answer = subprocess.run(dig, capture_output=True, text=True, check=True, timeout=60).stdout
     records: dict[str, list[str]] = {}
-    for line in answer.splitlines():
+    for line in dig(port, zone, "AXFR", "+noall", "+answer", host=host).splitlines():
         match line.split():
             case [name, _, "IN", "A", address]:
                 records.setdefault(name, []).append(address)

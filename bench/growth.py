@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from tests.lab.bind import Bind
+from tests.lab.machine import resident
+
 from .fleet import Fleet
 from .load import Load, run_load
-from .processes import Bind, children, resident
+from .processes import start_bind
 from .rivals import Sftdyn
 from .stage import ALL, CONNECTIONS, MIXED, NONE
 
@@ -47,7 +50,7 @@ def measure(folder: Path, seconds: float, most: int, say: Callable[[str], object
             continue
         fleet = Fleet("growth.example", names, folder / f"zone-{names}")
         fleet.folder.mkdir()
-        bind = Bind(fleet.folder / "named", [fleet])
+        bind = start_bind(fleet.folder / "named", [fleet])
         try:
             addresses = list(fleet.first_addresses())
             for clients in conf_sizes:
@@ -85,16 +88,15 @@ def _measure(bind: Bind, addresses: list[IPv4Address], clients: int, seconds: fl
 
 
 def memory(sftdyn: Sftdyn) -> tuple[float, float]:
-    """Of sftdyn, and of its nsupdate."""
-    pid = sftdyn.process.pid
-    return resident(pid), sum(resident(child) for child in children(pid))
+    """Of sftdyn, and of its nsupdate, in MiB."""
+    return sftdyn.resident() / 1024, sum(map(resident, sftdyn.children())) / 1024
 
 
 def endure(folder: Path, requests: int) -> Endurance:
     """Memory over so many mixed requests, in two halves."""
     folder.mkdir()
     fleet = Fleet("endurance.example", 1_000, folder)
-    bind = Bind(folder / "named", [fleet])
+    bind = start_bind(folder / "named", [fleet])
     sftdyn = Sftdyn(fleet, bind)
     try:
         run_load(Load(NONE, 1, requests=1), fleet, sftdyn)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from sftdyn.demo import NameServer
+from tests.lab.bind import Bind
 
 from .fleet import Fleet, Mismatch, transfer
 from .load import Load, RunningLoad, run_load
-from .processes import QUIET, Bind, new_port
+from .processes import QUIET, new_port, start_bind
 from .rivals import Sftdyn
 from .stage import ALL, CONNECTIONS, NONE
 
@@ -42,11 +42,11 @@ def measure(folder: Path, seconds: float, rounds: int) -> Instances:
     fleet = Fleet("instances.example", NAMES, folder)
     with ExitStack() as closing:
         port = new_port()
-        primary = Bind(folder / "primary", [fleet], rest=NOTIFY.format(port=port))
+        primary = start_bind(folder / "primary", [fleet], rest=NOTIFY.format(port=port))
         closing.callback(primary.kill)
         (folder / "secondary").mkdir()
         extra = QUIET + SECONDARY.format(zone=fleet.zone, port=primary.port)
-        secondary = NameServer(folder / "secondary", {}, extra=extra, port=port)
+        secondary = Bind(folder / "secondary", {}, extra=extra, port=port)
         secondary.start()
         closing.callback(secondary.kill)
         http_port = new_port()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from sftdyn.demo import find_program
+from tests.lab.machine import find_program
 
 from .fleet import Fleet
 from .processes import HttpServer

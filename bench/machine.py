@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from sftdyn import __version__
+from tests.lab.machine import ROOT
 
-from .rivals import PYTHON_OF_010, ROOT
+from .rivals import PYTHON_OF_010
 
 
 def machine() -> str:

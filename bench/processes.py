@@ -1,27 +1,23 @@
-"""Processes: servers that are started, watched and ended, and what they use of the machine."""
+"""Servers as processes, each on a port that nobody else has here."""
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from sftdyn.demo import NameServer
+from tests.lab.bind import KEY_NAME, Bind
+from tests.lab.machine import CannotRun
+from tests.lab.process import Process
 
 from .fleet import Fleet
 
 START_DEADLINE = 60.0  # seconds; a conf with a million clients takes its time
-STOP_DEADLINE = 20.0
-TICKS = os.sysconf("SC_CLK_TCK")  # per second
 
 # What named writes in the log about each update would go through a thread of ours.
 QUIET = "logging { category update { null; }; category update-security { null; }; category notify { null; }; };\n"
 
 # As `update-policy local` has it, and the same for the key of a name server that is not at port 53.
 RIGHTS = (
-    "update-policy { grant local-ddns zonesub ANY; grant sftdyn-demo zonesub ANY; }; allow-transfer { localhost; };"
+    f"update-policy {{ grant local-ddns zonesub ANY; grant {KEY_NAME} zonesub ANY; }}; allow-transfer {{ localhost; }};"
 )
 
 
@@ -35,12 +31,8 @@ def new_port() -> int:
     return next(_ports)
 
 
-class DidNotStart(Exception):
-    """A server does not answer; the message holds its log."""
-
-
-class HttpServer:
-    """An HTTP server as a process: sftdyn or a rival, all started in the same way."""
+class HttpServer(Process):
+    """An HTTP server as a process: sftdyn or a rival, all started in the same way. Raises CannotRun."""
 
     def __init__(
         self,
@@ -52,87 +44,25 @@ class HttpServer:
     ) -> None:
         self.host = host
         self.port = port
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                list(command),
-                stdout=output,
-                stderr=output,
-                cwd=log.parent,  # from the repository's root, 0.10 would import our package
-                env={**os.environ, **(env or {})},
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_DEADLINE
-        while not self._accepts():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise DidNotStart(f"{' '.join(command)}:\n{log.read_text()}")
-            time.sleep(0.001)
-
-    def _accepts(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((self.host, self.port)) == 0
-
-    def stop(self) -> None:
-        self.process.terminate()
+        # From the repository's root, 0.10 would import our package; a log in memory would go through a thread of ours.
+        super().__init__(command, log.parent, env=env, output=log)
         try:
-            self.process.wait(STOP_DEADLINE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def pids(self) -> list[int]:
-        """The process and its children."""
-        return [self.process.pid, *children(self.process.pid)]
+            self.wait_for_port(host, port, START_DEADLINE)
+        except CannotRun:
+            self.stop()
+            raise
 
 
-class Bind(NameServer):
+def start_bind(
+    folder: Path, fleets: Iterable[Fleet], *, rest: str = "", port: int = 0, command: tuple[str, ...] = ()
+) -> Bind:
     """A private BIND whose zones are full of names. `rest` is added to what named.conf says of each zone."""
-
-    def __init__(
-        self,
-        folder: Path,
-        fleets: Iterable[Fleet],
-        *,
-        rest: str = "",
-        port: int = 0,
-        command: tuple[str, ...] = (),
-    ) -> None:
-        folder.mkdir()
-        fleets = list(fleets)
-        super().__init__(
-            folder,
-            {fleet.zone: f"{RIGHTS} {rest}" for fleet in fleets},
-            extra=QUIET,
-            port=port or new_port(),
-            command=command,
-        )
-        for fleet in fleets:
-            fleet.write()
-            (folder / f"{fleet.zone}.zone").write_text(fleet.zone_file())
-        self.start()
-
-
-def children(pid: int) -> list[int]:
-    """The children of a process that still run."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """What processes, and their children that have ended, have used; 0 for one that is gone."""
-    return sum(_cpu_seconds(pid) for pid in pids)
-
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return 0.0
-    fields = stat.rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS  # proc(5): utime, stime, cutime, cstime
-
-
-def resident(pid: int) -> float:
-    """Memory in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    folder.mkdir()
+    fleets = list(fleets)
+    zones = {fleet.zone: f"{RIGHTS} {rest}" for fleet in fleets}
+    bind = Bind(folder, zones, extra=QUIET, port=port or new_port(), command=command)
+    for fleet in fleets:
+        fleet.write()
+        (folder / f"{fleet.zone}.zone").write_text(fleet.zone_file())
+    bind.start()
+    return bind

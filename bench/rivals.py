@@ -3,23 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from sftdyn.demo import NameServer
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import ROOT
 
 from .fleet import Fleet
 from .load import BUILD
 from .processes import HttpServer, new_port
 
-ROOT = Path(__file__).parent.parent
 PYTHON_OF_010 = ROOT / "bench/.venv/sftdyn-0.10/bin/python"
-
-SFTDYN = """
-http = "{host}:{port}"
-{https}
-max_changes = 0
-clients = dict(line.split() for line in open("{clients}"))
-{primary}
-"""
 
 # The commands are those of 0.10's sample conf.
 SFTDYN_010 = """
@@ -49,7 +43,7 @@ class Sftdyn(HttpServer):
     def __init__(
         self,
         fleet: Fleet,
-        primary: NameServer | None = None,
+        primary: Bind | None = None,
         *options: str,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -57,14 +51,13 @@ class Sftdyn(HttpServer):
     ) -> None:
         port = port or new_port()
         self.tls_port = new_port()
-        self.log = fleet.folder / f"{name}.log"
-        conf = fleet.folder / f"{name}.conf"
-        certificate = (fleet.folder / "server.crt").exists()
-        https = f'https = "127.0.0.1:{self.tls_port}"\nkey = "server.key"\ncert = "server.crt"' if certificate else ""
-        where = f'server = "127.0.0.1:{primary.port}"\nnskeyfile = "{primary.keyfile}"' if primary else ""
-        conf.write_text(SFTDYN.format(host=host, port=port, https=https, clients=fleet.clients, primary=where))
-        command = [sys.executable, "-m", "sftdyn", *options, str(conf)]
-        super().__init__(command, self.log, port, host, {"PYTHONPATH": str(ROOT)})
+        clients = f'clients = dict(line.split() for line in open("{fleet.clients}"))\n'
+        tls: dict[str, Any] = {"https": f"127.0.0.1:{self.tls_port}", "key": "server.key", "cert": "server.crt"}
+        settings = tls if (fleet.folder / "server.crt").exists() else {}
+        path = fleet.folder / f"{name}.conf"
+        path.write_text(conf(primary, clients, http=f"{host}:{port}", max_changes=0, **settings))
+        command = [sys.executable, "-m", "sftdyn", *options, str(path)]
+        super().__init__(command, fleet.folder / f"{name}.log", port, host, {"PYTHONPATH": str(ROOT)})
 
 
 class Sftdyn010(HttpServer):
@@ -72,11 +65,11 @@ class Sftdyn010(HttpServer):
 
     def __init__(self, fleet: Fleet, *options: str) -> None:
         port, self.tls_port = new_port(), new_port()
-        conf = fleet.folder / "conf-0.10"
-        conf.write_text(SFTDYN_010.format(port=port, tls_port=self.tls_port, clients=fleet.clients))
-        command = [str(PYTHON_OF_010), "-m", "sftdyn", *options, str(conf)]
-        path = f"{os.environ['PATH']}:/usr/sbin"
-        super().__init__(command, fleet.folder / "sftdyn-0.10.log", port, env={"PYTHONPATH": "", "PATH": path})
+        path = fleet.folder / "conf-0.10"
+        path.write_text(SFTDYN_010.format(port=port, tls_port=self.tls_port, clients=fleet.clients))
+        command = [str(PYTHON_OF_010), "-m", "sftdyn", *options, str(path)]
+        programs = f"{os.environ['PATH']}:/usr/sbin"
+        super().__init__(command, fleet.folder / "sftdyn-0.10.log", port, env={"PYTHONPATH": "", "PATH": programs})
 
 
 class ConstantPython(HttpServer):

@@ -6,11 +6,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from sftdyn.demo import make_certificate
+from tests.lab.bind import Bind
+from tests.lab.machine import cpu_seconds, make_certificate
 
 from .fleet import Fleet
 from .load import BUILD, Dnsperf, Load, Sample, run_load
-from .processes import Bind, HttpServer, children, cpu_seconds
+from .processes import HttpServer, start_bind
 from .rivals import ConstantC, ConstantPython, Sftdyn, Sftdyn010
 
 NAMES = 1000
@@ -54,11 +55,11 @@ class Stage:
             raise
 
     def _start(self, folder: Path) -> None:
-        self.bind = self._bind(Bind(folder / "named", [self.ours, self.talking, self.old, self.dns], port=53))
+        self.bind = self._bind(start_bind(folder / "named", [self.ours, self.talking, self.old, self.dns], port=53))
         SESSION_KEY.symlink_to(self.bind.folder / "session.key")
         self._closing.callback(SESSION_KEY.unlink)
         shim = ("env", f"LD_PRELOAD={BUILD / 'slow_disk.so'}")
-        self.slow_bind = self._bind(Bind(folder / "slow-named", [self.slow, self.slow_dns], command=shim))
+        self.slow_bind = self._bind(start_bind(folder / "slow-named", [self.slow, self.slow_dns], command=shim))
         self.sftdyn = self._run(Sftdyn(self.ours))
         self.sftdyn_verbose = self._run(Sftdyn(self.talking, None, "-v", name="talking"))
         self.sftdyn010 = self._run(Sftdyn010(self.old))
@@ -106,7 +107,7 @@ class Stage:
         return self._load(load, self.slow, self.slow_sftdyn, self.slow_bind)
 
     def _load(self, load: Load, fleet: Fleet, server: Sftdyn | Sftdyn010, bind: Bind) -> Sample:
-        parts = {"server": [server.process.pid], "nsupdate": children(server.process.pid), "named": [bind.pid]}
+        parts = {"server": [server.pid], "nsupdate": server.children(), "named": [bind.pid]}
         before = {part: cpu_seconds(pids) for part, pids in parts.items()}
         sample = run_load(load, fleet, server, server.tls_port if load.tls else None)
         for part, pids in parts.items():
@@ -115,10 +116,10 @@ class Stage:
         return sample
 
     def on_front(self, server: HttpServer) -> Sample:
-        before = cpu_seconds([server.process.pid])
+        before = cpu_seconds([server.pid])
         load = Load(NONE, CONNECTIONS, self.seconds, expected=OWN_ADDRESS)
         sample = run_load(load, self.front, server)
-        sample.shares["server"] = (cpu_seconds([server.process.pid]) - before) / sample.seconds
+        sample.shares["server"] = (cpu_seconds([server.pid]) - before) / sample.seconds
         return sample
 
     def dns_updates(self, in_flight: int, rate: float) -> Sample:

@@ -48,10 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(new_key(options.new_key, options.url))
             return 0
         nsupdate.program()
-        if options.demo:
-            from .demo import run_demo  # the demo needs more of a machine than a server does
-
-            return run_demo(once=options.once)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
         config = load(Path(options.conf), settings)
@@ -89,8 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     add("-d", "--debug", action="store_true", help="asyncio's debug mode")
     add("-i", "--interactive", action="store_true", help=argparse.SUPPRESS)  # 0.10 took it, and did nothing
     add("--check", action="store_true", help="say what the conf means, and stop")
-    add("--demo", action="store_true", help="show it all with a private name server, then serve")
-    add("--once", action="store_true", help="with --demo: stop after the tour")
     add("--new-key", metavar="NAME", help="make a key for a host name, with lines for conf and clients")
     add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
     add("--version", action="version", version=f"sftdyn {__version__}")

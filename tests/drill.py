@@ -4,13 +4,12 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import ssl
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
-from conftest import ALL, Bind, Served, primary
 
-from sftdyn.demo import free_port, make_certificate
+from tests.lab.bind import ALL, Bind
+from tests.lab.conf import conf
+from tests.lab.machine import free_port, make_certificate
+from tests.lab.process import Sftdyn
 
 SCALE = float(os.environ.get("DRILL_SCALE", "1"))
 RANDOM = random.Random(int(os.environ.get("DRILL_SEED", "1")))
-CONF = 'trusted_proxies = ["127.0.0.1"]\nmax_changes = 0\n'
 
 
 class Failed(Exception):
@@ -62,24 +62,20 @@ async def update(port: int, key: str, address: str) -> str:
     return (await exchange(port, request)).rpartition(b"\r\n\r\n")[2].decode()
 
 
-class Quiet(Served):
-    """sftdyn that logs errors only."""
+class Quiet(Sftdyn):
+    """sftdyn that logs errors only, so it does not say where it listens."""
 
-    def __init__(self, folder: Path, bind: Bind, conf: str) -> None:
+    def __init__(self, folder: Path, bind: Bind, clients: Mapping[str, object], **settings: Any) -> None:
         self.port_number = free_port()
+        http = f"127.0.0.1:{self.port_number}"
         path = folder / "conf"
-        path.write_text(f'http = "127.0.0.1:{self.port_number}"\n{CONF}{primary(bind)}{conf}')
+        path.write_text(
+            conf(bind, clients=clients, http=http, trusted_proxies=["127.0.0.1"], max_changes=0, **settings)
+        )
         super().__init__(path, "-qq")
 
     def wait_until_ready(self) -> None:
-        for _ in range(400):
-            try:
-                socket.create_connection(("127.0.0.1", self.port_number)).close()
-            except ConnectionRefusedError:
-                time.sleep(0.05)
-            else:
-                return
-        raise Failed("sftdyn does not listen")
+        self.wait_for_port("127.0.0.1", self.port_number)
 
 
 # Chaos
@@ -90,7 +86,7 @@ async def chaos(folder: Path) -> str:
     bind = Bind(folder, {"dyn.example": ALL})
     bind.start()
     names = 50
-    served = Quiet(folder, bind, "".join(f'clients["k{n}"] = "h{n}.dyn.example"\n' for n in range(names)))
+    served = Quiet(folder, bind, {f"k{n}": f"h{n}.dyn.example" for n in range(names)})
     port = served.port_number
     counts = {"OK": 0, "UPTODATE": 0, "FAIL": 0}
     wrong: list[str] = []
@@ -206,7 +202,7 @@ async def fuzz(folder: Path) -> str:
     """Mutated requests: each is answered or closed, nothing is worse than a warning, the child stays."""
     bind = Bind(folder, {"dyn.example": ALL})
     bind.start()
-    served = Quiet(folder, bind, 'clients["key"] = "fuzz.dyn.example"\n')
+    served = Quiet(folder, bind, {"key": "fuzz.dyn.example"})
     port = served.port_number
     await update(port, "key", "192.0.2.1")
     children = served.children()
@@ -242,8 +238,8 @@ async def slow(folder: Path) -> str:
     bind.start()
     make_certificate(folder)
     tls_port = free_port()
-    tls = f'https = "127.0.0.1:{tls_port}"\nkey = "server.key"\ncert = "server.crt"\n'
-    served = Quiet(folder, bind, f'{tls}clients["key"] = "slow.dyn.example"\n')
+    tls = {"https": f"127.0.0.1:{tls_port}", "key": "server.key", "cert": "server.crt"}
+    served = Quiet(folder, bind, {"key": "slow.dyn.example"}, **tls)
     port = served.port_number
 
     async def median() -> float:
@@ -295,7 +291,7 @@ async def soak(folder: Path) -> str:
     bind = Bind(folder, {"dyn.example": ALL})
     bind.start()
     names = 500
-    served = Quiet(folder, bind, "".join(f'clients["k{n}"] = "h{n}.dyn.example"\n' for n in range(names)))
+    served = Quiet(folder, bind, {f"k{n}": f"h{n}.dyn.example" for n in range(names)})
     port = served.port_number
 
     async def client(n: int, rounds: int) -> None:

@@ -1,6 +1,5 @@
-"""The command line, the demo, the package and the house as a user meets them."""
+"""The command line and the package as a user meets them."""
 
-import ast
 import os
 import signal
 import socket
@@ -10,11 +9,12 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import Bind, ServeFixture, primary
 
 import sftdyn
-
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import ROOT
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -123,7 +123,7 @@ def test_a_bare_port_that_is_taken_on_one_family(tmp_path: Path) -> None:
 
 def test_options_beat_the_conf(serve: ServeFixture, bind: Bind, certificate: Path) -> None:
     served = serve(
-        f'server = "127.0.0.1:{bind.port}"\nnskeyfile = "/dev/null"\nhttp = "192.0.2.1:1"\nclients["k"] = "cli.dyn.example"\n',
+        conf(bind, clients={"k": "cli.dyn.example"}, nskeyfile="/dev/null", http="192.0.2.1:1"),
         *(
             "-l",
             "127.0.0.1:0",
@@ -142,7 +142,7 @@ def test_options_beat_the_conf(serve: ServeFixture, bind: Bind, certificate: Pat
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_0_and_takes_its_child_along(serve: ServeFixture, bind: Bind, number: signal.Signals) -> None:
-    served = serve(f'{primary(bind)}http = "127.0.0.1:0"\nclients["k"] = "end.dyn.example"\n')
+    served = serve(conf(bind, clients={"k": "end.dyn.example"}))
     served.update("k")
     [child] = served.children()
     served.process.send_signal(number)
@@ -161,42 +161,6 @@ def test_to_the_journal_lines_have_priorities(tmp_path: Path) -> None:
         os.close(writer)
         assert log.readline().startswith("<6>listening on http://127.0.0.1:")
         process.terminate()
-
-
-def test_the_demo_shows_the_main_job() -> None:
-    result = subprocess.run(
-        ["./etc/demo", "--once"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    for answer in ("OK", "UPTODATE", "BADKEY", "::1", "127.0.0.2"):
-        assert f"\n{answer}\n" in result.stdout
-    assert "** expected" not in result.stdout
-
-
-def test_the_demo_serves_until_the_end_of_its_input() -> None:
-    command = [sys.executable, "-m", "sftdyn", "--demo"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout
-        assert demo.stdin
-        curl = next(line for line in demo.stdout if line.startswith("  curl ")).split()[1]
-        answer = subprocess.run(["curl", "-s", curl], capture_output=True, text=True, timeout=20, check=False)
-        assert answer.stdout == "UPTODATE"
-        demo.stdin.close()
-        demo.stdout.read()
-    assert demo.returncode == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_demo_cleans_up_when_it_is_interrupted(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "sftdyn", "--demo"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout
-        next(line for line in demo.stdout if line.startswith("  dig "))
-        demo.send_signal(number)
-        demo.wait(20)
-    left = subprocess.run(["pgrep", "-f", "sftdyn-demo-"], capture_output=True, text=True, timeout=20, check=False)
-    assert left.stdout == ""
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("sftdyn-demo-*"))
 
 
 def test_the_package_installs_alone(tmp_path: Path) -> None:
@@ -219,58 +183,3 @@ def test_our_own_sample_conf_works(tmp_path: Path) -> None:
     conf.write_text((ROOT / "etc/sample.conf").read_text())
     result = run("--check", str(conf))
     assert result.returncode == 0, result.stderr
-
-
-# The house: where things may be
-
-PACKAGE = ROOT / "sftdyn"
-
-
-def module_name(path: Path) -> str:
-    """`doors.quota` for sftdyn/doors/quota.py, `doors` for the folder itself, "" for the package."""
-    return ".".join(part for part in path.relative_to(PACKAGE).with_suffix("").parts if part != "__init__")
-
-
-MODULES = {module_name(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
-
-
-def own_imports(module: str) -> set[str]:
-    """The package's modules that a module imports."""
-    found: set[str] = set()
-    for node in ast.walk(MODULES[module]):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = ["", *module.split(".")][: -node.level]
-            place = ".".join([*base[1:], *([node.module] if node.module else [])])
-            found |= {place} | {f"{place}.{alias.name}".strip(".") for alias in node.names}
-    return found & set(MODULES) - {""}
-
-
-def imports(tree: ast.Module) -> set[str]:
-    """The modules of others that it imports."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found |= {node.module or ""}
-    return found
-
-
-def test_imports_run_in_one_direction() -> None:
-    own = {name: own_imports(name) for name in MODULES}
-    while free := [name for name, needs in own.items() if not needs]:
-        own = {name: needs - set(free) for name, needs in own.items() if name not in free}
-    assert not own, f"these import each other: {own}"
-
-
-def test_nothing_but_the_standard_library_is_imported() -> None:
-    used = {name.partition(".")[0] for tree in MODULES.values() for name in imports(tree)}
-    assert used <= set(sys.stdlib_module_names)
-
-
-def test_sockets_and_processes_have_one_room_each() -> None:
-    def rooms(*modules: str) -> set[str]:
-        return {name for name, tree in MODULES.items() if imports(tree) & set(modules)} - {"demo"}
-
-    assert rooms("socket") == {"web.server", "systemd"}
-    assert rooms("subprocess", "asyncio.subprocess") == {"providers.bind.nsupdate"}

@@ -1,50 +1,22 @@
-"""Drop-in for 0.10: its confs and their hooks."""
+"""The hooks of 0.10, and hooks that fail or hang."""
 
-import subprocess
-import sys
-import tarfile
 import threading
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import Bind, ServeFixture, primary
 
-HTTP = 'http = "127.0.0.1:0"\n'
-
-
-@pytest.fixture(scope="session")
-def old_sample_conf(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """etc/sample.conf of sftdyn 0.10, as the package index has it."""
-    folder = tmp_path_factory.mktemp("old")
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-build-isolation", "sftdyn==0.10"]
-    subprocess.run(command, cwd=folder, check=True, timeout=120)
-    with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        sample = archive.extractfile("sftdyn-0.10/etc/sample.conf")
-        assert sample
-        return sample.read().decode()
-
-
-def test_the_sample_conf_of_0_10_runs_unchanged(serve: ServeFixture, old_sample_conf: str, tmp_path: Path) -> None:
-    """Its names are in dyn.sft.mx, updated with the session key of the local name server, in a network of its own."""
-    conf = tmp_path / "sample.conf"
-    conf.write_text(old_sample_conf)
-    script = Path(__file__).with_name("in_own_network")
-    result = subprocess.run(
-        [str(script), sys.executable, str(conf)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.split() == [
-        *("OK", "127.0.0.1", "UPTODATE", "OK", "127.0.0.2", "BADKEY", "127.0.0.1"),
-        *("OK", "127.0.0.1", "OK", "127.0.0.1", "OK", "::1", "OK", "127.0.0.1", "OK", "127.0.0.3"),
-    ]
+from tests.conftest import ServeFixture
+from tests.doors.conftest import KEY, Ask
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
 
 
 def test_all_three_hooks(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 def get_ip(source_ip, headers, key):
     if "X-Real-IP" in headers:
         source_ip = headers["X-Real-IP"]
@@ -57,7 +29,8 @@ def get_host(querystring, ip):
 def nsupdatecommands(host, new_ip, headers):
     assert headers.get("x-none") is None
     return [f"update delete {host} A", f"update add {host} 99 A {new_ip}", "send"]
-"""
+""",
+        )
     )
 
     def via(key: str, address: str) -> str:
@@ -78,15 +51,16 @@ def nsupdatecommands(host, new_ip, headers):
 
 def test_get_host_decides_alone_and_two_arguments_are_enough(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 CLIENTS = {"k": None, 7: object()}
 def get_host(querystring, ip):
     return "alone.dyn.example" if querystring == "a%20b?c" and ip == "127.0.0.5" else None
 def nsupdatecommands(host, new_ip):
     return (f"update delete {host} A", f"update add {host} 30 A {new_ip}", "send")
-"""
+""",
+        )
     )
     assert served.update("k") == "BADKEY"
     assert served.update("a%20b?c", "127.0.0.5") == "OK"
@@ -95,17 +69,16 @@ def nsupdatecommands(host, new_ip):
 
 def test_lines_that_do_more_run_in_an_nsupdate_of_their_own(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
-clients["k"] = "script.dyn.example"
-clients["bad"] = "bad.dyn.example"
-clients["refused"] = "refused.policy.example"
+        conf(
+            bind,
+            """
 def nsupdatecommands(host, new_ip, headers):
     if host.startswith("bad"):
         return ["rubbish", "send"]
     return [f"update delete {host}", f"update add {host} 30 A {new_ip}", f'update add {host} 30 TXT "by script"', "send"]
-"""
+""",
+            clients={"k": "script.dyn.example", "bad": "bad.dyn.example", "refused": "refused.policy.example"},
+        )
     )
     assert served.update("k", "127.0.0.1") == "OK"
     assert bind.lookup("script.dyn.example", "TXT") == ['"by script"']
@@ -136,7 +109,7 @@ def nsupdatecommands(host, new_ip, headers):
     ],
 )
 def test_a_hook_that_fails_is_a_failure_with_its_line(serve: ServeFixture, bind: Bind, hook: str, reason: str) -> None:
-    served = serve(f'{primary(bind)}{HTTP}clients["verysecret"] = "hookfail.dyn.example"\n{hook}\n')
+    served = serve(conf(bind, f"{hook}\n", clients={"verysecret": "hookfail.dyn.example"}))
     reply = served.get("/verysecret")
     assert (reply.status, reply.text) == (500, "FAIL")
     line = served.wait_for(reason)
@@ -148,17 +121,17 @@ def test_a_hook_that_fails_is_a_failure_with_its_line(serve: ServeFixture, bind:
 
 def test_a_hook_that_blocks_delays_its_own_request_only(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 import time
-clients["slow"] = "slowhook.dyn.example"
-clients["fast"] = "fasthook.dyn.example"
 def get_ip(source_ip, headers, key):
     if key == "slow":
         time.sleep(1)
     return source_ip
-"""
+""",
+            clients={"slow": "slowhook.dyn.example", "fast": "fasthook.dyn.example"},
+        )
     )
     answers: list[str] = []
     slow = [threading.Thread(target=lambda: answers.append(served.update("slow"))) for _ in range(20)]
@@ -175,11 +148,10 @@ def get_ip(source_ip, headers, key):
 
 def test_a_slow_hook_does_not_let_the_older_request_win(serve: ServeFixture, bind: Bind) -> None:
     served = serve(
-        primary(bind)
-        + HTTP
-        + """
+        conf(
+            bind,
+            """
 import threading
-clients["k"] = "overtaken.dyn.example"
 newer_is_done = threading.Event()
 def get_ip(source_ip, headers, key):
     if key == "k" and "Old" in headers:
@@ -187,7 +159,9 @@ def get_ip(source_ip, headers, key):
     if key == "done":
         newer_is_done.set()
     return source_ip
-"""
+""",
+            clients={"k": "overtaken.dyn.example"},
+        )
     )
     old: list[int] = []
     thread = threading.Thread(target=lambda: old.append(served.get("/k", headers={"Old": "1"}).status))
@@ -199,3 +173,84 @@ def get_ip(source_ip, headers, key):
     assert old == [503]
     served.wait_for("a newer request for the name was faster")
     assert bind.lookup("overtaken.dyn.example") == ["127.0.0.2"]
+
+
+def test_a_hook_that_blocks_for_ever_fails_in_time_and_does_not_hold_up_the_end(
+    serve: ServeFixture, bind: Bind
+) -> None:
+    hook = "import time\ndef get_ip(source_ip, headers, key):\n    time.sleep(60)\n"
+    served = serve(conf(bind, hook, clients={"k": "x.dyn.example"}, timeout=1))
+    assert served.get("/k").status == 500
+    served.wait_for("get_ip took longer than 1 s")
+    start = time.monotonic()
+    assert served.stop() == 0
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("hook", "reason"),
+    [
+        ("return next(iter(()))", "get_host raised StopIteration"),
+        ("raise TimeoutError(querystring)", "get_host raised TimeoutError"),
+        ("raise KeyboardInterrupt(querystring)", "get_host raised KeyboardInterrupt"),
+    ],
+)
+def test_exceptions_that_mean_something_to_the_event_loop(
+    serve: ServeFixture, bind: Bind, hook: str, reason: str
+) -> None:
+    served = serve(conf(bind, f"def get_host(querystring, ip):\n    {hook}\n"))
+    assert served.get("/verysecret").status == 500
+    served.wait_for(f"conf0:4: {reason}" if "conf0" in reason else reason)
+    assert served.get("/").status == 200
+    assert not [line for line in served.log if "verysecret" in line]
+
+
+def test_lines_from_a_slow_generator_delay_nobody(serve: ServeFixture, bind: Bind) -> None:
+    hook = (
+        "import time\n"
+        "def nsupdatecommands(host, ip, headers):\n    time.sleep(1)\n    yield f'update delete {host} A'\n"
+        "    time.sleep(1)\n    yield f'update add {host} 30 A {ip}'\n    yield 'send'\n"
+    )
+    served = serve(conf(bind, hook, clients={"slow": "gen.dyn.example"}))
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(served.update, "slow")
+        start = time.monotonic()
+        while not slow.done():
+            assert served.get("/").text == "127.0.0.1"
+            assert time.monotonic() - start < 20
+        assert slow.result() == "OK"
+    assert bind.lookup("gen.dyn.example") == ["127.0.0.1"]
+
+
+def test_get_host_knows_the_part_before_the_query_and_passwords(ask: Ask, bind: Bind) -> None:
+    get = ask('def get_host(querystring, ip):\n    return {KEY: "gh.dyn.example"}.get(querystring)\n')
+    assert get(f"/{KEY}?myip=192.0.2.7").text == "OK"
+    assert get("/nic/update?myip=192.0.2.7", KEY).text == "nochg 192.0.2.7"
+    assert get("/update?myip=192.0.2.7", KEY).text == "UPTODATE"
+
+
+def test_nsupdatecommands_gets_each_address(ask: Ask, bind: Bind) -> None:
+    get = ask(
+        "def nsupdatecommands(host, ip, headers):\n"
+        "    kind = 'AAAA' if ':' in ip else 'A'\n"
+        "    return [f'update delete {host} {kind}', f'update add {host} 44 {kind} {ip}', 'send']\n",
+        clients={KEY: "cmds.dyn.example"},
+    )
+    assert get(f"/{KEY}?ip=192.0.2.7,192.0.2.8,2001:db8::7").text == "OK"
+    assert bind.lookup("cmds.dyn.example") == ["192.0.2.7", "192.0.2.8"]
+    assert bind.lookup("cmds.dyn.example", "AAAA") == ["2001:db8::7"]
+    assert bind.ttl("cmds.dyn.example", "AAAA") == 44
+    assert get(f"/{KEY}?offline=YES").text == "OK"
+    assert bind.lookup("cmds.dyn.example") == []
+
+
+def test_a_script_knows_of_a_removal(ask: Ask, bind: Bind) -> None:
+    get = ask(
+        "def nsupdatecommands(host, ip, headers):\n"
+        "    return [f'update delete {host}', f'update add {host} 44 A {ip}', 'send']\n",
+        clients={KEY: "scripted.dyn.example"},
+    )
+    assert [get(f"/{KEY}?ip=192.0.2.7").text for _ in range(2)] == ["OK", "UPTODATE"]
+    assert get(f"/{KEY}?offline=YES").text == "OK"
+    assert get(f"/{KEY}?ip=192.0.2.7").text == "OK"
+    assert bind.lookup("scripted.dyn.example") == ["192.0.2.7"]

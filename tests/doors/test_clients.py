@@ -1,20 +1,24 @@
 """The real programs, each with the configuration that `sftdyn --new-key` prints for it, and what it calls each case."""
 
 import re
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Bind, Served, ServeFixture, primary
 
 from sftdyn.conf.newkey import CLIENTS, render
-from sftdyn.demo import find_program, free_port
+from tests.conftest import KEY, ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import find_program, free_port
+from tests.lab.process import Sftdyn
+from tests.lab.process import exchange as raw
 
-KEY = "0123456789abcdef0123456789abcdef"
 WRONG = "f" * 32
+
+
 SECONDS = 8  # that a client may take
 
 
@@ -197,7 +201,7 @@ def test_a_client_calls_each_case_what_it_is(
     first, second = addresses
     names = ["client.dyn.example", "second.dyn.example"]
     bind.edit("zone dyn.example", *(f"update delete {name}" for name in names))
-    served = serve(f'{primary(bind)}http = "127.0.0.1:0"\nclients["{KEY}"] = {names}\n')
+    served = serve(conf(bind, clients={KEY: names}))
     server = f"127.0.0.1:{served.port()}"
     said = matrix.setdefault(f"{case.client.__name__} {'v6' if ':' in first else 'v4'}", {})
 
@@ -222,22 +226,12 @@ def test_a_client_calls_each_case_what_it_is(
 
     if ":" in first:
         return  # it makes no difference, and inadyn takes its time
-    nobody = f'server = "127.0.0.1:{free_port()}"\nnskeyfile = "{bind.keyfile}"\ntimeout = 0.5\n'
-    alone = serve(f'{nobody}http = "127.0.0.1:0"\nclients["{KEY}"] = {names}\n')
+    alone = serve(conf(bind, clients={KEY: names}, server=f"127.0.0.1:{free_port()}", timeout=0.5))
     server = f"127.0.0.1:{alone.port()}"
     call("trouble", KEY, first, case.trouble, None)
 
 
-@pytest.fixture
-def client_of(serve: ServeFixture, bind: Bind) -> Callable[..., Served]:
-    def start(*names: str, more: str = "") -> Served:
-        bind.edit("zone dyn.example", *(f"update delete {name}" for name in names))
-        return serve(f'{primary(bind)}http = ["127.0.0.1:0", "[::1]:0"]\nclients["{KEY}"] = {list(names)}\n{more}')
-
-    return start
-
-
-def test_inadyn_asks_for_the_address_itself(client_of: Callable[..., Served], bind: Bind, tmp_path: Path) -> None:
+def test_inadyn_asks_for_the_address_itself(client_of: Callable[..., Sftdyn], bind: Bind, tmp_path: Path) -> None:
     hook = "def get_ip(source_ip, headers, key): return '192.0.2.7'\n"  # inadyn takes no loopback address
     served = client_of("client.dyn.example", more=hook)
     call = Call(tmp_path, f"127.0.0.1:{served.port()}", KEY, "")
@@ -246,7 +240,7 @@ def test_inadyn_asks_for_the_address_itself(client_of: Callable[..., Served], bi
     assert bind.lookup("client.dyn.example") == ["192.0.2.7"]
 
 
-def test_ddclient_asks_for_the_address_itself(client_of: Callable[..., Served], bind: Bind, tmp_path: Path) -> None:
+def test_ddclient_asks_for_the_address_itself(client_of: Callable[..., Sftdyn], bind: Bind, tmp_path: Path) -> None:
     served = client_of("client.dyn.example")
     call = Call(tmp_path, f"127.0.0.1:{served.port()}", KEY, "")
     assert "good: IP address set to 127.0.0.1" in _ddclient(call, call.configured("ddclient", replaced={})).text
@@ -254,7 +248,7 @@ def test_ddclient_asks_for_the_address_itself(client_of: Callable[..., Served], 
 
 
 @pytest.mark.parametrize("bits", [64, 56])
-def test_fritzbox(client_of: Callable[..., Served], bind: Bind, bits: int) -> None:
+def test_fritzbox(client_of: Callable[..., Sftdyn], bind: Bind, bits: int) -> None:
     """Octet by octet what the box sends, placeholders filled in without escaping, made-up credentials included."""
     lan = '{"nas.dyn.example": "::21f:3bff:fe12:3456", "web.dyn.example": "0:0:0:fc::8"}'
     served = client_of("fritz.dyn.example", "nas.dyn.example", "web.dyn.example")
@@ -277,7 +271,7 @@ def test_fritzbox(client_of: Callable[..., Served], bind: Bind, bits: int) -> No
     assert raw(served, request).endswith(b"\r\n\r\nUPTODATE")
 
 
-def test_fritzbox_dyndns2(client_of: Callable[..., Served], bind: Bind) -> None:
+def test_fritzbox_dyndns2(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     served = client_of("fritz.dyn.example")
     token = "YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"
     request = (
@@ -288,7 +282,7 @@ def test_fritzbox_dyndns2(client_of: Callable[..., Served], bind: Bind) -> None:
     assert raw(served, request).endswith(b"\r\n\r\nnochg 192.0.2.7,2001:db8::7")
 
 
-def test_two_urls_of_old_fritzbox_firmware_in_one_path(client_of: Callable[..., Served], bind: Bind) -> None:
+def test_two_urls_of_old_fritzbox_firmware_in_one_path(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     served = client_of("fritz.dyn.example")
     for path, answer in (
         (f"/{KEY}?myip=192.0.2.7 http://dyn.example/{KEY}?myip=2001:db8::7", b"OK"),
@@ -302,7 +296,7 @@ def test_two_urls_of_old_fritzbox_firmware_in_one_path(client_of: Callable[..., 
 @pytest.mark.parametrize(
     "path", ["//nic/update", "/%5c/nic/update", "/%5C/nic/update", "/\\/nic/update", "/nic/update"]
 )
-def test_unifi(client_of: Callable[..., Served], bind: Bind, path: str) -> None:
+def test_unifi(client_of: Callable[..., Sftdyn], bind: Bind, path: str) -> None:
     """inadyn's own request, to the paths that the form makes of what users write."""
     served = client_of("unifi.dyn.example")
     request = (
@@ -319,7 +313,7 @@ def test_unifi(client_of: Callable[..., Served], bind: Bind, path: str) -> None:
     [("OpenWrt", "option update_url '{url}", "[IP]"), ("pfSense", "{url}", "%IP%"), ("OPNsense", "{url}", "__MYIP__")],
 )
 def test_routers_with_a_url_of_their_own(
-    client_of: Callable[..., Served], bind: Bind, title: str, marker: str, placeholder: str
+    client_of: Callable[..., Sftdyn], bind: Bind, title: str, marker: str, placeholder: str
 ) -> None:
     served = client_of("router.dyn.example")
     [line] = [line for line in CLIENTS[title].splitlines() if marker in line]
@@ -331,92 +325,8 @@ def test_routers_with_a_url_of_their_own(
     assert bind.lookup("router.dyn.example") == ["192.0.2.8"]
 
 
-def test_opnsense_dyndns2(client_of: Callable[..., Served], bind: Bind) -> None:
+def test_opnsense_dyndns2(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     served = client_of("opn.dyn.example")
     headers = {"Authorization": "Basic YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"}
     target = "/nic/update?hostname=opn.dyn.example&myip=192.0.2.7&system=dyndns&wildcard=NOCHG"
     assert served.get(target, headers=headers).text == "good 192.0.2.7"
-
-
-def raw(served: Served, octets: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", served.port()), timeout=10) as connection:
-        connection.sendall(octets)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-# Behind a real nginx
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Callable[[str], int]]:
-    """Start nginx in front of a server; its port."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(upstream: str) -> int:
-        port = free_port()
-        folder = tmp_path / f"nginx{len(running)}"
-        folder.mkdir()
-        temporary = "".join(
-            f"{name}_temp_path {folder};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (folder / "conf").write_text(
-            f"daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 1; events {{}}\n"
-            f"http {{ access_log off; {temporary}\n"
-            f" server {{ listen 127.0.0.1:{port}; listen [::1]:{port};\n"
-            f"  location / {{ proxy_pass http://{upstream};\n"
-            "   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; } } }\n"
-        )
-        command = [find_program("nginx", "nginx-light"), "-p", str(folder), "-c", str(folder / "conf")]
-        running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-        return port
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(20)
-
-
-def through(port: int, path: str, source: str, *options: str) -> str:
-    """What a client at `source` gets through a proxy, which may still be starting."""
-    host = "[::1]" if ":" in source else "127.0.0.1"
-    command = [*"curl -sS -g --retry 20 --retry-connrefused --retry-delay 0 --max-time 20 --interface".split(), source]
-    command += [*options, f"http://{host}:{port}{path}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
-
-
-def test_behind_nginx(client_of: Callable[..., Served], bind: Bind, nginx: Callable[[str], int]) -> None:
-    served = client_of("nginx.dyn.example", more='trusted_proxies = ["127.0.0.1"]\n')
-    port = nginx(f"127.0.0.1:{served.port()}")
-    assert through(port, f"/{KEY}", "127.0.0.5") == "OK"
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.5"]
-    assert through(port, f"/{KEY}", "::1") == "OK"
-    assert bind.lookup("nginx.dyn.example", "AAAA") == ["::1"]
-    assert through(port, "/", "127.0.0.6") == "127.0.0.6"
-    forged = ("-H", "X-Forwarded-For: 203.0.113.66")
-    assert through(port, f"/{KEY}", "127.0.0.7", *forged) == "OK"  # nginx appends the true one
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.7"]
-    assert through(port, f"/{KEY}", "127.0.0.7", "-H", "X-Forwarded-For: rubbish, ,%") == "UPTODATE"
-    assert through(served.port(), f"/{KEY}", "127.0.0.8", *forged) == "OK"  # who is no proxy speaks for itself
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.8"]
-    assert through(port, f"/{KEY}?myip=192.0.2.7", "127.0.0.5") == "OK"
-    assert through(port, "/update?myip=192.0.2.7", "127.0.0.5", "-u", f"any:{KEY}") == "UPTODATE"
-
-
-def test_behind_several_proxies(client_of: Callable[..., Served], bind: Bind, nginx: Callable[[str], int]) -> None:
-    served = client_of("nginx.dyn.example", more='trusted_proxies = ["127.0.0.1", "::1"]\n')
-    outer = nginx(f"127.0.0.1:{nginx(f'127.0.0.1:{served.port()}')}")
-    assert through(outer, f"/{KEY}", "127.0.0.9") == "OK"
-    assert bind.lookup("nginx.dyn.example") == ["127.0.0.9"]
-
-
-# The files in etc/clients
-
-
-@pytest.mark.parametrize("title", CLIENTS)
-def test_each_client_has_a_file_with_the_same_lines(title: str) -> None:
-    stem = re.sub("[^a-z0-9]+", "-", title.lower())
-    text = (Path(__file__).parent.parent / "etc/clients" / stem).read_text()
-    values = {"url": "https://dyn.example", "server": "dyn.example", "name": "home.dyn.example", "key": "KEY"}
-    lines = CLIENTS[title].format(**values, ssl="yes", ssl_bool="true", https="1").splitlines()
-    missing = [line for line in lines if not line.startswith("#") and line not in text]
-    assert not missing

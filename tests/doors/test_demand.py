@@ -1,20 +1,18 @@
 """What requests can say besides their key: addresses, prefixes, removal, host names, passwords."""
 
-from base64 import b64encode
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from conftest import Answer, Bind, Served, ServeFixture, primary
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.conf.config import client
-from sftdyn.conf.newkey import new_key
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
+from tests.doors.conftest import KEY, Ask
+from tests.lab.bind import Bind
 
 V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
 
@@ -145,35 +143,8 @@ def test_networks_hold_for_every_address() -> None:
             wanted(home, home.names, demand, V4, 30)
 
 
-# Over the wire
-
-KEY = "a-secret-key-0123456789"
-Doors = Callable[..., Answer]
-
-
-@pytest.fixture
-def ask(serve: ServeFixture, bind: Bind) -> Callable[[str], Doors]:
-    """A function that asks sftdyn, for a conf with these clients."""
-
-    def start(conf: str) -> Doors:
-        served: Served = serve(f'{primary(bind)}http = ["127.0.0.1:0", "[::1]:0"]\nKEY = "{KEY}"\nassert KEY\n{conf}')
-
-        def get(target: str, password: str | None = None, **options: str) -> Answer:
-            headers = {}
-            if password is not None:
-                headers["Authorization"] = "Basic " + b64encode(f"any:{password}".encode()).decode()
-            answer = served.get(target, headers=headers, source=options.get("source", "127.0.0.1"))
-            if log := options.get("log"):
-                served.wait_for(log)
-            return answer
-
-        return get
-
-    return start
-
-
-def test_given_addresses_beat_the_connections(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('clients[KEY] = "given.dyn.example"\nclients["with?myip=192.0.2.66"] = "whole.dyn.example"\n')
+def test_given_addresses_beat_the_connections(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={KEY: "given.dyn.example", "with?myip=192.0.2.66": "whole.dyn.example"})
     assert get(f"/{KEY}?myip=192.0.2.7&myipv6=2001:db8::7").text == "OK"
     assert bind.lookup("given.dyn.example") == ["192.0.2.7"]
     assert bind.lookup("given.dyn.example", "AAAA") == ["2001:db8::7"]
@@ -192,22 +163,22 @@ def test_given_addresses_beat_the_connections(ask: Callable[[str], Doors], bind:
 @pytest.mark.parametrize(
     "value", ["nonsense", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "fe80::1", "169.254.1.1", "255.255.255.255"]
 )
-def test_what_is_never_published(ask: Callable[[str], Doors], bind: Bind, value: str) -> None:
-    get = ask('clients[KEY] = "never.dyn.example"\n')
+def test_what_is_never_published(ask: Ask, bind: Bind, value: str) -> None:
+    get = ask(clients={KEY: "never.dyn.example"})
     answer = get(f"/{KEY}?myip=192.0.2.7&ipv6={value}", log="FAIL never.dyn.example from 127.0.0.1: ")
     assert (answer.status, answer.text) == (400, "FAIL")
     assert bind.lookup("never.dyn.example") == []
 
 
-def test_only_the_connections_address(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('addresses = "connection"\nclients[KEY] = Client("only.dyn.example", networks=["127.0.0.0/30"])\n')
+def test_only_the_connections_address(ask: Ask, bind: Bind) -> None:
+    get = ask('clients[KEY] = Client("only.dyn.example", networks=["127.0.0.0/30"])\n', addresses="connection")
     assert get(f"/{KEY}?myip=192.0.2.7&prefix=nonsense").text == "OK"
     assert bind.lookup("only.dyn.example") == ["127.0.0.1"]
     assert get(f"/{KEY}", source="127.0.0.9", log="outside the networks").status == 400
     assert bind.lookup("only.dyn.example") == ["127.0.0.1"]
 
 
-def test_hosts_behind_the_router_change_with_it(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_hosts_behind_the_router_change_with_it(ask: Ask, bind: Bind) -> None:
     get = ask('clients[KEY] = Client("r.dyn.example", lan={"nas.other.example": "::5", "web.dyn.example": "::6"})\n')
     assert get(f"/{KEY}?ip=192.0.2.7&prefix=2001:db8:0:1::/64").text == "OK"
     assert bind.lookup("r.dyn.example", "AAAA") == []
@@ -222,9 +193,9 @@ def test_hosts_behind_the_router_change_with_it(ask: Callable[[str], Doors], bin
     assert get(f"/{KEY}?offline=YES").text == "UPTODATE"
 
 
-def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Ask, bind: Bind) -> None:
     bind.edit("zone dyn.example", 'update add off.dyn.example 30 TXT "stays"')
-    get = ask('clients[KEY] = ["off.dyn.example", "off2.dyn.example"]\n')
+    get = ask(clients={KEY: ["off.dyn.example", "off2.dyn.example"]})
     assert get(f"/{KEY}?ip=192.0.2.7,2001:db8::7").text == "OK"
     assert get(f"/{KEY}?myip=&offline=NO").text == "OK"
     assert bind.lookup("off.dyn.example") == ["127.0.0.1"]
@@ -234,124 +205,10 @@ def test_offline_removes_both_families_and_an_empty_address_never_does(ask: Call
     assert get(f"/{KEY}").text == "OK"
 
 
-def test_the_key_as_a_password(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('clients[KEY] = "pw.dyn.example"\nclients["update2"] = "pw2.dyn.example"\n')
-    assert get("/", KEY).text == "OK"
-    assert get("/update", KEY).text == "UPTODATE"
-    assert get("/update?ip=192.0.2.7&prefix=2001:db8::/64", KEY).text == "OK"
-    assert get("/?ip=192.0.2.7", KEY).text == "UPTODATE"
-    for path in ("/", "/update", "/?ip=192.0.2.8"):
-        assert (get(path, "wrong").status, get(path, "wrong").text) == (403, "BADKEY")
-    assert get("/").text == get("/", "").text == "127.0.0.1"
-    assert get("/update").status == get("/update", "").status == 403
-    assert get(f"/{KEY}", "wrong").text == "OK"  # credentials beside a secret URL are made up by routers
-
-
-def test_a_client_whose_key_is_a_doors_path_wins(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask(
-        'clients["nic/update"] = "path.dyn.example"\nclients["update"] = "path2.dyn.example"\nclients[KEY] = "x.dyn.example"\n'
-    )
-    assert get("/nic/update", KEY).text == "OK"
-    assert get("/nic/update?myip=192.0.2.7", KEY).text == "OK"
-    assert bind.lookup("path.dyn.example") == ["192.0.2.7"]
-    assert get("/update", KEY).text == "OK"
-    assert bind.lookup("path2.dyn.example") == ["127.0.0.1"]
-    assert get("/v2/update", KEY).text == "good 127.0.0.1"
-
-
-def test_dyndns2(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('clients[KEY] = ["one.dyn.example", "two.dyn.example"]\nclients["o" + KEY] = "not.dyn.example"\n')
-
-    def said(query: str, password: str | None = KEY) -> str:
-        answer = get(f"/nic/update?{query}", password)
-        assert answer.status == 200
-        return answer.text
-
-    for password in (None, "", "wrong"):
-        answer = get("/nic/update?hostname=one.dyn.example", password)
-        assert (answer.status, answer.text) == (401, "badauth")
-        assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
-    assert said("hostname=one.dyn.example&myip=192.0.2.7") == "good 192.0.2.7"
-    assert said("hostname=ONE.dyn.example.&myip=192.0.2.7") == "nochg 192.0.2.7"
-    assert bind.lookup("two.dyn.example") == []
-    assert said("hostname=one.dyn.example&myip=2001:db8::7,192.0.2.7") == "good 192.0.2.7,2001:db8::7"
-    assert said("hostname=one.dyn.example,two.dyn.example&myip=192.0.2.7") == "nochg 192.0.2.7\ngood 192.0.2.7"
-    assert said("hostname=two.dyn.example&hostname=not.dyn.example,short,a..b,one.dyn.example") == (
-        "good 127.0.0.1\nnohost\nnotfqdn\nnotfqdn\ngood 127.0.0.1"
-    )
-    assert said("") == said("hostname=") == "nochg 127.0.0.1"
-    assert said("hostname=one.dyn.example,nobodys.example&myip=nonsense") == "dnserr\nnohost"
-    assert said("myip=224.0.0.1") == "dnserr"
-    assert said("offline=YES&hostname=one.dyn.example") == "good"
-    assert said("offline=YES&hostname=one.dyn.example") == "nochg"
-    assert bind.lookup("one.dyn.example") == []
-    assert bind.lookup("two.dyn.example") == ["127.0.0.1"]
-    for path in ("/v2/update", "/v3/update", "//nic/update", "/%5c/nic/update"):
-        assert get(f"{path}?hostname=two.dyn.example", KEY).text == "nochg 127.0.0.1"
-
-
-def test_a_closed_door(ask: Callable[[str], Doors]) -> None:
-    get = ask('dyndns2 = False\nclients[KEY] = "closed.dyn.example"\n')
-    assert get("/nic/update?hostname=closed.dyn.example", KEY).status == 403
-
-
-def test_get_host_knows_the_part_before_the_query_and_passwords(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask('def get_host(querystring, ip):\n    return {KEY: "gh.dyn.example"}.get(querystring)\n')
-    assert get(f"/{KEY}?myip=192.0.2.7").text == "OK"
-    assert get("/nic/update?myip=192.0.2.7", KEY).text == "nochg 192.0.2.7"
-    assert get("/update?myip=192.0.2.7", KEY).text == "UPTODATE"
-
-
-def test_nsupdatecommands_gets_each_address(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask(
-        'clients[KEY] = "cmds.dyn.example"\n'
-        "def nsupdatecommands(host, ip, headers):\n"
-        "    kind = 'AAAA' if ':' in ip else 'A'\n"
-        "    return [f'update delete {host} {kind}', f'update add {host} 44 {kind} {ip}', 'send']\n"
-    )
-    assert get(f"/{KEY}?ip=192.0.2.7,192.0.2.8,2001:db8::7").text == "OK"
-    assert bind.lookup("cmds.dyn.example") == ["192.0.2.7", "192.0.2.8"]
-    assert bind.lookup("cmds.dyn.example", "AAAA") == ["2001:db8::7"]
-    assert bind.ttl("cmds.dyn.example", "AAAA") == 44
-    assert get(f"/{KEY}?offline=YES").text == "OK"
-    assert bind.lookup("cmds.dyn.example") == []
-
-
-# --new-key
-
-
-def test_a_new_key_works_as_it_is_and_as_its_hash(ask: Callable[[str], Doors], bind: Bind) -> None:
-    lines = new_key("new.dyn.example", None).splitlines()
-    key = lines[0].removeprefix("key: ")
-    assert len(bytes.fromhex(key)) == 16
-    plain, hashed = (line for line in lines if line.startswith("clients["))
-    assert key not in hashed
-    get = ask(hashed + "\n")
-    assert get(f"/{key}").text == "OK"
-    assert get("/" + hashed.split('"')[1]).text == "BADKEY"
-    assert ask(plain + "\n")(f"/{key}").text == "UPTODATE"
-    assert lines[0] != new_key("new.dyn.example", None).splitlines()[0]
-
-
-@pytest.mark.parametrize(
-    ("name", "url"), [("no_name.example", None), ("a.example", "dyn.example"), ("a.example", "ftp://x")]
-)
-def test_a_new_key_for_nonsense(name: str, url: str | None) -> None:
-    with pytest.raises(Mistake):
-        new_key(name, url)
-
-
-def test_the_lines_for_clients_name_the_server() -> None:
-    text = new_key("home.dyn.example", "http://dyn.example:8080/")
-    assert "curl -sS --fail 'http://dyn.example:8080/" in text
-    assert "server=dyn.example:8080\nssl=no" in text
-    assert "curl -sS --fail 'https://dyn.example/" in new_key("home.dyn.example", None)
-
-
 # What outlives a restart, a reload or another hand
 
 
-def test_offline_after_a_restart_and_behind_its_back(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_offline_after_a_restart_and_behind_its_back(ask: Ask, bind: Bind) -> None:
     conf = 'clients[KEY] = "gone.dyn.example"\n'
     assert ask(conf)(f"/{KEY}?ip=192.0.2.7,2001:db8::7").text == "OK"
     get = ask(conf)  # another process, that has seen nothing
@@ -366,39 +223,16 @@ def test_offline_after_a_restart_and_behind_its_back(ask: Callable[[str], Doors]
     assert get(f"/{KEY}?offline=YES").text == "UPTODATE"
 
 
-def test_a_first_offline_fails_no_neighbour(ask: Callable[[str], Doors], bind: Bind) -> None:
+def test_a_first_offline_fails_no_neighbour(ask: Ask, bind: Bind) -> None:
     names = [f"off{n}.dyn.example" for n in range(20)]
     bind.edit("zone dyn.example", *(f"update add {name} 30 A 192.0.2.7" for name in names))
-    get = ask("".join(f'clients["k{n}"] = "{name}"\n' for n, name in enumerate(names)))
+    get = ask(clients={f"k{n}": name for n, name in enumerate(names)})
     targets = [f"/k{n}?offline=YES" if n % 2 else f"/k{n}?ip=192.0.2.8" for n in range(20)]
     with ThreadPoolExecutor(20) as pool:
         assert [answer.text for answer in pool.map(get, targets)] == ["OK"] * 20
     assert [bind.lookup(name) for name in names] == [[] if n % 2 else ["192.0.2.8"] for n in range(20)]
 
 
-def test_a_script_knows_of_a_removal(ask: Callable[[str], Doors], bind: Bind) -> None:
-    get = ask(
-        'clients[KEY] = "scripted.dyn.example"\n'
-        "def nsupdatecommands(host, ip, headers):\n"
-        "    return [f'update delete {host}', f'update add {host} 44 A {ip}', 'send']\n"
-    )
-    assert [get(f"/{KEY}?ip=192.0.2.7").text for _ in range(2)] == ["OK", "UPTODATE"]
-    assert get(f"/{KEY}?offline=YES").text == "OK"
-    assert get(f"/{KEY}?ip=192.0.2.7").text == "OK"
-    assert bind.lookup("scripted.dyn.example") == ["192.0.2.7"]
-
-
-def test_many_hostnames_in_one_request_are_one_change(ask: Callable[[str], Doors], bind: Bind) -> None:
-    names = [f"many{n}.dyn.example" for n in range(12)]
-    get = ask(f"max_changes = 2\nclients[KEY] = {names}\n")
-    target = f"/nic/update?hostname={','.join(names)},{names[0]}&myip="
-    assert get(target + "192.0.2.7", KEY).text == "\n".join(["good 192.0.2.7"] * 13)
-    assert get(target + "192.0.2.7", KEY).text == "\n".join(["nochg 192.0.2.7"] * 13)
-    assert get(target + "192.0.2.8", KEY).text.startswith("good")
-    assert get(target + "192.0.2.9", KEY).text == "\n".join(["abuse"] * 13)
-    assert get(target + "192.0.2.8", KEY).text.startswith("nochg")
-
-
-def test_a_failing_get_host_at_the_dyndns2_door(ask: Callable[[str], Doors]) -> None:
+def test_a_failing_get_host_at_the_dyndns2_door(ask: Ask) -> None:
     get = ask("def get_host(querystring, ip):\n    return {}[KEY]\n")
     assert (get("/nic/update", KEY).status, get("/nic/update", KEY).text) == (200, "911")

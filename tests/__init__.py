@@ -1,0 +1,1 @@
+"""Real parts against each other."""

@@ -1,0 +1,1 @@
+"""What the owner said, and what is said back."""

@@ -1,0 +1,51 @@
+"""The door of dyndns2."""
+
+from tests.doors.conftest import KEY, Ask
+from tests.lab.bind import Bind
+
+
+def test_dyndns2(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={KEY: ["one.dyn.example", "two.dyn.example"], "o" + KEY: "not.dyn.example"})
+
+    def said(query: str, password: str | None = KEY) -> str:
+        answer = get(f"/nic/update?{query}", password)
+        assert answer.status == 200
+        return answer.text
+
+    for password in (None, "", "wrong"):
+        answer = get("/nic/update?hostname=one.dyn.example", password)
+        assert (answer.status, answer.text) == (401, "badauth")
+        assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert said("hostname=one.dyn.example&myip=192.0.2.7") == "good 192.0.2.7"
+    assert said("hostname=ONE.dyn.example.&myip=192.0.2.7") == "nochg 192.0.2.7"
+    assert bind.lookup("two.dyn.example") == []
+    assert said("hostname=one.dyn.example&myip=2001:db8::7,192.0.2.7") == "good 192.0.2.7,2001:db8::7"
+    assert said("hostname=one.dyn.example,two.dyn.example&myip=192.0.2.7") == "nochg 192.0.2.7\ngood 192.0.2.7"
+    assert said("hostname=two.dyn.example&hostname=not.dyn.example,short,a..b,one.dyn.example") == (
+        "good 127.0.0.1\nnohost\nnotfqdn\nnotfqdn\ngood 127.0.0.1"
+    )
+    assert said("") == said("hostname=") == "nochg 127.0.0.1"
+    assert said("hostname=one.dyn.example,nobodys.example&myip=nonsense") == "dnserr\nnohost"
+    assert said("myip=224.0.0.1") == "dnserr"
+    assert said("offline=YES&hostname=one.dyn.example") == "good"
+    assert said("offline=YES&hostname=one.dyn.example") == "nochg"
+    assert bind.lookup("one.dyn.example") == []
+    assert bind.lookup("two.dyn.example") == ["127.0.0.1"]
+    for path in ("/v2/update", "/v3/update", "//nic/update", "/%5c/nic/update"):
+        assert get(f"{path}?hostname=two.dyn.example", KEY).text == "nochg 127.0.0.1"
+
+
+def test_a_closed_door(ask: Ask) -> None:
+    get = ask(clients={KEY: "closed.dyn.example"}, dyndns2=False)
+    assert get("/nic/update?hostname=closed.dyn.example", KEY).status == 403
+
+
+def test_many_hostnames_in_one_request_are_one_change(ask: Ask, bind: Bind) -> None:
+    names = [f"many{n}.dyn.example" for n in range(12)]
+    get = ask(clients={KEY: names}, max_changes=2)
+    target = f"/nic/update?hostname={','.join(names)},{names[0]}&myip="
+    assert get(target + "192.0.2.7", KEY).text == "\n".join(["good 192.0.2.7"] * 13)
+    assert get(target + "192.0.2.7", KEY).text == "\n".join(["nochg 192.0.2.7"] * 13)
+    assert get(target + "192.0.2.8", KEY).text.startswith("good")
+    assert get(target + "192.0.2.9", KEY).text == "\n".join(["abuse"] * 13)
+    assert get(target + "192.0.2.8", KEY).text.startswith("nochg")

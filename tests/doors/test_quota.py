@@ -1,0 +1,43 @@
+"""Abuse: who changes too often."""
+
+from sftdyn.doors.quota import Quota
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+
+
+def test_a_quota_is_per_client_and_hour_with_a_burst() -> None:
+    quota = Quota(60)
+    assert [quota.take("a", 0.0) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert quota.take("b", 0.0)
+    assert quota.wait("a", 0.0) == 61
+    assert not quota.take("a", 59.0)
+    assert quota.take("a", 61.0)
+    taken = sum(quota.take("c", minute * 60.0) for minute in range(61) for _ in range(20))
+    assert taken <= 60 + 10
+    quota.give_back("b")
+    assert [quota.take("b", 61.0) for _ in range(11)] == [True] * 10 + [False]
+    assert all(Quota(0).take("a", 0.0) for _ in range(1000))
+    assert [Quota(3).take("a", 0.0), *(Quota(3).take("a", 0.0) for _ in range(2))] == [True] * 3
+
+
+def test_who_changes_too_often_is_told_to_wait(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={"k": "abuse.dyn.example", "l": "fair.dyn.example"}, max_changes=3))
+    assert [served.update("k", f"127.0.0.{n}") for n in (1, 2, 3)] == ["OK"] * 3
+    refused = served.get("/k", source="127.0.0.4")
+    assert (refused.status, refused.text) == (503, "FAIL")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 1201
+    assert bind.lookup("abuse.dyn.example") == ["127.0.0.3"]
+    assert [served.update("k", "127.0.0.3") for _ in range(5)] == ["UPTODATE"] * 5
+    served.wait_for("FAIL abuse.dyn.example A 127.0.0.4 from 127.0.0.4: there is something to change, but")
+    assert served.update("l") == "OK"
+    token = "Basic YTpr"  # a:k
+    door = served.get("/nic/update", source="127.0.0.4", headers={"Authorization": token})
+    assert (door.status, door.text) == (200, "abuse")
+
+
+def test_uptodate_costs_nothing(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={"k": "free.dyn.example"}, max_changes=2))
+    assert served.update("k") == "OK"
+    assert [served.update("k") for _ in range(20)] == ["UPTODATE"] * 20
+    assert served.update("k", "127.0.0.2") == "OK"

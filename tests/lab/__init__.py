@@ -1,0 +1,1 @@
+"""The parts of tests, bench and demo: a private name server, and sftdyn in front of it. Knows nothing of its inside."""

@@ -1,0 +1,69 @@
+"""What is said to nsupdate, and what its answers mean."""
+
+import pytest
+
+from sftdyn.providers.bind.message import RCODES, Verdict, change, diagnosis, question, verdict
+from sftdyn.values.update import RRset
+from tests.providers.bind.conftest import HOME
+
+
+def test_a_question_changes_nothing() -> None:
+    gone = RRset("gone.dyn.example.", "AAAA", (), 30)
+    text = question([HOME, gone], {HOME.key: ("192.0.2.6",), gone.key: ()})
+    assert text == "prereq yxrrset home.dyn.example. A 192.0.2.6\nprereq nxrrset gone.dyn.example. AAAA\n"
+
+
+def test_a_change_is_guarded_by_what_is_believed() -> None:
+    assert change([HOME], {HOME.key: ("192.0.2.6",)}, "dyn.example.").splitlines() == [
+        "prereq nxrrset home.dyn.example. NS",
+        "prereq nxrrset dyn.example. DNAME",
+        "prereq yxrrset home.dyn.example. A 192.0.2.6",
+        "update delete home.dyn.example. A",
+        "update add home.dyn.example. 30 A 192.0.2.7",
+    ]
+
+
+def test_what_is_right_already_is_only_asked_about() -> None:
+    assert "update" not in change([HOME], {HOME.key: HOME.addresses}, "dyn.example.")
+
+
+def test_where_nothing_is_known_a_cname_is_looked_for() -> None:
+    assert "prereq nxrrset home.dyn.example. CNAME\n" in change([HOME], {HOME.key: None}, "dyn.example.")
+    assert "prereq nxrrset home.dyn.example. CNAME\n" in change([HOME], {HOME.key: ()}, "dyn.example.")
+
+
+def test_the_apex_of_a_zone_may_have_its_ns_records() -> None:
+    apex = RRset("dyn.example.", "A", ("192.0.2.7",), 30)
+    assert " NS" not in change([apex], {apex.key: None}, "dyn.example.")
+
+
+ANSWER = "Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: {}, id:  1\n;; flags: qr;\n"
+
+
+@pytest.mark.parametrize("rcode", RCODES)
+def test_rcodes(rcode: str) -> None:
+    complaint = "" if rcode == "NOERROR" else f"update failed: {rcode}\n"
+    assert verdict(complaint + ANSWER.format(rcode)) is RCODES[rcode]
+
+
+@pytest.mark.parametrize(
+    ("transcript", "meaning"),
+    [
+        ("", Verdict.UNKNOWN),
+        (ANSWER.format("BADCOOKIE"), Verdict.AWAY),
+        ("; TSIG error with server: tsig verify failure\n" + ANSWER.format("NOERROR"), Verdict.BAD_KEY),
+        ("; TSIG error with server: tsig indicates error\nupdate failed: NOTAUTH(BADKEY)\n", Verdict.BAD_KEY),
+        ("could not read key from a.key: file not found\n" + ANSWER.format("NOERROR"), Verdict.BAD_KEY),
+        ("; Communication with 127.0.0.1#53 failed: connection refused\n", Verdict.NOBODY),
+        ("; Communication with ::1#53 failed: network unreachable\n", Verdict.NOBODY),
+        ("; Communication with 127.0.0.1#53 failed: timed out\n", Verdict.UNKNOWN),
+        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Verdict.UNKNOWN),
+    ],
+)
+def test_transcripts(transcript: str, meaning: Verdict) -> None:
+    assert verdict(transcript) is meaning
+
+
+def test_a_diagnosis_is_one_line() -> None:
+    said = "; Communication with 127.0.0.1#53 failed: timed out\nupdate failed: SERVFAIL\n" + ANSWER.format("SERVFAIL")
+    assert diagnosis(said) == "Communication with 127.0.0.1#53 failed: timed out; update failed: SERVFAIL"

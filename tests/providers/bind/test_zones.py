@@ -1,0 +1,72 @@
+"""Names of several zones, of none, and of zones that come, freeze or do not load."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.process import Sftdyn
+from tests.providers.bind.conftest import in_background, update
+
+
+def test_a_zone_that_is_added_below_another_is_found(serve: ServeFixture, own_bind: Bind) -> None:
+    served = serve(conf(own_bind, clients={"k": "a.new.dyn.example"}))
+    assert served.update("k") == "OK"
+    own_bind.edit("zone dyn.example", "update add new.dyn.example 60 NS ns.dyn.example")
+    assert served.update("k") == "FAIL"  # a delegation to nobody
+    own_bind.add_zone("new.dyn.example")
+    assert served.update("k") == "OK"
+    assert own_bind.lookup("a.new.dyn.example") == ["127.0.0.1"]
+
+
+def test_a_zone_that_does_not_load_holds_up_no_other(serve: ServeFixture, own_bind: Bind) -> None:
+    own_bind.stop()
+    (own_bind.folder / "other.example.zone").write_text("rubbish\n")
+    own_bind.start()
+    clients = {f"k{n}": f"h{n}.dyn.example" for n in range(5)}
+    served = serve(conf(own_bind, clients={"bad": "a.other.example", **clients}))
+    with ThreadPoolExecutor(1) as pool:
+        bad = pool.submit(served.update, "bad")
+        start = time.monotonic()
+        assert [served.update(f"k{n}") for n in range(5)] == ["OK"] * 5
+        assert time.monotonic() - start < 5
+        assert bad.result() == "FAIL"
+
+
+@pytest.mark.parametrize("zone", [None, ["dyn.example", "sub.dyn.example", "other.example"]], ids=["found", "given"])
+def test_names_in_several_zones(proxied: Callable[..., Sftdyn], bind: Bind, zone: list[str] | None) -> None:
+    names = [f"{'given' if zone else 'found'}.{z}" for z in ("dyn.example", "sub.dyn.example", "other.example")]
+    served = proxied(bind, {"k": names, "deep": "a.b.c." + names[0], "apex": "sub.dyn.example"}, zone=zone)
+    assert update(served, "k", "192.0.2.7") == "OK"
+    assert [bind.lookup(name) for name in names] == [["192.0.2.7"]] * 3
+    assert update(served, "k", "192.0.2.7") == "UPTODATE"
+    bind.edit("zone other.example", f"update delete {names[2]} A")
+    assert update(served, "k", "192.0.2.7") == "OK"
+    assert update(served, "deep", "192.0.2.7") == "OK"
+    assert bind.lookup("a.b.c." + names[0]) == ["192.0.2.7"]
+    assert update(served, "apex", f"192.0.2.{8 if zone else 9}") == "OK"
+
+
+def test_a_name_in_nobodys_zone_fails_at_once(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
+    served = proxied(bind, {"no": "a.nowhere.example", "k": "somewhere.dyn.example"}, timeout=60)
+    start = time.monotonic()
+    assert served.get("/no").status == 500
+    assert time.monotonic() - start < 20
+    served.wait_for("primary for no zone")
+    assert update(served, "k", "192.0.2.7") == "OK"
+
+
+def test_a_frozen_zone_waits_and_its_neighbour_does_not(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
+    served = proxied(own_bind, {"k": "home.dyn.example", "other": "home.other.example"}, timeout=20)
+    assert update(served, "k", "192.0.2.1") == "OK"
+    own_bind.rndc("freeze", "dyn.example")
+    with in_background(lambda: update(served, "k", "192.0.2.2")) as answers:
+        assert update(served, "other", "192.0.2.2") == "OK"
+        assert not answers
+        own_bind.rndc("thaw", "dyn.example")
+    assert answers == ["OK"]
+    assert own_bind.lookup("home.dyn.example") == ["192.0.2.2"]

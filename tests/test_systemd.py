@@ -1,0 +1,117 @@
+"""What systemd sees: readiness, sockets, the unit."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf, tls
+from tests.lab.machine import ROOT, free_port
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """What systemd listens on."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20)
+        yield listener
+
+
+def test_it_tells_systemd_how_it_is(
+    serve: ServeFixture, bind: Bind, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    served = serve(conf(bind, clients={"k": "status.dyn.example"}))
+    said: list[str] = []
+
+    def wait_for(text: str) -> None:
+        while not any(text in one for one in said):
+            said.append(manager.recv(4096).decode())
+
+    wait_for("READY=1\nSTATUS=1 clients, 0 updates, last failure: none")
+    served.update("k")
+    served.process.send_signal(signal.SIGHUP)
+    wait_for("RELOADING=1\nMONOTONIC_USEC=")
+    wait_for("READY=1\nSTATUS=1 clients, 1 updates, last failure: none")
+    said.clear()
+    for _ in range(3):
+        wait_for("WATCHDOG=1")
+        said.clear()
+    served.process.terminate()
+    wait_for("STOPPING=1")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme: str) -> None:
+    """systemd opens the port and starts sftdyn at the first connection; a restart refuses nobody."""
+    path = tmp_path / "conf"
+    path.write_text(conf(bind, clients={"k": f"{scheme}.dyn.example"}, http=8080, **tls(certificate)))
+    port = free_port()
+    command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", f"--fdname=sftdyn-{scheme}", "-E", "PATH"]
+    command += [sys.executable, "-m", "sftdyn", "-v", str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as activated:
+        assert activated.stderr
+        next(line for line in activated.stderr if "Listening on" in line)
+        curl = ["curl", "-sS", "--cacert", f"{certificate}/server.crt", f"{scheme}://127.0.0.1:{port}/k"]
+        first = subprocess.run(curl, capture_output=True, text=True, timeout=30, check=False)
+        assert first.stdout in ("OK", "UPTODATE"), first.stderr
+        assert any(re.search(f"listening on {scheme}://127.0.0.1:{port}", line) for line in activated.stderr)
+        activated.terminate()
+
+
+def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tmp_path: Path) -> None:
+    path = tmp_path / "conf"
+    path.write_text(conf(bind, clients={"k": "restart.dyn.example"}, http=8080))
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as passed:
+        port = passed.getsockname()[1]
+        script = f'exec 3<&{passed.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+        command = ["bash", "-c", script, "bash", sys.executable, "-m", "sftdyn", "-qq", str(path)]
+        done = threading.Event()
+
+        def keep_asking(_: int) -> set[str]:
+            answers = set()
+            while not done.is_set():
+                url = f"http://127.0.0.1:{port}/k"
+                with urllib.request.urlopen(url, timeout=30) as response:
+                    answers.add(response.read().decode())
+            return answers
+
+        with ThreadPoolExecutor(10) as pool:
+            running = [pool.submit(keep_asking, n) for n in range(10)]
+            for _ in range(5):
+                with subprocess.Popen(command, cwd=ROOT, pass_fds=[passed.fileno()]) as process:
+                    time.sleep(0.8)  # it serves for a while
+                    process.terminate()
+                assert process.returncode == 0
+            done.set()
+            with subprocess.Popen(command, cwd=ROOT, pass_fds=[passed.fileno()]) as process:
+                assert set().union(*(future.result() for future in running)) <= {"OK", "UPTODATE"}
+                process.terminate()
+
+
+def test_the_unit_is_hardened_and_systemd_has_nothing_to_say_of_it(tmp_path: Path) -> None:
+    """In a root of its own, where the program that the unit names is there."""
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for name in ("sftdyn.service", "sftdyn.socket"):
+        text = (ROOT / name).read_text().replace("/opt/sftdyn/bin/sftdyn", "/bin/true")
+        (units / name).write_text(text)
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=12", str(units / "sftdyn.service")]
+    security = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert security.returncode == 0, security.stdout[-300:]
+    command = ["systemd-analyze", "verify", str(units / "sftdyn.service"), str(units / "sftdyn.socket")]
+    verified = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
