@@ -176,6 +176,8 @@ def test_the_package_installs_alone(tmp_path: Path) -> None:
     assert script.stdout == f"sftdyn {sftdyn.__version__}\n"
     shipped = {str(path.relative_to(tmp_path / "venv")) for path in (tmp_path / "venv").rglob("*") if path.is_file()}
     assert {"share/sftdyn/sample.conf", "lib/systemd/system/sftdyn.service", "share/doc/sftdyn/README.md"} <= shipped
+    assert {f"share/doc/sftdyn/docs/{path.name}" for path in (ROOT / "docs").iterdir()} <= shipped
+    assert any(path.endswith("/site-packages/sftdyn/py.typed") for path in shipped)
 
 
 def test_our_own_sample_conf_works(tmp_path: Path) -> None:
