@@ -28,7 +28,7 @@ from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
 from .reply import Reply, render
-from .request import MAX_HEAD, BadRequest, Request, parse, split_head
+from .request import MAX_HEAD, BadRequest, Request, parse, split_head, without_blank_lines
 from .tls import TLSLayer
 
 log = logging.getLogger(__name__)
@@ -153,6 +153,7 @@ class Connection:
         try:
             head = split_head(self._received)
             if head is None:
+                self._received = without_blank_lines(self._received)  # they could be endless
                 return
             self._request = parse(head)
         except BadRequest as error:

@@ -94,9 +94,14 @@ def _value(octets: bytes) -> str:
     return FOLDED.sub(b" ", octets).replace(b"\0", b" ").strip(b" \t\r").decode("latin-1")
 
 
+def without_blank_lines(received: bytes) -> bytes:
+    """`received` without the empty lines that a client may send before its request (RFC 9112, 2.2)."""
+    return received.lstrip(b"\r\n")
+
+
 def split_head(received: bytes) -> bytes | None:
     """The head of the request that `received` begins with, or None while it is incomplete. Raises BadRequest."""
-    received = received.lstrip(b"\r\n")  # RFC 9112, 2.2: empty lines before a request
+    received = without_blank_lines(received)
     if received and not received[:1].isalpha():
         raise BadRequest(400, "not HTTP")
     line, newline, _ = received.partition(b"\n")

@@ -8,17 +8,24 @@ from tests.lab.conf import conf
 
 def test_a_quota_is_per_client_and_hour_with_a_burst() -> None:
     quota = Quota(60)
-    assert [quota.take("a", 0.0) for _ in range(12)] == [True] * 10 + [False] * 2
-    assert quota.take("b", 0.0)
+
+    def take(client: str, now: float) -> bool:
+        return quota.ask(client, now).granted
+
+    assert [take("a", 0.0) for _ in range(12)] == [True] * 10 + [False] * 2
+    unused = quota.ask("b", 0.0)
+    assert unused.granted
     assert quota.wait("a", 0.0) == 61
-    assert not quota.take("a", 59.0)
-    assert quota.take("a", 61.0)
-    taken = sum(quota.take("c", minute * 60.0) for minute in range(61) for _ in range(20))
+    assert not take("a", 59.0)
+    assert take("a", 61.0)
+    taken = sum(take("c", minute * 60.0) for minute in range(61) for _ in range(20))
     assert taken <= 60 + 10
-    quota.give_back("b")
-    assert [quota.take("b", 61.0) for _ in range(11)] == [True] * 10 + [False]
-    assert all(Quota(0).take("a", 0.0) for _ in range(1000))
-    assert [Quota(3).take("a", 0.0), *(Quota(3).take("a", 0.0) for _ in range(2))] == [True] * 3
+    unused.settle(changed=False)
+    assert [take("b", 61.0) for _ in range(11)] == [True] * 10 + [False]
+    unlimited = Quota(0)
+    assert all(unlimited.ask("a", 0.0).granted for _ in range(1000))
+    few = Quota(3)
+    assert [few.ask("a", 0.0).granted for _ in range(4)] == [True] * 3 + [False]
 
 
 def test_who_changes_too_often_is_told_to_wait(serve: ServeFixture, bind: Bind) -> None:

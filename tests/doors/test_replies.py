@@ -1,12 +1,29 @@
 """Each door's words."""
 
+from logging import ERROR, INFO, WARNING
+
 import pytest
 
 from sftdyn.doors.dyndns2 import WORDS
 from sftdyn.doors.secret_url import REPLIES
-from sftdyn.values.outcome import LOG, Outcome
+from sftdyn.values.outcome import Outcome
+
+# The doors make another word of it.
+NOWHERE = {Outcome.WOULD_CHANGE}
+NOT_AT_THE_SECRET_URL = {Outcome.CHALLENGE, Outcome.NOTFQDN, Outcome.NOHOST}
+NOT_AT_DYNDNS2 = {Outcome.ADDRESS, Outcome.BADREQUEST, Outcome.BADMETHOD}
 
 
-@pytest.mark.parametrize("table", [LOG, REPLIES, WORDS], ids=["log", "secret URL", "dyndns2"])
-def test_every_outcome_has_its_row(table: dict[Outcome, object]) -> None:
-    assert set(table) == set(Outcome)
+@pytest.mark.parametrize(
+    ("table", "elsewhere"),
+    [(REPLIES, NOT_AT_THE_SECRET_URL), (WORDS, NOT_AT_DYNDNS2)],
+    ids=["secret URL", "dyndns2"],
+)
+def test_every_outcome_has_its_row_where_it_can_happen(table: dict[Outcome, object], elsewhere: set[Outcome]) -> None:
+    assert set(table) == set(Outcome) - NOWHERE - elsewhere
+
+
+def test_every_outcome_has_its_log_line() -> None:
+    assert {outcome.level for outcome in Outcome} == {INFO, WARNING, ERROR}
+    assert {outcome.word for outcome in Outcome if outcome.level >= WARNING} == {"FAIL", "BADKEY"}
+    assert [outcome.severity for outcome in Outcome] == list(range(1, len(Outcome) + 1))

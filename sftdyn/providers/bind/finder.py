@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from . import message
 from .message import Verdict
@@ -9,7 +10,9 @@ from .nsupdate import Child, Route
 from .zones import Zones
 
 LOT = 64  # names that are asked for at once
-CHILDREN = 2  # more gain nothing on two cores
+# How many names must be wanted for the first child, and for the second; more children gain nothing on two cores.
+BUSY = (1, LOT)
+IDLE_CHILD = 10.0  # seconds until a child without questions is ended
 NOBODYS = "nobodys-zone.invalid."  # ends each lot: who is asked for this one answers at once, if at all
 PAUSE = 0.1  # seconds until the next try, where nobody answers
 BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
@@ -26,16 +29,14 @@ class Finder:
         self._found = found
         self._failed = failed
         self._wanted: dict[str, None] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._workers = [self._loop.create_task(self._work(busy)) for busy in BUSY]
 
     def want(self, name: str) -> None:
         """Find the zone of this name, too."""
         self._wanted.setdefault(name)
-        if len(self._workers) < min(CHILDREN, 1 + len(self._wanted) // LOT):
-            worker = self._loop.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+        self._wake.set()
 
     def forget(self, name: str) -> None:
         """Nobody waits for this one any more."""
@@ -43,20 +44,32 @@ class Finder:
 
     async def close(self) -> None:
         """End all work."""
-        for worker in list(self._workers):
+        for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _work(self) -> None:
+    async def _work(self, busy: int) -> None:
+        """Ask whenever `busy` or more names are wanted."""
         child = Child(self._route)
         try:
-            while self._wanted:
-                lot = list(self._wanted)[:LOT]
-                for name in lot:
-                    del self._wanted[name]
-                await asyncio.sleep(await self._ask(child, lot))
+            while True:
+                if len(self._wanted) >= busy:
+                    await asyncio.sleep(await self._ask(child, self._next_lot()))
+                    continue
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout(IDLE_CHILD if child.is_running() else None):
+                        await self._wake.wait()
+                except TimeoutError:
+                    await child.stop()
         finally:
             await child.stop()
+
+    def _next_lot(self) -> list[str]:
+        lot = list(islice(self._wanted, LOT))
+        for name in lot:
+            del self._wanted[name]
+        return lot
 
     async def _ask(self, child: Child, lot: Sequence[str]) -> float:
         """Ask for the names of a lot; the seconds until the next one."""

@@ -478,7 +478,7 @@ class Queue:
                 share.ticket.written = True
                 self._late.unanswered(share.zone.name, share.rrsets, now)
             share.ticket.trouble = settlement.reason or share.ticket.trouble
-            self._suffer(share.zone, verdict, now)
+            self._suffer(share.zone, settlement, now)
             self._try_again(share)
 
     def _accept(self, share: Share, changed: bool) -> None:
@@ -503,18 +503,19 @@ class Queue:
         else:
             self._stand_in_line(share)
 
-    def _suffer(self, zone: Zone, verdict: Verdict, now: float) -> None:
-        """A try has failed: of this zone, or of the whole primary."""
-        if verdict in PRIMARY_PAUSE:
-            self._paused_until = now + PRIMARY_PAUSE[verdict]
+    def _suffer(self, zone: Zone, settlement: Settlement, now: float) -> None:
+        """A try has failed: of this zone, of the whole primary, or (without a word of nsupdate) of the child."""
+        if settlement.verdict in PRIMARY_PAUSE:
+            self._paused_until = now + PRIMARY_PAUSE[settlement.verdict]
         elif zone.not_before <= now:  # once for a whole batch
             zone.pause = min(max(2 * zone.pause, FIRST_PAUSE), LONGEST_PAUSE)
             zone.not_before = now + zone.pause
-            self._serve(zone, Health.SILENT if verdict is Verdict.UNKNOWN else Health.ILL)
+            if settlement.reason:
+                self._serve(zone, Health.SILENT if settlement.verdict is Verdict.UNKNOWN else Health.ILL)
 
     def _recover(self, zone: Zone) -> None:
         """The zone works."""
-        if zone.health is not Health.WELL:
+        if zone.pause:
             zone.pause = zone.not_before = 0.0
             self._serve(zone, Health.WELL)
 

@@ -10,7 +10,7 @@ import pytest
 
 from sftdyn.providers.bind import nsupdate
 from sftdyn.providers.bind.message import Verdict, verdict
-from sftdyn.providers.bind.nsupdate import Child
+from sftdyn.providers.bind.nsupdate import Child, Route
 from sftdyn.values.specs import Primary
 from tests.lab.bind import Bind
 from tests.lab.process import Sftdyn
@@ -21,7 +21,7 @@ def test_an_idle_child_is_woken_before_a_large_message(bind: Bind) -> None:
     large = "".join(f"prereq nxrrset idle{n}.dyn.example. TXT\n" for n in range(60))
 
     async def talk() -> list[Verdict]:
-        child = Child(Primary("127.0.0.1", bind.port, bind.keyfile))
+        child = Child(Route(Primary("127.0.0.1", bind.port, bind.keyfile)))
         verdicts = [verdict(await child.send("dyn.example.", large))]
         await asyncio.sleep(nsupdate.UDP_TIMEOUT + 0.5)
         verdicts.append(verdict(await child.send("dyn.example.", large)))
@@ -35,7 +35,7 @@ def test_large_messages_keep_their_distance(bind: Bind) -> None:
     large = "".join(f"prereq nxrrset far{n}.dyn.example. TXT\n" for n in range(30))
 
     async def talk() -> float:
-        child = Child(Primary("127.0.0.1", bind.port, bind.keyfile))
+        child = Child(Route(Primary("127.0.0.1", bind.port, bind.keyfile)))
         await child.send("dyn.example.", large)
         start = time.monotonic()
         for _ in range(300):
@@ -50,7 +50,7 @@ def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(nsupdate, "STUCK", 0.5)
 
     async def talk() -> list[Verdict]:
-        child = Child(Primary("127.0.0.1", bind.port, bind.keyfile))
+        child = Child(Route(Primary("127.0.0.1", bind.port, bind.keyfile)))
         question = "prereq nxrrset hung.dyn.example. TXT\n"
         verdicts = [verdict(await child.send("dyn.example.", question))]
         assert child._process

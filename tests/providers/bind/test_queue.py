@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sftdyn.providers.bind.queue import BindPublisher
+from sftdyn.providers.bind.provider import BindProvider
 from sftdyn.values.outcome import Outcome
 from sftdyn.values.specs import Primary
 from sftdyn.values.update import RRset
@@ -25,10 +25,10 @@ def test_when_too_many_wait_the_newest_fail_at_once(
 
     async def pile_up() -> list[Outcome]:
         nobody = Primary("127.0.0.1", free_port(), bind.keyfile)
-        publisher = BindPublisher(nobody, ["dyn.example."], timeout=1)
-        futures = [publisher.publish([RRset(f"p{n}.dyn.example.", "A", ("192.0.2.7",), 30)]) for n in range(30)]
+        provider = BindProvider(nobody, ["dyn.example."], timeout=1)
+        futures = [provider.publish([RRset(f"p{n}.dyn.example.", "A", ("192.0.2.7",), 30)]) for n in range(30)]
         results = await asyncio.gather(*futures)
-        await publisher.close()
+        await provider.close()
         return [result.outcome for result in results]
 
     assert asyncio.run(pile_up()) == [Outcome.TIMEOUT] * 10 + [Outcome.OVERLOADED] * 20
