@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import Config, load
+from sftdyn.conf.settings import SETTINGS, Setting
 from sftdyn.conf.source import ConfigError
 from sftdyn.values.specs import Client, Primary
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "README.md"  # where the tables of settings and functions are
 
 
 @pytest.fixture
@@ -180,3 +184,33 @@ def test_an_option_that_cannot_work_names_the_option(path: Path) -> None:
 def test_no_conf() -> None:
     with pytest.raises(ConfigError, match="cannot read the conf: No such file"):
         load(Path("/no/such/conf"))
+
+
+# The docs
+
+
+def table(heading: str) -> list[tuple[str, ...]]:
+    """The cells of the docs' table whose first column has this heading."""
+    lines = DOCS.read_text().partition(f"\n| {heading} |")[2].splitlines()[2:]
+    rows = lines[: lines.index("")]
+    return [tuple(cell.replace("\\|", "|") for cell in row.strip("| ").split(" | ")) for row in rows]
+
+
+def shown_default(setting: Setting) -> str:
+    if setting.default is None:
+        return setting.without
+    written = repr(setting.default).replace("'", '"')
+    return written if written.isdigit() else f"`{written}`"
+
+
+def test_the_docs_table_of_settings_says_what_the_settings_say() -> None:
+    rows: dict[tuple[str, str], list[str]] = {}
+    for setting in SETTINGS.values():
+        if setting.meaning and not setting.arguments:
+            rows.setdefault((shown_default(setting), setting.meaning), []).append(f"`{setting.name}`")
+    assert table("setting") == [(", ".join(names), *rest) for rest, names in rows.items()]
+
+
+def test_the_docs_table_of_functions_says_what_the_settings_say() -> None:
+    functions = [setting for setting in SETTINGS.values() if setting.arguments]
+    assert table("function") == [(f"`{one.name}({one.arguments})`", one.meaning) for one in functions]

@@ -12,7 +12,7 @@ from ..values.mistake import Mistake
 ALIKE = 0.75
 
 
-class ConfigError(Exception):
+class ConfigError(Mistake):
     """The conf cannot work. The message says where, why and what to write instead, and quotes no value."""
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..conf.config import MAX_TTL, Config, as_client
+from ..conf.clients import as_client
+from ..conf.config import Config
+from ..conf.parsers import MAX_TTL
 from ..conf.source import error_line
 from ..providers.bind.message import FAILED_FOR_GOOD, Verdict, diagnosis, verdict
 from ..providers.bind.nsupdate import NotInstalled, converse, other_family
