@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import Bind, Served, ServeFixture, primary
 
-from sftdyn.conf.newkey import CLIENTS, render
+from sftdyn.conf.newkey import render, templates
 from sftdyn.demo import find_program, free_port
 
+CLIENTS = templates()
 KEY = "0123456789abcdef0123456789abcdef"
 WRONG = "f" * 32
 SECONDS = 8  # that a client may take
@@ -43,7 +44,7 @@ class Call:
     def configured(self, title: str, *, replaced: dict[str, str]) -> Path:
         """A file with the lines that --new-key prints for a client, changed for a server without TLS and names."""
         text = render("client.dyn.example", f"http://{self.server}", self.key)
-        text = re.split(rf"^# --- {title}$", text, flags=re.M)[1].partition("\n# ---")[0]
+        text = section(text, title)
         for old, new in replaced.items():
             assert old in text
             text = text.replace(old, new)
@@ -261,7 +262,7 @@ def test_fritzbox(client_of: Callable[..., Served], bind: Bind, bits: int) -> No
     served.stop()
     served = client_of("nas.dyn.example", more=f'clients["{KEY}"] = Client("fritz.dyn.example", lan={lan})\n')
     [line] = [line for line in CLIENTS["FRITZ!Box"].splitlines() if line.startswith("Update URL:")]
-    path = line.partition("{url}")[2].replace("{key}", KEY)
+    path = line.partition("https://dyn.example")[2].replace("KEY", KEY)
     values = {"ipaddr": "192.0.2.7", "ip6addr": "2001:db8:b045:de00::7", "ip6lanprefix": f"2001:db8:b045:de00::/{bits}"}
     for name, value in values.items():
         path = path.replace(f"<{name}>", value)
@@ -316,14 +317,18 @@ def test_unifi(client_of: Callable[..., Served], bind: Bind, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("title", "marker", "placeholder"),
-    [("OpenWrt", "option update_url '{url}", "[IP]"), ("pfSense", "{url}", "%IP%"), ("OPNsense", "{url}", "__MYIP__")],
+    [
+        ("OpenWrt", "option update_url 'https://dyn.example", "[IP]"),
+        ("pfSense", "https://dyn.example", "%IP%"),
+        ("OPNsense", "https://dyn.example", "__MYIP__"),
+    ],
 )
 def test_routers_with_a_url_of_their_own(
     client_of: Callable[..., Served], bind: Bind, title: str, marker: str, placeholder: str
 ) -> None:
     served = client_of("router.dyn.example")
     [line] = [line for line in CLIENTS[title].splitlines() if marker in line]
-    path = line.partition("{url}")[2].rstrip("'").replace("{key}", KEY).replace("[PASSWORD]", KEY)
+    path = line.partition("https://dyn.example")[2].rstrip("'").replace("KEY", KEY).replace("[PASSWORD]", KEY)
     answers = [
         served.get(path.replace(placeholder, address)).text for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8")
     ]
@@ -416,7 +421,20 @@ def test_behind_several_proxies(client_of: Callable[..., Served], bind: Bind, ng
 def test_each_client_has_a_file_with_the_same_lines(title: str) -> None:
     stem = re.sub("[^a-z0-9]+", "-", title.lower())
     text = (Path(__file__).parent.parent / "etc/clients" / stem).read_text()
-    values = {"url": "https://dyn.example", "server": "dyn.example", "name": "home.dyn.example", "key": "KEY"}
-    lines = CLIENTS[title].format(**values, ssl="yes", ssl_bool="true", https="1").splitlines()
-    missing = [line for line in lines if not line.startswith("#") and line not in text]
+    printed = section(render("home.dyn.example", "https://dyn.example", "KEY"), title)
+    missing = [line for line in printed.splitlines() if not line.startswith("#") and line not in text]
     assert not missing
+    assert printed.strip() == text.partition("\n\n")[2].strip()
+
+
+def section(text: str, title: str) -> str:
+    """What --new-key prints for one client."""
+    return re.split(rf"^# --- {title}$", text, flags=re.M)[1].partition("\n# ---")[0]
+
+
+@pytest.mark.parametrize("title", CLIENTS)
+def test_nothing_of_the_files_own_values_is_left_where_others_are_filled_in(title: str) -> None:
+    printed = section(render("cam.home.test", "http://ddns.test:8080", WRONG), title)
+    left = ("example", "KEY", "https:", "ssl=yes", "ssl = true", "use_https '1'")
+    assert not [word for word in left if word in printed]
+    assert "cam.home.test" in printed or WRONG in printed

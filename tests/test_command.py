@@ -210,6 +210,11 @@ def test_the_package_installs_alone(tmp_path: Path) -> None:
         [str(tmp_path / "venv/bin/sftdyn"), "--version"], capture_output=True, text=True, timeout=60
     )
     assert script.stdout == f"sftdyn {sftdyn.__version__}\n"
+    keyed = subprocess.run(
+        [str(tmp_path / "venv/bin/sftdyn"), "--new-key", "home.dyn.example"], capture_output=True, text=True, timeout=60
+    )
+    titles = [line.removeprefix("# --- ") for line in keyed.stdout.splitlines() if line.startswith("# --- ")]
+    assert {"curl", "FRITZ!Box", "ddclient", "systemd timer"} < set(titles), keyed.stderr
     shipped = {str(path.relative_to(tmp_path / "venv")) for path in (tmp_path / "venv").rglob("*") if path.is_file()}
     assert {"share/sftdyn/sample.conf", "lib/systemd/system/sftdyn.service", "share/doc/sftdyn/README.md"} <= shipped
 
