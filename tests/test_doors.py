@@ -317,6 +317,13 @@ def test_nsupdatecommands_gets_each_address(ask: Callable[[str], Doors], bind: B
     assert bind.lookup("cmds.dyn.example") == []
 
 
+def test_a_host_name_in_a_request_that_means_two_or_is_too_long_is_no_host_name(ask: Callable[[str], Doors]) -> None:
+    get = ask('clients[KEY] = "strasse.dyn.example"\n')
+    for hostname in ("stra%C3%9Fe.dyn.example", "%E5%AD%97" * 1500 + ".dyn.example"):
+        assert get(f"/nic/update?hostname={hostname}", KEY).text == "notfqdn"
+    assert get("/nic/update?hostname=strasse.dyn.example", KEY).text.startswith("good ")
+
+
 # --new-key
 
 
