@@ -8,8 +8,10 @@ import resource
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from . import __version__
 from .conf.check import describe
@@ -106,7 +108,19 @@ def _set_up_logging(verbosity: int) -> None:
     handler.setFormatter(_JournalFormatter() if _is_journal() else logging.Formatter("%(asctime)s %(message)s"))
     level = LEVELS[min(max(LEVELS.index(logging.WARNING) + verbosity, 0), len(LEVELS) - 1)]
     logging.basicConfig(handlers=[handler], level=level)
-    logging.captureWarnings(True)
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of Python's, without its text and the source line: both could quote the conf, and so a key."""
+    logging.getLogger(__name__).warning("%s:%d: %s", filename, lineno, category.__name__)
 
 
 def _is_journal() -> bool:

@@ -3,10 +3,10 @@
 from ipaddress import ip_address
 
 from ..values.specs import Listener
-from .clients import SAFE_KEY
 from .config import Config
+from .permissions import others_can_read
 
-SHOWN = 5  # names in a warning
+NARROW = {4: 8, 6: 7}  # IP version → bits that the prefix of a network of proxies has at least
 
 
 def describe(config: Config) -> list[str]:
@@ -27,19 +27,33 @@ def describe(config: Config) -> list[str]:
 
 def warnings(config: Config) -> list[str]:
     """What a careful person would not leave so."""
-    found = []
-    if config.path.stat().st_mode & 0o004:
-        found.append(f"everyone on this machine can read {config.path}; chmod o-r it, and let its group read it")
-    if config.weak:
-        shown = ", ".join(config.weak[:SHOWN]) + (" and others" if len(config.weak) > SHOWN else "")
-        found.append(f"keys shorter than {SAFE_KEY} characters can be guessed: those of {shown}")
+    found = [*others_can_read(config.path), *config.doubts]
     exposed = [listener for listener in config.listeners if not listener.tls and _is_public(listener)]
     found += [f"{url} is plain HTTP: whoever sees the traffic learns the keys; prefer https" for url in exposed]
+    found += _about_proxies(config)
     if config.cert and not any(listener.tls for listener in config.listeners):
         found.append("cert and key are set, but https is not: nothing uses them")
     if not config.keyring.clients and not config.hooks.get_host:
         found.append("no clients: every request gets BADKEY")
     return found
+
+
+def _about_proxies(config: Config) -> list[str]:
+    wide = [network for network in config.trusted_proxies if network.prefixlen < NARROW[network.version]]
+    found = [
+        f"trusted_proxies has {network}: whoever calls from there can choose addresses; name the proxy alone"
+        for network in wide
+    ]
+    if not config.trusted_proxies and not config.hooks.get_ip and all(map(_is_loopback, config.listeners)):
+        found.append(
+            "only this machine can call, and trusted_proxies is empty; if there is a proxy in front, name it: "
+            'trusted_proxies = ["127.0.0.1", "::1"]'
+        )
+    return found
+
+
+def _is_loopback(listener: Listener) -> bool:
+    return listener.host is not None and ip_address(listener.host).is_loopback
 
 
 def _is_public(listener: Listener) -> bool:

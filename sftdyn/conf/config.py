@@ -8,10 +8,13 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import DNS_PORT, Listener, Primary
-from .clients import EntryMistake, Keyring, make_client, read_clients
+from ..values.specs import DNS_PORT, Client, Listener, Primary
+from .clients import SWAPPED, TWICE, Doubt, Entries, EntryMistake, Keyring, has_dot, make_client, read_clients
+from .permissions import others_can_write
 from .settings import SETTINGS
 from .source import ConfigError, Source
+
+SHOWN = 5  # entries in a sentence about many
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,6 @@ class Config:
     cert: Path | None
     key: Path | None
     keyring: Keyring
-    weak: tuple[str, ...]  # names behind keys that could be guessed
     primary: Primary
     zones: tuple[str, ...]  # absolute names; empty: found by asking
     ttl: int  # seconds
@@ -48,6 +50,7 @@ class Config:
     max_changes: int  # of one client in an hour; 0: no limit
     reuse_port: bool  # other processes may listen on the same addresses
     hooks: Hooks
+    doubts: tuple[str, ...]  # what is dangerous about how the conf is written; without any key
 
 
 def load(path: Path, options: Mapping[str, object] = MappingProxyType({})) -> Config:
@@ -61,14 +64,14 @@ class _Reader:
     def __init__(self, source: Source, options: Mapping[str, object]) -> None:
         self._source = source
         self._options = options
-        self._names = source.run({"clients": {}, "Client": make_client}, SETTINGS) | dict(options)
+        self._names = source.run({"clients": Entries(), "Client": make_client}, SETTINGS) | dict(options)
         self._folder = source.path.absolute().parent
 
     def config(self) -> Config:
         hooks = Hooks(self._setting("get_ip"), self._setting("get_host"), self._setting("nsupdatecommands"))
         zones = self._setting("zone") or ()
         ttl = self._setting("ttl")
-        keyring, weak = (Keyring({}), ()) if hooks.get_host else self._clients(zones, ttl)
+        keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(zones, ttl)
         cert, key = self._certificate()
         return Config(
             path=self._source.path,
@@ -76,7 +79,6 @@ class _Reader:
             cert=cert,
             key=key,
             keyring=keyring,
-            weak=weak,
             primary=self._primary(),
             zones=zones,
             ttl=ttl,
@@ -87,6 +89,7 @@ class _Reader:
             max_changes=self._setting("max_changes"),
             reuse_port=self._setting("reuse_port"),
             hooks=hooks,
+            doubts=(*others_can_write(self._source.path), *self._source.doubts, *doubts),
         )
 
     def _setting(self, name: str) -> Any:
@@ -141,11 +144,35 @@ class _Reader:
             raise self._error("server", 'another name server wants signed updates; add nskeyfile = "sftdyn.key"')
         return Primary(host, port, keyfile)
 
-    def _clients(self, zones: tuple[str, ...], ttl: int) -> tuple[Keyring, tuple[str, ...]]:
+    def _clients(self, zones: tuple[str, ...], ttl: int) -> tuple[Keyring, list[str]]:
         name = "CLIENTS" if self._names.get("CLIENTS") else "clients"
         if name == "CLIENTS" and self._names.get("clients"):
             raise self._error("CLIENTS", "clients is set, too; keep all entries in one of them")
         try:
-            return read_clients(self._setting(name), zones, ttl)
+            keyring, doubts = read_clients(self._setting(name), zones, ttl)
         except EntryMistake as mistake:
-            raise self._source.error(name, mistake, self._source.line_of_key(mistake.key)) from None
+            lines = self._source.lines_of([mistake.key])[mistake.key]
+            raise self._source.error(name, mistake, max(lines, default=None)) from None
+        return keyring, [self._sentence(doubt) for doubt in doubts]
+
+    def _sentence(self, doubt: Doubt) -> str:
+        """A doubt, with the host names of its first entries, and the lines where those would not do."""
+        first = doubt.entries[:SHOWN]
+        names = [_shown_name(client) if doubt.reason != SWAPPED else "" for _, client in first]
+        hidden = [key for (key, _), name in zip(first, names, strict=True) if not name or doubt.reason == TWICE]
+        lines = self._source.lines_of(hidden) if hidden else {}
+        shown = [_entry(name, lines.get(key, [])) for (key, _), name in zip(first, names, strict=True)]
+        return doubt.reason.format(", ".join(shown) + " and others" * (len(doubt.entries) > SHOWN))
+
+
+def _shown_name(client: Client) -> str:
+    """The host name; empty if it could be a key that was written in the wrong place."""
+    return client.names[0].rstrip(".") if has_dot(client.names[0]) else ""
+
+
+def _entry(name: str, lines: list[int]) -> str:
+    """Whose entry it is, by name, or by the lines where its key is written, or both."""
+    where = ("line " if len(lines) == 1 else "lines ") + " and ".join(map(str, lines))
+    if not lines:
+        return name or "one without a line of its own"
+    return f"{name} ({where})" if name else where
