@@ -1,7 +1,7 @@
 """Secret key → Client. Keys are kept, and looked up, as their SHA-256: none can be printed, or found by timing."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -10,15 +10,14 @@ from ..values.names import is_within
 from ..values.specs import Client
 from ..web.request import decode
 from . import parsers
+from .doubts import Doubts
 from .misspelt import no_such_parameter
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
-HOST_NAME = re.compile(r"([a-z0-9*-]+\.)+[a-z][a-z0-9-]*\.?", re.I)
-URL = re.compile(r"https?:/", re.I)
+PARAMETERS = ("ttl", "lan", "prefix_length", "networks")  # of Client
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
 MAX_LETTERS = 6000  # in all of them
-SAFE_KEY = 16  # characters
 
 
 class EntryMistake(Mistake):
@@ -56,61 +55,22 @@ class Entries(dict[object, object]):
         super().__setitem__(key, value)
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """What is odd about some entries, and what to write instead; the keys of `entries` are not to be shown."""
-
-    reason: str  # with {} in the place of whose entries they are
-    entries: list[tuple[object, Client]]
-
-
-def read_clients(entries: Mapping[object, object], zones: tuple[str, ...], ttl: int) -> tuple[Keyring, list[Doubt]]:
+def read_clients(entries: Mapping[object, object], zones: tuple[str, ...], ttl: int) -> tuple[Keyring, Doubts]:
     """The clients of the conf's entries, and what is odd about them. Raises EntryMistake.
 
     `ttl` is in seconds, for those that have none of their own.
     """
     clients: dict[bytes, Client] = {}
     met: set[bytes] = set()
-    odd: dict[str, list[tuple[object, Client]]] = {reason: [] for reason in REASONS}
-    again: Collection[object] = entries.again if isinstance(entries, Entries) else ()
+    doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
     for key, value in entries.items():
         try:
             text = _text(key)
             clients[_digest_of_new(text, met)] = client = _with_ttl(_in_zones(as_client(value), zones), ttl)
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
-        for reason in _doubts(text, client, again):
-            odd[reason].append((key, client))
-    return Keyring(clients), [Doubt(reason, found) for reason, found in odd.items() if found]
-
-
-WEAK = f"keys shorter than {SAFE_KEY} characters can be guessed: those of {{}}"
-SWAPPED = 'keys that look like host names: those of {}; write clients["secret key"] = "home.dyn.example"'
-URLS = "keys that are whole URLs: those of {}; write only what stands behind the server's name and the slash"
-DOTLESS = "host names without a dot, which are in nobody's zone: those of {}; write them like home.dyn.example"
-TWICE = "keys that are written twice, so that the last entry counts: those of {}"
-REASONS = (WEAK, SWAPPED, URLS, DOTLESS, TWICE)
-
-
-def _doubts(key: str, client: Client, again: Collection[object]) -> Iterator[str]:
-    if len(key) < SAFE_KEY:
-        yield WEAK
-    if "." in key and HOST_NAME.fullmatch(key):
-        yield SWAPPED
-    if URL.match(key.lstrip("/")):
-        yield URLS
-    if not all(map(has_dot, client.names)):
-        yield DOTLESS
-    if key in again:
-        yield TWICE
-
-
-def has_dot(name: str) -> bool:
-    """Whether an absolute name has more than one label."""
-    return name.find(".") < len(name) - 1
-
-
-PARAMETERS = ("ttl", "lan", "prefix_length", "networks")
+        doubts.look_at(text, client)
+    return Keyring(clients), doubts
 
 
 def make_client(
@@ -192,11 +152,12 @@ def _text(key: object) -> str:
 
 def _digest_of_new(key: str, met: set[bytes]) -> bytes:
     """The digest of a key, which must not mean the same as one that was met before."""
-    normal = normal_digest(key)
+    found = conf_digest(key)
+    normal = normal_digest(key) if "%" in key else found
     if normal in met:
         raise Mistake("this key is written twice (a slash in front and percent-encoding make no difference)")
     met.add(normal)
-    return conf_digest(key)
+    return found
 
 
 def _in_zones(client: Client, zones: tuple[str, ...]) -> Client:

@@ -8,13 +8,11 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import DNS_PORT, Client, Listener, Primary
-from .clients import SWAPPED, TWICE, Doubt, Entries, EntryMistake, Keyring, has_dot, make_client, read_clients
+from ..values.specs import DNS_PORT, Listener, Primary
+from .clients import Entries, EntryMistake, Keyring, make_client, read_clients
 from .permissions import others_can_write
 from .settings import SETTINGS
 from .source import ConfigError, Source
-
-SHOWN = 5  # entries in a sentence about many
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +151,4 @@ class _Reader:
         except EntryMistake as mistake:
             lines = self._source.lines_of([mistake.key])[mistake.key]
             raise self._source.error(name, mistake, max(lines, default=None)) from None
-        return keyring, [self._sentence(doubt) for doubt in doubts]
-
-    def _sentence(self, doubt: Doubt) -> str:
-        """A doubt, with the host names of its first entries, and the lines where those would not do."""
-        first = doubt.entries[:SHOWN]
-        names = [_shown_name(client) if doubt.reason != SWAPPED else "" for _, client in first]
-        hidden = [key for (key, _), name in zip(first, names, strict=True) if not name or doubt.reason == TWICE]
-        lines = self._source.lines_of(hidden) if hidden else {}
-        shown = [_entry(name, lines.get(key, [])) for (key, _), name in zip(first, names, strict=True)]
-        return doubt.reason.format(", ".join(shown) + " and others" * (len(doubt.entries) > SHOWN))
-
-
-def _shown_name(client: Client) -> str:
-    """The host name; empty if it could be a key that was written in the wrong place."""
-    return client.names[0].rstrip(".") if has_dot(client.names[0]) else ""
-
-
-def _entry(name: str, lines: list[int]) -> str:
-    """Whose entry it is, by name, or by the lines where its key is written, or both."""
-    where = ("line " if len(lines) == 1 else "lines ") + " and ".join(map(str, lines))
-    if not lines:
-        return name or "one without a line of its own"
-    return f"{name} ({where})" if name else where
+        return keyring, doubts.sentences(self._source.lines_of)

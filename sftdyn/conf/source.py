@@ -13,6 +13,7 @@ from typing import Any
 from ..values.mistake import Mistake
 from .misspelt import no_such_setting
 
+LARGE = 1 << 20  # octets of a conf whose compilation takes much memory
 TRUTH = frozenset("no yes on off true false".split())
 
 
@@ -30,16 +31,13 @@ class Source:
     def run(self, names: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
         """What the conf leaves behind when it runs with `names` already there. Raises ConfigError."""
         namespace = {"__file__": str(self.path), "__name__": "sftdyn_conf", **names}
+        text = self._read()
         with warnings.catch_warnings(record=True) as caught:
-            code = self._compiled()
-            self._refuse_typing_mistakes(set(code.co_names) - set(names), settings)
-            try:
-                exec(code, namespace)
-            except BaseException as error:
-                place = self._place(error_line(error, self.path))
-                raise ConfigError(f"{place}: the conf stopped with {_described(error)}") from None
+            self._run(text, namespace, settings)
         met = (f"{warning.filename}:{warning.lineno}: {warning.category.__name__}" for warning in caught)
         self.doubts = list(dict.fromkeys(met))
+        if len(text) > LARGE:
+            _give_back_memory()
         return namespace
 
     def error(self, setting: str, reason: object, line: int | None = None) -> ConfigError:
@@ -56,11 +54,24 @@ class Source:
                 lines[constant.value].add(constant.lineno)
         return {key: sorted(found) for key, found in lines.items()}
 
-    def _compiled(self) -> CodeType:
+    def _run(self, text: bytes, namespace: dict[str, Any], settings: Collection[str]) -> None:
+        code = self._compiled(text)
+        self._refuse_typing_mistakes(set(code.co_names) - set(namespace), settings)
         try:
-            return compile(self.path.read_bytes(), str(self.path), "exec")
+            exec(code, namespace)
+        except BaseException as error:
+            place = self._place(error_line(error, self.path))
+            raise ConfigError(f"{place}: the conf stopped with {_described(error)}") from None
+
+    def _read(self) -> bytes:
+        try:
+            return self.path.read_bytes()
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot read the conf: {error.strerror}") from None
+
+    def _compiled(self, text: bytes) -> CodeType:
+        try:
+            return compile(text, str(self.path), "exec")
         except SyntaxError as error:
             raise ConfigError(f"{self._place(error.lineno)}: the conf is not valid Python: {error.msg}") from None
         except ValueError:
@@ -71,11 +82,11 @@ class Source:
     def _tree(self) -> ast.Module:
         """The syntax of the conf, as it is now: some KiB for each line, so it is not kept."""
         try:
-            text = self.path.read_bytes() if self.path.is_file() else b""  # a pipe has nothing more to say
+            text = self._read() if self.path.is_file() else b""  # a pipe has nothing more to say
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return ast.parse(text)
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             return ast.Module([], [])
 
     def _place(self, line: int | None) -> str:
@@ -101,6 +112,16 @@ def error_line(error: BaseException, path: Path) -> int | None:
             line = step.tb_lineno
         step = step.tb_next
     return line
+
+
+def _give_back_memory() -> None:
+    """Hand to the system what was freed, where glibc would keep it: 500 MiB after 300 000 lines."""
+    try:
+        import ctypes  # a small conf needs none of it
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except (ImportError, OSError, AttributeError, MemoryError):
+        pass  # another libc, or a sandbox that forbids it
 
 
 def _definitions(tree: ast.Module) -> dict[str, int]:
