@@ -86,7 +86,7 @@ class Source:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except (ConfigError, SyntaxError, ValueError, RecursionError, MemoryError):  # it has changed since
             return ast.Module([], [])
 
     def _place(self, line: int | None) -> str:
