@@ -8,18 +8,18 @@ import resource
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
+from typing import TextIO
 
 from . import __version__
-from .conf.config import SAFE_KEY, Config, load
+from .conf.check import describe
+from .conf.config import load
 from .conf.newkey import new_key
-from .conf.source import ConfigError
 from .providers.bind import nsupdate
 from .service import Service, tls_context
 from .values.mistake import Mistake
-from .values.specs import Listener
 from .web.listen import CannotListen
 
 DEFAULT_CONF = "/etc/sftdyn/conf"
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.shutdown()
             os._exit(code)
         return code
-    except (ConfigError, Mistake) as error:
+    except Mistake as error:
         print(f"sftdyn: {error}", file=sys.stderr)
         return EXIT_CONF
     except (nsupdate.NotInstalled, CannotListen) as error:
@@ -102,7 +102,19 @@ def _set_up_logging(verbosity: int) -> None:
     handler.setFormatter(_JournalFormatter() if _is_journal() else logging.Formatter("%(asctime)s %(message)s"))
     level = LEVELS[min(max(LEVELS.index(logging.WARNING) + verbosity, 0), len(LEVELS) - 1)]
     logging.basicConfig(handlers=[handler], level=level)
-    logging.captureWarnings(True)
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of Python's, without its text and the source line: both could quote the conf, and so a key."""
+    logging.getLogger(__name__).warning("%s:%d: %s", filename, lineno, category.__name__)
 
 
 def _is_journal() -> bool:
@@ -127,42 +139,3 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):
         pass  # a sandbox may forbid it; the server keeps to what it has
-
-
-def describe(config: Config) -> list[str]:
-    """What the conf means, and what is dangerous about it; without any key."""
-    clients = config.keyring.clients.values()
-    names = {name for client in clients for name in client.names}
-    zones = ", ".join(zone.rstrip(".") for zone in config.zones) or "found by asking"
-    who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {len(names)} host names"
-    return [
-        f"conf: {config.path}",
-        *(f"listens on: {listener}" for listener in config.listeners),
-        f"updates: {config.primary}",
-        f"zones: {zones}",
-        f"clients: {who}",
-        *(f"warning: {warning}" for warning in warnings(config)),
-    ]
-
-
-def warnings(config: Config) -> list[str]:
-    """What a careful person would not leave so."""
-    found = []
-    if config.path.stat().st_mode & 0o004:
-        found.append(f"everyone on this machine can read {config.path}; chmod o-r it, and let its group read it")
-    if config.weak:
-        shown = ", ".join(config.weak[:5]) + (" and others" if len(config.weak) > 5 else "")
-        found.append(f"keys shorter than {SAFE_KEY} characters can be guessed: those of {shown}")
-    exposed = [listener for listener in config.listeners if not listener.tls and _is_public(listener)]
-    found += [f"{url} is plain HTTP: whoever sees the traffic learns the keys; prefer https" for url in exposed]
-    if config.cert and not any(listener.tls for listener in config.listeners):
-        found.append("cert and key are set, but https is not: nothing uses them")
-    if not config.keyring.clients and not config.hooks.get_host:
-        found.append("no clients: every request gets BADKEY")
-    return found
-
-
-def _is_public(listener: Listener) -> bool:
-    """Whether others than this machine and private networks reach it."""
-    address = ip_address(listener.host or "0.0.0.0")
-    return address.is_unspecified or not address.is_private

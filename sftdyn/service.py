@@ -72,6 +72,7 @@ class Service:
         """Serve until SIGTERM or SIGINT, and finish what is in flight; the exit code. Raises CannotListen."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_defect)
+        _log_doubts(self._config)
         self._provider = BindProvider(self._config.primary, self._config.zones, self._config.timeout)
         self._doors = Doors(self._config, self._provider, self._tally.count)
         self._server = Server(self._doors, self._context, self._config.trusted_proxies)
@@ -126,6 +127,7 @@ class Service:
 
     def _take(self, config: Config, context: ssl.SSLContext | None) -> None:
         old = self._config
+        _log_doubts(config)
         if (config.listeners, config.reuse_port) != (old.listeners, old.reuse_port):
             log.warning("http and https have changed; this needs a restart")
         self._config = config
@@ -164,6 +166,11 @@ class Service:
     def _status(self) -> str:
         clients = "get_host" if self._config.hooks.get_host else f"{len(self._config.keyring.clients)} clients"
         return f"{clients}, {self._tally.updates} updates, last failure: {self._tally.last_failure}"
+
+
+def _log_doubts(config: Config) -> None:
+    for doubt in config.doubts:
+        log.warning("the conf: %s", doubt)
 
 
 def _stamp(config: Config) -> list[tuple[int, ...]]:

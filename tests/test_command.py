@@ -1,6 +1,8 @@
 """The command line and the package as a user meets them."""
 
+import grp
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -54,6 +56,7 @@ def test_check_without_warnings(tmp_path: Path) -> None:
     conf = tmp_path / "conf"
     conf.write_text(
         'http = "[::1]:8080"\nzone = "dyn.example"\nclients["a key that is long enough"] = "c.dyn.example"\n'
+        'trusted_proxies = "::1"\n'
     )
     conf.chmod(0o640)
     assert run("--check", str(conf)).stdout.splitlines()[1:] == [
@@ -62,6 +65,109 @@ def test_check_without_warnings(tmp_path: Path) -> None:
         "zones: dyn.example",
         "clients: 1, with 1 host names",
     ]
+
+
+SAFE = 'http = "192.168.0.1:8080"\nclients["a key that is long enough"] = "c.dyn.example"\n'
+
+
+def checked(conf: Path, text: str, mode: int = 0o600) -> list[str]:
+    """The warnings of --check."""
+    conf.write_text(text)
+    conf.chmod(mode)
+    result = run("--check", str(conf))
+    assert result.returncode == 0, result.stderr
+    assert "s3cr3t" not in result.stdout + result.stderr
+    return [line.removeprefix("warning: ") for line in result.stdout.splitlines() if line.startswith("warning: ")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "warning"),
+    [
+        ('clients["s3cr3t.dyn.example"] = "a.dyn.example"', "keys that look like host names: those of line 3; write"),
+        ('clients["home.dyn.example"] = "s3cr3ts3cr3ts3cr3t"', "keys that look like host names: those of line 3;"),
+        ('clients["s3cr3t, long enough"] = "s3cr3t"', "host names without a dot, which are in nobody's zone: those of"),
+        ('clients["https://dyn.example/s3cr3t"] = "a.dyn.example"', "whole URLs: those of a.dyn.example; write only"),
+        ('clients["s3cr3t"] = "s3cr3ts3cr3ts3cr3t"', "keys shorter than 16 characters can be guessed: those of line 3"),
+        (
+            'clients["s3cr3ts3cr3ts3cr3t"] = "a.dyn.example"\n\nclients["s3cr3ts3cr3ts3cr3t"] = "b.dyn.example"',
+            "written twice, so that the last entry counts: those of b.dyn.example (lines 3 and 5)",
+        ),
+        (
+            'for name in "ab": clients["s3cr3t" * 3] = name + ".dyn.example"',
+            "written twice, so that the last entry counts: those of b.dyn.example",
+        ),
+    ],
+)
+def test_check_warns_of_entries_that_look_wrong_and_quotes_no_key(tmp_path: Path, lines: str, warning: str) -> None:
+    assert warning in "\n".join(checked(tmp_path / "conf", f"{SAFE}{lines}\n"))
+
+
+def test_check_warns_of_a_proxy_that_is_not_named(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    loopback = SAFE.replace("192.168.0.1", "127.0.0.1")
+    assert checked(conf, SAFE) == []
+    [warning] = checked(conf, loopback)
+    assert 'if there is a proxy in front, name it: trusted_proxies = ["127.0.0.1", "::1"]' in warning
+    assert checked(conf, loopback + 'trusted_proxies = ["127.0.0.1", "10.0.0.0/8", "fc00::/7"]\n') == []
+    assert checked(conf, loopback + "def get_ip(source_ip, headers, key): return source_ip\n") == []
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3"])
+def test_check_warns_of_trust_in_everybody(tmp_path: Path, network: str) -> None:
+    [warning] = checked(tmp_path / "conf", SAFE + f'trusted_proxies = ["127.0.0.1", "{network}"]\n')
+    assert warning.startswith(f"trusted_proxies has {network}: whoever calls from there can choose addresses")
+
+
+@pytest.mark.parametrize(("mode", "writable"), [(0o602, True), (0o600, False), (0o640, False)])
+def test_check_warns_of_a_conf_that_others_can_write(tmp_path: Path, mode: int, writable: bool) -> None:
+    conf = tmp_path / "conf"
+    expected = [f"others can write {conf}, and so run programs as sftdyn; chmod go-w it"] * writable
+    assert checked(conf, SAFE, mode) == expected
+
+
+def test_check_warns_of_a_folder_where_others_can_replace_the_conf(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    [warning] = checked(tmp_path / "conf", SAFE)
+    assert warning.startswith(f"others can write {tmp_path},")
+    tmp_path.chmod(0o1777)
+    assert checked(tmp_path / "conf", SAFE) == []
+
+
+def test_check_warns_of_a_group_that_can_write_the_conf_unless_it_is_the_owners_own(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    owner, own = pwd.getpwuid(os.getuid()), grp.getgrgid(os.getgid())
+    private = owner.pw_name == own.gr_name and set(own.gr_mem) <= {owner.pw_name}
+    assert bool(checked(conf, SAFE, 0o660)) is not private
+    if os.getuid() == 0:
+        conf.write_text(SAFE)
+        os.chown(conf, 0, grp.getgrnam("daemon").gr_gid)
+        assert checked(conf, SAFE, 0o660)
+
+
+def test_the_start_warns_of_a_conf_that_others_can_write(serve: ServeFixture, tmp_path: Path) -> None:
+    (tmp_path / "conf0").touch()
+    (tmp_path / "conf0").chmod(0o602)
+    served = serve('http = "127.0.0.1:0"\n')
+    served.wait_for(f"others can write {tmp_path / 'conf0'}")
+
+
+def test_pythons_warnings_quote_nothing_of_the_conf(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    warnings = checked(
+        conf,
+        SAFE + 'key_ = "x"\nif key_ is "s3cr3t": key_ = "\\d s3cr3t"\nimport warnings\nwarnings.warn("s3cr3t")\n',
+    )
+    assert f"{conf}:4: SyntaxWarning" in warnings
+    assert f"{conf}:6: UserWarning" in warnings
+
+
+def test_a_hooks_warnings_quote_nothing_of_the_conf(serve: ServeFixture) -> None:
+    served = serve(
+        'http = "127.0.0.1:0"\nimport warnings\ndef get_host(querystring, ip):\n    warnings.warn("s3cr3t " + querystring)\n'
+    )
+    assert served.update("s3cr3t") == "BADKEY"
+    served.wait_for("conf0:4: UserWarning")
+    assert not [line for line in served.log if "s3cr3t" in line]
 
 
 @pytest.mark.parametrize("options", [[], ["--check"]])
@@ -144,10 +250,11 @@ def test_options_beat_the_conf(serve: ServeFixture, bind: Bind, certificate: Pat
 def test_it_ends_with_0_and_takes_its_child_along(serve: ServeFixture, bind: Bind, number: signal.Signals) -> None:
     served = serve(conf(bind, clients={"k": "end.dyn.example"}))
     served.update("k")
-    [child] = served.children()
+    children = served.children()
+    assert children
     served.process.send_signal(number)
     assert served.process.wait(20) == 0
-    assert not Path(f"/proc/{child}").exists()
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
 
 
 def test_to_the_journal_lines_have_priorities(tmp_path: Path) -> None:
@@ -174,6 +281,11 @@ def test_the_package_installs_alone(tmp_path: Path) -> None:
         [str(tmp_path / "venv/bin/sftdyn"), "--version"], capture_output=True, text=True, timeout=60
     )
     assert script.stdout == f"sftdyn {sftdyn.__version__}\n"
+    keyed = subprocess.run(
+        [str(tmp_path / "venv/bin/sftdyn"), "--new-key", "home.dyn.example"], capture_output=True, text=True, timeout=60
+    )
+    titles = [line.removeprefix("# --- ") for line in keyed.stdout.splitlines() if line.startswith("# --- ")]
+    assert {"curl", "FRITZ!Box", "ddclient", "systemd timer"} < set(titles), keyed.stderr
     shipped = {str(path.relative_to(tmp_path / "venv")) for path in (tmp_path / "venv").rglob("*") if path.is_file()}
     assert {"share/sftdyn/sample.conf", "lib/systemd/system/sftdyn.service", "share/doc/sftdyn/README.md"} <= shipped
     assert {f"share/doc/sftdyn/docs/{path.name}" for path in (ROOT / "docs").iterdir()} <= shipped

@@ -2,14 +2,112 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from ..values.mistake import Mistake
+from ..values.names import is_within
 from ..values.specs import Client
 from ..web.request import decode
+from . import parsers
+from .doubts import Doubts
+from .misspelt import no_such_parameter
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
+SAMPLE = "change-me"  # how the keys of sample confs begin
+PARAMETERS = ("ttl", "lan", "prefix_length", "networks")  # of Client
+MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
+MAX_LETTERS = 6000  # in all of them
+
+
+class EntryMistake(Mistake):
+    """The entry of `key` cannot be used; the message does not quote the key."""
+
+    def __init__(self, key: object, reason: Mistake) -> None:
+        super().__init__(str(reason))
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The clients of the conf by the digest of their key."""
+
+    clients: Mapping[bytes, Client] = field(repr=False)
+
+    def find(self, target: bytes) -> Client | None:
+        """The client whose key is `target`, compared as sent and then percent-decoded."""
+        client = self.clients.get(digest(target))
+        if client is None and b"%" in target:
+            client = self.clients.get(digest(decode(target)))
+        return client
+
+
+class Entries(dict[object, object]):
+    """The conf's `clients`, which remembers the keys that were set again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again: dict[object, None] = {}
+
+    def __setitem__(self, key: object, value: object) -> None:
+        if key in self:
+            self.again[key] = None
+        super().__setitem__(key, value)
+
+
+def read_clients(entries: Mapping[object, object], zones: tuple[str, ...], ttl: int) -> tuple[Keyring, Doubts]:
+    """The clients of the conf's entries, and what is odd about them. Raises EntryMistake.
+
+    `ttl` is in seconds, for those that have none of their own.
+    """
+    clients: dict[bytes, Client] = {}
+    met: set[bytes] = set()
+    doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
+    for key, value in entries.items():
+        try:
+            text = _text(key)
+            clients[_digest_of_new(text, met)] = client = _with_ttl(_in_zones(as_client(value), zones), ttl)
+        except Mistake as mistake:
+            raise EntryMistake(key, mistake) from None
+        doubts.look_at(text, client)
+    return Keyring(clients), doubts
+
+
+def make_client(
+    *names: object,
+    ttl: object = None,
+    lan: object = None,
+    prefix_length: object = None,
+    networks: object = (),
+    **unknown: object,
+) -> Client:
+    """`Client("home.dyn.example", …, ttl=60)` of the conf. Raises Mistake."""
+    for name in unknown:
+        raise Mistake(no_such_parameter(name, PARAMETERS))
+    if not names:
+        raise Mistake('a client needs a host name: Client("home.dyn.example")')
+    hosts = tuple(dict.fromkeys(map(parsers.host, names)))
+    behind = parsers.lan(lan or {})
+    if len({name for name, _ in behind}) < len(behind):
+        raise Mistake("lan: the same name twice")
+    if {name for name, _ in behind} & set(hosts):
+        raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
+    if len(hosts) + len(behind) > MAX_NAMES or sum(map(len, [*hosts, *dict(behind)])) > MAX_LETTERS:
+        raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
+    return Client(
+        hosts,
+        None if ttl is None else parsers.ttl(ttl),
+        behind,
+        None if prefix_length is None else parsers.prefix_length(prefix_length),
+        parsers.networks(networks),
+    )
+
+
+def as_client(value: object) -> Client:
+    """What the conf, or its get_host, calls a client. Raises Mistake."""
+    if isinstance(value, Client):
+        return value
+    return make_client(*value) if isinstance(value, list | tuple | set) else make_client(value)
 
 
 def digest(key: bytes) -> bytes:
@@ -44,15 +142,30 @@ def _octets(key: str) -> bytes:
         raise Mistake("a key with half a character (a lone surrogate), which no request can send") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
-    """The clients of the conf by the digest of their key."""
+def _text(key: object) -> str:
+    if not isinstance(key, str):
+        raise Mistake('a key that is no text; write it in quotes: "secret key"')
+    if key.lstrip("/").startswith(SAMPLE):
+        raise Mistake("this is the sample's key, which everybody knows; make one with: sftdyn --new-key NAME")
+    return key
 
-    clients: Mapping[bytes, Client] = field(repr=False)
 
-    def find(self, target: bytes) -> Client | None:
-        """The client whose key is `target`, compared as sent and then percent-decoded."""
-        client = self.clients.get(digest(target))
-        if client is None and b"%" in target:
-            client = self.clients.get(digest(decode(target)))
-        return client
+def _digest_of_new(key: str, met: set[bytes]) -> bytes:
+    """The digest of a key, which must not mean the same as one that was met before."""
+    found = conf_digest(key)
+    normal = normal_digest(key) if "%" in key else found
+    if normal in met:
+        raise Mistake("this key is written twice (a slash in front and percent-encoding make no difference)")
+    met.add(normal)
+    return found
+
+
+def _in_zones(client: Client, zones: tuple[str, ...]) -> Client:
+    names = [*client.names, *(name for name, _ in client.lan)]
+    if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
+        raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")
+    return client
+
+
+def _with_ttl(client: Client, ttl: int) -> Client:
+    return client if client.ttl is not None else replace(client, ttl=ttl)

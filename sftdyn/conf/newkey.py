@@ -1,6 +1,12 @@
-"""`sftdyn --new-key`: a fresh key, with the lines that the conf and the clients need. etc/clients/ explains them."""
+"""`sftdyn --new-key`: a fresh key, with the lines that the conf and the clients need.
 
+The lines for clients are those of the files in etc/clients, which a person may also copy by hand. Their first line
+begins with the client's name and a colon; what stands behind the first empty line is printed.
+"""
+
+import re
 import secrets
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..values.mistake import Mistake
@@ -16,82 +22,8 @@ clients["{key}"] = "{name}"
 clients["sha256:{digest}"] = "{name}"
 """
 
-# What each client needs, with {url}, {server} (without https://), {name} and {key}.
-CLIENTS = {
-    "curl": """\
-curl -sS --fail '{url}/{key}'
-# or with the key in no log of a proxy:
-curl -sS --fail -u 'any:{key}' '{url}/update'
-""",
-    "systemd timer": """\
-# /etc/dyndns.url (chmod 600), for dyndns.service and dyndns.timer
-url = "{url}/{key}"
-""",
-    "FRITZ!Box": """\
-# Internet > Permit Access > DynDNS, user-defined
-Update URL: {url}/{key}?myip=<ipaddr>&myipv6=<ip6addr>&prefix=<ip6lanprefix>
-Domain name: {name}
-User name: any
-Password: any
-""",
-    "ddclient": """\
-# /etc/ddclient.conf
-protocol=dyndns2
-use=web, web={url}/
-server={server}
-ssl={ssl}
-login=any
-password={key}
-{name}
-""",
-    "inadyn": """\
-# /etc/inadyn.conf
-allow-ipv6 = true
-custom sftdyn {{
-    ssl = {ssl_bool}
-    ddns-server = {server}
-    ddns-path = "/nic/update?hostname=%h&myip=%i"
-    hostname = {name}
-    username = any
-    password = {key}
-    checkip-server = {server}
-    checkip-path = /
-}}
-""",
-    "OpenWrt": """\
-# /etc/config/ddns
-config service 'sftdyn'
-    option enabled '1'
-    option lookup_host '{name}'
-    option domain '{name}'
-    option username 'any'
-    option password '{key}'
-    option update_url '{url}/[PASSWORD]?myip=[IP]'
-    option use_https '{https}'
-    option ip_source 'network'
-    option ip_network 'wan'
-""",
-    "UniFi": """\
-# Internet > WAN > Dynamic DNS
-Service: custom
-Hostname: {name}
-Username: any
-Password: {key}
-Server: {server}/nic/update?hostname=%h&myip=%i
-""",
-    "pfSense": """\
-# Services > Dynamic DNS
-Service Type: Custom
-Update URL: {url}/{key}?myip=%IP%
-Result Match: OK|UPTODATE
-""",
-    "OPNsense": """\
-# Services > Dynamic DNS, native backend
-Service: Custom
-Protocol: Custom GET
-Server: {url}/{key}?myip=__MYIP__
-""",
-}
+# What the files say of TLS, and what a client of a server without it needs.
+PLAIN = {"ssl=yes": "ssl=no", "ssl = true": "ssl = false", "use_https '1'": "use_https '0'"}
 
 
 def new_key(name: str, url: str | None) -> str:
@@ -108,17 +40,43 @@ def new_key(name: str, url: str | None) -> str:
 
 
 def render(name: str, url: str, key: str) -> str:
-    """The text for one key."""
-    tls = url.startswith("https:")
-    values = {
-        "name": name,
-        "url": url,
-        "server": url.partition("//")[2],
-        "key": key,
-        "digest": conf_digest(key).hex(),
-        "ssl": "yes" if tls else "no",
-        "ssl_bool": str(tls).lower(),
-        "https": str(int(tls)),
-    }
-    clients = (f"# --- {title}\n{text}" for title, text in CLIENTS.items())
-    return "\n".join([f"key: {key}\n", CONF, *clients]).format(**values).rstrip()
+    """The text for one key. Raises Mistake."""
+    conf = CONF.format(key=key, name=name, digest=conf_digest(key).hex())
+    clients = (f"# --- {title}\n{_filled_in(lines, name, url, key)}" for title, lines in templates().items())
+    return "\n".join([f"key: {key}\n", conf, *clients]).rstrip()
+
+
+def templates() -> dict[str, str]:
+    """Client → the lines that it needs, for the server dyn.example, the host home.dyn.example and the key KEY.
+
+    Raises Mistake.
+    """
+    found = {}
+    for path in sorted(_folder().iterdir()):
+        about, _, lines = path.read_text("utf-8").partition("\n\n")
+        found[about.lstrip("# ").partition(":")[0]] = lines
+    return found
+
+
+def _folder() -> Path:
+    """Where the files are: beside the package in a checkout, below the prefix where pip installs."""
+    here = Path(__file__).resolve()
+    places = [here.parents[2] / "etc/clients", *(above / "share/sftdyn/clients" for above in here.parents)]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise Mistake("the folder share/sftdyn/clients is missing; install sftdyn with pip again")
+
+
+def _filled_in(lines: str, name: str, url: str, key: str) -> str:
+    """`lines` with the user's own values."""
+    server = url.partition("//")[2]
+    values = {"https://dyn.example": url, "home.dyn.example": name, "dyn.example": server, "KEY": key}
+    if url.startswith("http:"):
+        values |= PLAIN
+    return re.sub("|".join(map(_whole, values)), lambda found: values[found[0]], lines)
+
+
+def _whole(text: str) -> str:
+    """A pattern that finds `text`, and not as a part of a longer word."""
+    return rf"(?<![\w.]){re.escape(text)}(?!\w)"

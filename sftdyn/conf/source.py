@@ -1,69 +1,107 @@
-"""The conf as a Python program: it is read, searched for typing mistakes, and run."""
+"""The conf as a Python program: it is compiled, searched for typing mistakes, and run.
+
+Text and code are dropped as soon as it has run; who wants to know a line then has the file read once more.
+"""
 
 import ast
-import difflib
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from ..values.mistake import Mistake
+from .misspelt import no_such_setting
 
-# How alike, from 0 to 1, an unknown name must be to a setting's to be taken for a typing mistake.
-ALIKE = 0.75
+LARGE = 1 << 20  # octets of a conf whose compilation takes much memory
+TRUTH = frozenset("no yes on off true false".split())
 
 
-class ConfigError(Exception):
+class ConfigError(Mistake):
     """The conf cannot work. The message says where, why and what to write instead, and quotes no value."""
 
 
 class Source:
-    """The text of a conf. Raises ConfigError where it cannot be read or is not Python."""
+    """The conf at `path`. What Python warns of while it is compiled and run is in `doubts` afterwards."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self._text = path.read_bytes()
-            self._tree = ast.parse(self._text, str(path))
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot read the conf: {error.strerror}") from None
-        except SyntaxError as error:
-            raise ConfigError(f"{self._place(error.lineno)}: the conf is not valid Python: {error.msg}") from None
-        except ValueError:
-            raise ConfigError(f"{path}: the conf is not valid Python: it holds a null byte") from None
-        except (RecursionError, MemoryError):
-            raise ConfigError(f"{path}: the conf is too deeply nested") from None
-        self._lines = {name: node.lineno for node in self._tree.body for name in _defined(node)}
+        self.doubts: list[str] = []  # file, line and category: the warning's own text quotes the conf
 
     def run(self, names: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
         """What the conf leaves behind when it runs with `names` already there. Raises ConfigError."""
-        self._refuse_typing_mistakes(settings)
         namespace = {"__file__": str(self.path), "__name__": "sftdyn_conf", **names}
-        try:
-            exec(compile(self._text, str(self.path), "exec"), namespace)
-        except BaseException as error:
-            place = self._place(error_line(error, self.path))
-            raise ConfigError(f"{place}: the conf stopped with {_described(error)}") from None
+        text = self._read()
+        with warnings.catch_warnings(record=True) as caught:
+            self._run(text, namespace, settings)
+        met = (f"{warning.filename}:{warning.lineno}: {warning.category.__name__}" for warning in caught)
+        self.doubts = list(dict.fromkeys(met))
+        if len(text) > LARGE:
+            _give_back_memory()
         return namespace
 
     def error(self, setting: str, reason: object, line: int | None = None) -> ConfigError:
         """The error that `setting` cannot be as it is, at its last definition or at `line`."""
-        return ConfigError(f"{self._place(line or self._lines.get(setting))}: {setting}: {reason}")
+        place = self._place(line or _definitions(self._tree()).get(setting))
+        return ConfigError(f"{place}: {setting}: {reason}")
 
-    def line_of_key(self, key: object) -> int | None:
-        """The last line in which the conf writes `key` out."""
-        constants = [part for part in ast.walk(self._tree) if isinstance(part, ast.Constant)]
-        return max((constant.lineno for constant in constants if constant.value == key), default=None)
+    def lines_of(self, keys: Collection[object]) -> dict[object, list[int]]:
+        """The lines in which the conf writes each of these keys out, in order."""
+        constants = [part for part in ast.walk(self._tree()) if isinstance(part, ast.Constant)]
+        lines: dict[object, set[int]] = {key: set() for key in keys}
+        for constant in constants:
+            if constant.value in lines:
+                lines[constant.value].add(constant.lineno)
+        return {key: sorted(found) for key, found in lines.items()}
+
+    def _run(self, text: bytes, namespace: dict[str, Any], settings: Collection[str]) -> None:
+        code = self._compiled(text)
+        self._refuse_typing_mistakes(set(code.co_names) - set(namespace), settings)
+        try:
+            exec(code, namespace)
+        except BaseException as error:
+            place = self._place(error_line(error, self.path))
+            raise ConfigError(f"{place}: the conf stopped with {_described(error)}") from None
+
+    def _read(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot read the conf: {error.strerror}") from None
+
+    def _compiled(self, text: bytes) -> CodeType:
+        try:
+            return compile(text, str(self.path), "exec")
+        except SyntaxError as error:
+            raise ConfigError(f"{self._place(error.lineno)}: the conf is not valid Python: {error.msg}") from None
+        except ValueError:
+            raise ConfigError(f"{self.path}: the conf is not valid Python: it holds a null byte") from None
+        except (RecursionError, MemoryError):
+            raise ConfigError(f"{self.path}: the conf is too deeply nested") from None
+
+    def _tree(self) -> ast.Module:
+        """The syntax of the conf, as it is now: some KiB for each line, so it is not kept."""
+        try:
+            text = self._read() if self.path.is_file() else b""  # a pipe has nothing more to say
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse(text)
+        except (ConfigError, SyntaxError, ValueError, RecursionError, MemoryError):  # it has changed since
+            return ast.Module([], [])
 
     def _place(self, line: int | None) -> str:
         return f"{self.path}:{line}" if line else str(self.path)
 
-    def _refuse_typing_mistakes(self, settings: Collection[str]) -> None:
+    def _refuse_typing_mistakes(self, names: Collection[str], settings: Collection[str]) -> None:
         """Refuse a name that nothing reads and that is almost a setting's: `htps = 4443`."""
-        used = {n.id for n in ast.walk(self._tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        for name in self._lines.keys() - used - set(settings):
-            near = difflib.get_close_matches(name.lower(), settings, n=1, cutoff=ALIKE)
-            if near and not name.startswith("_"):
-                raise self.error(name, f"there is no such setting; did you mean {near[0]}?")
+        replies = {name: no_such_setting(name, settings) for name in set(names) - set(settings)}
+        if not any(replies.values()):
+            return
+        tree = self._tree()
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        for name in _definitions(tree).keys() - used:
+            if (reply := replies.get(name)) and not name.startswith("_"):
+                raise self.error(name, reply)
 
 
 def error_line(error: BaseException, path: Path) -> int | None:
@@ -74,6 +112,21 @@ def error_line(error: BaseException, path: Path) -> int | None:
             line = step.tb_lineno
         step = step.tb_next
     return line
+
+
+def _give_back_memory() -> None:
+    """Hand to the system what was freed, where glibc would keep it: 500 MiB after 300 000 lines."""
+    try:
+        import ctypes  # a small conf needs none of it
+
+        ctypes.CDLL(None).malloc_trim(0)
+    except (ImportError, OSError, AttributeError, MemoryError):
+        pass  # another libc, or a sandbox that forbids it
+
+
+def _definitions(tree: ast.Module) -> dict[str, int]:
+    """The names that the conf's own statements define, with the last line of each."""
+    return {name: node.lineno for node in tree.body for name in _defined(node)}
 
 
 def _defined(node: ast.stmt) -> Iterator[str]:
@@ -94,5 +147,6 @@ def _described(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{kind}: {error.strerror}"
     if isinstance(error, NameError):
-        return f"{kind}: a name that is not defined; a text needs quotes"
+        instead = "write True or False" if str(error.name).lower() in TRUTH else "a text needs quotes"
+        return f"{kind}: a name that is not defined; {instead}"
     return kind

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..conf.config import MAX_TTL, Config, as_client
+from ..conf.clients import as_client
+from ..conf.config import Config
+from ..conf.parsers import MAX_TTL
 from ..conf.source import error_line
 from ..values.addresses import Address, parse_address, publishable, record_type
 from ..values.mistake import Mistake

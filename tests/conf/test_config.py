@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import Config, load
+from sftdyn.conf.settings import SETTINGS, Setting
 from sftdyn.conf.source import ConfigError
 from sftdyn.values.specs import Client, Primary
+from tests.lab.machine import ROOT
+
+DOCS = ROOT / "docs/conf.md"  # where the tables of settings and functions are
 
 
 @pytest.fixture
@@ -154,6 +158,15 @@ def test_the_confs_own_variables_are_its_own(path: Path) -> None:
         (MINIMAL + "clients['s3cr3t'] = Client('a.example', networks=['x'])\n", 2, "addresses or networks in a list"),
         (MINIMAL + "addresses = 's3cr3t'\n", 2, 'addresses: write "connection"'),
         (MINIMAL + "dyndns2 = 'no'\n", 2, "dyndns2: write True or False"),
+        (MINIMAL + "dyndns2 = no\n", 2, "write True or False"),
+        (MINIMAL + "c = Client('a.example', tll=60)\n", 2, "tll: there is no such setting; did you mean ttl?"),
+        (
+            MINIMAL + "c = Client('a.example', size=60)\n",
+            2,
+            "size: there is no such setting, only ttl, lan, prefix_len",
+        ),
+        (MINIMAL + "clients['change-me-s3cr3t'] = 'a.example'\n", 2, "the sample's key, which everybody knows; make"),
+        (MINIMAL + "clients['s3cr3t'] = 'straße.example'\n", 2, "write xn--strae-oqa (IDNA 2008) or strasse (IDNA"),
         (MINIMAL + "clients[7] = 'a.example'\n", 2, "a key that is no text"),
         (MINIMAL + "clients['/'] = 'a.example'\n", 2, "the empty key would be everybody's"),
         (MINIMAL + "clients['sha256:s3cr3t'] = 'a.example'\n", 2, "64 hexadecimal digits"),
@@ -172,6 +185,13 @@ def test_errors_say_where_and_what_and_quote_no_value(path: Path, text: str, lin
     assert "s3cr3t" not in said
 
 
+def test_a_line_of_an_error_is_that_of_the_conf_as_it_is_read(path: Path) -> None:
+    text = f"import pathlib\n{MINIMAL}pathlib.Path(__file__).unlink()\nttl = -1\n"
+    with pytest.raises(ConfigError, match="ttl: a TTL is") as error:
+        loaded(path, text)  # a file that is gone has no lines
+    assert str(error.value).startswith(f"{path}: ")
+
+
 def test_an_option_that_cannot_work_names_the_option(path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--http: a port is a number"):
         loaded(path, MINIMAL, http=["x"])
@@ -180,3 +200,40 @@ def test_an_option_that_cannot_work_names_the_option(path: Path) -> None:
 def test_no_conf() -> None:
     with pytest.raises(ConfigError, match="cannot read the conf: No such file"):
         load(Path("/no/such/conf"))
+
+
+# The docs
+
+
+def test_the_docs_example_of_many_clients_works(path: Path) -> None:
+    [example] = [part for part in DOCS.read_text().split("```python\n") if part.startswith("with open(")]
+    (path.parent / "clients").write_text("".join(f"secret-{n} h{n}.dyn.example\n" for n in range(100)))
+    program = example.partition("```")[0].replace("/etc/sftdyn/clients", str(path.parent / "clients"))
+    assert loaded(path, MINIMAL + program).keyring.find(b"secret-7") == Client(("h7.dyn.example.",), 30)
+
+
+def table(heading: str) -> list[tuple[str, ...]]:
+    """The cells of the docs' table whose first column has this heading."""
+    lines = DOCS.read_text().partition(f"\n| {heading} |")[2].splitlines()[2:]
+    rows = lines[: lines.index("")]
+    return [tuple(cell.replace("\\|", "|") for cell in row.strip("| ").split(" | ")) for row in rows]
+
+
+def shown_default(setting: Setting) -> str:
+    if setting.default is None:
+        return setting.without
+    written = repr(setting.default).replace("'", '"')
+    return written if written.isdigit() else f"`{written}`"
+
+
+def test_the_docs_table_of_settings_says_what_the_settings_say() -> None:
+    rows: dict[tuple[str, str], list[str]] = {}
+    for setting in SETTINGS.values():
+        if setting.meaning and not setting.arguments:
+            rows.setdefault((shown_default(setting), setting.meaning), []).append(f"`{setting.name}`")
+    assert table("setting") == [(", ".join(names), *rest) for rest, names in rows.items()]
+
+
+def test_the_docs_table_of_functions_says_what_the_settings_say() -> None:
+    functions = [setting for setting in SETTINGS.values() if setting.arguments]
+    assert table("function") == [(f"`{one.name}({one.arguments})`", one.meaning) for one in functions]

@@ -4,19 +4,35 @@ import re
 
 import pytest
 
-from sftdyn.conf.newkey import CLIENTS, new_key
+from sftdyn.conf.newkey import new_key, render, templates
 from sftdyn.values.mistake import Mistake
 from tests.lab.machine import ROOT
+
+CLIENTS = templates()
+WRONG = "f" * 32
 
 
 @pytest.mark.parametrize("title", CLIENTS)
 def test_each_client_has_a_file_with_the_same_lines(title: str) -> None:
     stem = re.sub("[^a-z0-9]+", "-", title.lower())
     text = (ROOT / "etc/clients" / stem).read_text()
-    values = {"url": "https://dyn.example", "server": "dyn.example", "name": "home.dyn.example", "key": "KEY"}
-    lines = CLIENTS[title].format(**values, ssl="yes", ssl_bool="true", https="1").splitlines()
-    missing = [line for line in lines if not line.startswith("#") and line not in text]
+    printed = section(render("home.dyn.example", "https://dyn.example", "KEY"), title)
+    missing = [line for line in printed.splitlines() if not line.startswith("#") and line not in text]
     assert not missing
+    assert printed.strip() == text.partition("\n\n")[2].strip()
+
+
+def section(text: str, title: str) -> str:
+    """What --new-key prints for one client."""
+    return re.split(rf"^# --- {title}$", text, flags=re.M)[1].partition("\n# ---")[0]
+
+
+@pytest.mark.parametrize("title", CLIENTS)
+def test_nothing_of_the_files_own_values_is_left_where_others_are_filled_in(title: str) -> None:
+    printed = section(render("cam.home.test", "http://ddns.test:8080", WRONG), title)
+    left = ("example", "KEY", "https:", "ssl=yes", "ssl = true", "use_https '1'")
+    assert not [word for word in left if word in printed]
+    assert "cam.home.test" in printed or WRONG in printed
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sftdyn.conf.newkey import CLIENTS, render
+from sftdyn.conf.newkey import render, templates
 from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
@@ -16,6 +16,7 @@ from tests.lab.machine import find_program, free_port
 from tests.lab.process import Sftdyn
 from tests.lab.process import exchange as raw
 
+CLIENTS = templates()
 WRONG = "f" * 32
 
 
@@ -255,7 +256,7 @@ def test_fritzbox(client_of: Callable[..., Sftdyn], bind: Bind, bits: int) -> No
     served.stop()
     served = client_of("nas.dyn.example", more=f'clients["{KEY}"] = Client("fritz.dyn.example", lan={lan})\n')
     [line] = [line for line in CLIENTS["FRITZ!Box"].splitlines() if line.startswith("Update URL:")]
-    path = line.partition("{url}")[2].replace("{key}", KEY)
+    path = line.partition("https://dyn.example")[2].replace("KEY", KEY)
     values = {"ipaddr": "192.0.2.7", "ip6addr": "2001:db8:b045:de00::7", "ip6lanprefix": f"2001:db8:b045:de00::/{bits}"}
     for name, value in values.items():
         path = path.replace(f"<{name}>", value)
@@ -310,14 +311,18 @@ def test_unifi(client_of: Callable[..., Sftdyn], bind: Bind, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("title", "marker", "placeholder"),
-    [("OpenWrt", "option update_url '{url}", "[IP]"), ("pfSense", "{url}", "%IP%"), ("OPNsense", "{url}", "__MYIP__")],
+    [
+        ("OpenWrt", "option update_url 'https://dyn.example", "[IP]"),
+        ("pfSense", "https://dyn.example", "%IP%"),
+        ("OPNsense", "https://dyn.example", "__MYIP__"),
+    ],
 )
 def test_routers_with_a_url_of_their_own(
     client_of: Callable[..., Sftdyn], bind: Bind, title: str, marker: str, placeholder: str
 ) -> None:
     served = client_of("router.dyn.example")
     [line] = [line for line in CLIENTS[title].splitlines() if marker in line]
-    path = line.partition("{url}")[2].rstrip("'").replace("{key}", KEY).replace("[PASSWORD]", KEY)
+    path = line.partition("https://dyn.example")[2].rstrip("'").replace("KEY", KEY).replace("[PASSWORD]", KEY)
     answers = [
         served.get(path.replace(placeholder, address)).text for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8")
     ]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.conf.config import client
+from sftdyn.conf.clients import make_client
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
@@ -114,20 +114,20 @@ def test_a_family_that_is_not_given_is_left_alone() -> None:
     ],
 )
 def test_hosts_behind_the_router(prefix: str, suffix: str, address: str) -> None:
-    home = client("home.example", lan={"nas.example": suffix})
+    home = make_client("home.example", lan={"nas.example": suffix})
     update = sets(wanted(home, home.names, Demand(prefix=IPv6Network(prefix)), V4, 30))
     assert update == {("home.example.", "A"): ("192.0.2.7",), ("nas.example.", "AAAA"): (address,)}
     assert ("nas.example.", "AAAA") not in sets(wanted(home, home.names, Demand((V6,)), V4, 30))
 
 
 def test_hosts_behind_the_router_go_offline_with_all_names_of_it() -> None:
-    home = client("home.example", "alias.example", lan={"nas.example": "::5"})
+    home = make_client("home.example", "alias.example", lan={"nas.example": "::5"})
     assert ("nas.example.", "AAAA") in sets(wanted(home, home.names, Demand(offline=True), V4, 30))
     assert ("nas.example.", "AAAA") not in sets(wanted(home, home.names[:1], Demand(offline=True), V4, 30))
 
 
 def test_the_prefix_is_derived_from_the_address_where_its_length_is_known() -> None:
-    home = client("home.example", lan={"nas.example": "::5"}, prefix_length=56)
+    home = make_client("home.example", lan={"nas.example": "::5"}, prefix_length=56)
     own = IPv6Address("2001:db8:1:2ff::1")
     assert sets(wanted(home, home.names, Demand((own,)), V4, 30))["nas.example.", "AAAA"] == ("2001:db8:1:200::5",)
     assert sets(wanted(home, home.names, Demand(), own, 30))["nas.example.", "AAAA"] == ("2001:db8:1:200::5",)
@@ -135,7 +135,7 @@ def test_the_prefix_is_derived_from_the_address_where_its_length_is_known() -> N
 
 
 def test_networks_hold_for_every_address() -> None:
-    home = client("home.example", lan={"nas.example": "::5"}, networks=["192.0.2.0/24", "2001:db8::/32"])
+    home = make_client("home.example", lan={"nas.example": "::5"}, networks=["192.0.2.0/24", "2001:db8::/32"])
     assert home.networks == (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
     wanted(home, home.names, Demand((V6,)), V4, 30)
     for demand in (Demand((ip_address("198.51.100.1"),)), Demand((V4, V6), IPv6Network("2001:db9::/64"))):

@@ -49,3 +49,10 @@ def test_many_hostnames_in_one_request_are_one_change(ask: Ask, bind: Bind) -> N
     assert get(target + "192.0.2.8", KEY).text.startswith("good")
     assert get(target + "192.0.2.9", KEY).text == "\n".join(["abuse"] * 13)
     assert get(target + "192.0.2.8", KEY).text.startswith("nochg")
+
+
+def test_a_host_name_in_a_request_that_means_two_or_is_too_long_is_no_host_name(ask: Ask) -> None:
+    get = ask(clients={KEY: "strasse.dyn.example"})
+    for hostname in ("stra%C3%9Fe.dyn.example", "%E5%AD%97" * 1500 + ".dyn.example"):
+        assert get(f"/nic/update?hostname={hostname}", KEY).text == "notfqdn"
+    assert get("/nic/update?hostname=strasse.dyn.example", KEY).text.startswith("good ")

@@ -1,5 +1,8 @@
 """Host names: values in, values out."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +49,34 @@ def test_a_host_name_is_safe_for_nsupdate_whatever_the_text(text: str) -> None:
     assert name.endswith(".")
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.*")
     assert host_name(name) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        ("straße.example", "xn--strae-oqa (IDNA 2008) or strasse (IDNA 2003)"),
+        ("STRAẞE.example", "xn--strae-oqa (IDNA 2008) or strasse (IDNA 2003)"),
+        ("βόλος.example", "xn--nxasmm1c (IDNA 2008) or xn--nxasmq6b (IDNA 2003)"),
+    ],
+)
+def test_a_name_that_means_two_is_refused_with_both(text: str, forms: str) -> None:
+    with pytest.raises(Mistake, match=re.escape(forms)):
+        host_name(text)
+
+
+def test_a_greek_capital_at_the_end_means_one_name() -> None:
+    assert host_name("ΣΑΣ.example") == host_name("σασ.example")
+
+
+LETTERS = "".join(map(chr, range(0x4E00, 0x4E00 + 5000)))
+
+
+@pytest.mark.parametrize("text", [LETTERS + ".example", LETTERS[:240], ".".join(LETTERS), LETTERS[:63] + ".example"])
+def test_a_long_name_costs_no_time(text: str) -> None:
+    start = time.process_time()
+    with pytest.raises(Mistake):
+        host_name(text)
+    assert time.process_time() - start < 0.05
 
 
 def test_where_a_name_stands() -> None:

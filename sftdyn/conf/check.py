@@ -1,0 +1,62 @@
+"""What `sftdyn --check` says of a conf: what it means, and what is dangerous about it."""
+
+from ipaddress import ip_address
+
+from ..values.specs import Listener
+from .config import Config
+from .permissions import others_can_read
+
+NARROW = {4: 8, 6: 7}  # IP version → bits that the prefix of a network of proxies has at least
+
+
+def describe(config: Config) -> list[str]:
+    """What the conf means, and what is dangerous about it, a line each; without any key."""
+    clients = config.keyring.clients.values()
+    names = {name for client in clients for name in client.names}
+    zones = ", ".join(zone.rstrip(".") for zone in config.zones) or "found by asking"
+    who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {len(names)} host names"
+    return [
+        f"conf: {config.path}",
+        *(f"listens on: {listener}" for listener in config.listeners),
+        f"updates: {config.primary}",
+        f"zones: {zones}",
+        f"clients: {who}",
+        *(f"warning: {warning}" for warning in warnings(config)),
+    ]
+
+
+def warnings(config: Config) -> list[str]:
+    """What a careful person would not leave so."""
+    found = [*others_can_read(config.path), *config.doubts]
+    exposed = [listener for listener in config.listeners if not listener.tls and _is_public(listener)]
+    found += [f"{url} is plain HTTP: whoever sees the traffic learns the keys; prefer https" for url in exposed]
+    found += _about_proxies(config)
+    if config.cert and not any(listener.tls for listener in config.listeners):
+        found.append("cert and key are set, but https is not: nothing uses them")
+    if not config.keyring.clients and not config.hooks.get_host:
+        found.append("no clients: every request gets BADKEY")
+    return found
+
+
+def _about_proxies(config: Config) -> list[str]:
+    wide = [network for network in config.trusted_proxies if network.prefixlen < NARROW[network.version]]
+    found = [
+        f"trusted_proxies has {network}: whoever calls from there can choose addresses; name the proxy alone"
+        for network in wide
+    ]
+    if not config.trusted_proxies and not config.hooks.get_ip and all(map(_is_loopback, config.listeners)):
+        found.append(
+            "only this machine can call, and trusted_proxies is empty; if there is a proxy in front, name it: "
+            'trusted_proxies = ["127.0.0.1", "::1"]'
+        )
+    return found
+
+
+def _is_loopback(listener: Listener) -> bool:
+    return listener.host is not None and ip_address(listener.host).is_loopback
+
+
+def _is_public(listener: Listener) -> bool:
+    """Whether others than this machine and private networks reach it."""
+    address = ip_address(listener.host or "0.0.0.0")
+    return address.is_unspecified or not address.is_private

@@ -1,0 +1,82 @@
+"""The settings of the conf, each once: its name, how it is read, its default, and what the docs say of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import parsers
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One name that the conf may define."""
+
+    name: str
+    parse: Callable[[Any], Any]  # raises Mistake
+    default: object  # as a conf would write it; None: nothing
+    meaning: str  # in the docs' table; empty: not there
+    without: str = "none"  # what the table says where there is no default
+    arguments: str = ""  # of a function
+
+
+_LISTENERS = (
+    '`8080`, `"192.0.2.1:8080"`, `"[2001:db8::1]:8080"`, or a list; at least one of the two. '
+    "A bare port is open to IPv4 and IPv6"
+)
+_CERTIFICATE = "private key and certificate for `https`, PEM files, relative to the conf"
+_CLIENTS = (
+    'secret key → host name, list of host names, or `Client("name", …, ttl=60)`, which also takes `lan`, '
+    "`prefix_length` (see below) and `networks`, a list of networks that its addresses must be in. "
+    'A key may be given as `"sha256:…"`, the output of `printf %s KEY | sha256sum`. `CLIENTS` is the same'
+)
+_MAX_CHANGES = (
+    "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
+    "until there is nothing to change, or the time has come. 0: no limit"
+)
+_GET_HOST = "returns the host name (or a list, or a `Client`), or None for BADKEY; then `clients` is not used"
+
+_ALL = (
+    Setting("http", parsers.http, None, _LISTENERS),
+    Setting("https", parsers.https, None, _LISTENERS),
+    Setting("key", parsers.path, None, _CERTIFICATE),
+    Setting("cert", parsers.path, None, _CERTIFICATE),
+    Setting("clients", parsers.entries, {}, _CLIENTS),
+    Setting("CLIENTS", parsers.entries, {}, ""),
+    Setting("nskeyfile", parsers.path, None, "TSIG key for `nsupdate -k`, relative to the conf"),
+    Setting(
+        "server",
+        parsers.server,
+        None,
+        '`"HOST"`, `"HOST:PORT"` or `"[IP6]:PORT"` of another primary; needs `nskeyfile`',
+        without="the local one",
+    ),
+    Setting("zone", parsers.zones, None, "the zone of the host names, or a list", without="found by asking"),
+    Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
+    Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server"),
+    Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),
+    Setting(
+        "addresses",
+        parsers.peer_only,
+        "request",
+        '`"connection"`: only ever the client\'s own address, whatever it says',
+    ),
+    Setting("dyndns2", parsers.yes_or_no, True, "`False` closes the dyndns2 door"),
+    Setting("max_changes", parsers.max_changes, 60, _MAX_CHANGES),
+    Setting(
+        "reuse_port",
+        parsers.yes_or_no,
+        False,
+        "`True`: other processes may listen on the same ports (SO_REUSEPORT)",
+    ),
+    Setting("get_ip", parsers.function, None, "returns the address to publish", arguments="source_ip, headers, key"),
+    Setting("get_host", parsers.function, None, _GET_HOST, arguments="querystring, ip"),
+    Setting(
+        "nsupdatecommands",
+        parsers.function,
+        None,
+        "returns the lines for `nsupdate`",
+        arguments="host, new_ip, headers",
+    ),
+)
+
+SETTINGS = {setting.name: setting for setting in _ALL}
