@@ -390,7 +390,7 @@ def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> N
 def test_when_too_many_wait_the_newest_fail_at_once(
     bind: Bind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sftdyn.publisher.WAITING", 10)
+    monkeypatch.setattr("sftdyn.providers.bind.queue.WAITING", 10)
 
     async def pile_up() -> list[Outcome]:
         nobody = Primary("127.0.0.1", free_port(), bind.keyfile)
