@@ -1,6 +1,7 @@
 """Real parts for the tests: a name server, sftdyn in front of it, and a client. Fixtures are named by role."""
 
 import http.client
+import signal
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ ALL = f"update-policy {{ grant {KEY_NAME} zonesub ANY; }};"
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.policy.example; grant {KEY_NAME} zonesub ANY; }};"
 
 ServeFixture = Callable[..., "Served"]
+
+# A shell's background jobs ignore Ctrl-C, and so would everything that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Bind(NameServer):
