@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 from conftest import Bind, Served, ServeFixture, primary
 
-from sftdyn.demo import find_program
+from sftdyn.demo import find_program, free_port
 
 KEYS = {
     "plain": "plain",
@@ -31,9 +31,9 @@ def served(serve: ServeFixture, bind: Bind, certificate: object) -> Served:
 
 @pytest.fixture
 def everywhere(serve: ServeFixture, bind: Bind, certificate: object) -> Served:
-    """Listens on bare ports: both families, plain and TLS."""
+    """Listens on bare ports: both families, plain and TLS. One that the kernel lends may be lent in the other family."""
     served = serve(
-        f"{primary(bind)}http = 0\nhttps = '0'\n"
+        f"{primary(bind)}http = {free_port()}\nhttps = '{free_port()}'\n"
         f'key = "{certificate}/server.key"\ncert = "{certificate}/server.crt"\nclients["k"] = "every.dyn.example"\n'
     )
     served.folder = certificate  # type: ignore[assignment]
