@@ -1,5 +1,6 @@
 """Real parts for the tests: a name server, and sftdyn in front of it. Fixtures are named by role."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from tests.lab.process import Sftdyn
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.policy.example; grant {KEY_NAME} zonesub ANY; }};"
 
 ServeFixture = Callable[..., Sftdyn]
+
+# A shell's background jobs ignore Ctrl-C, and so would everything that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEY = "0123456789abcdef0123456789abcdef"
 

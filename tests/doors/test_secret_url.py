@@ -7,13 +7,16 @@ import pytest
 from tests.conftest import KEYS, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf, tls
+from tests.lab.machine import free_port
 from tests.lab.process import Sftdyn
 
 
 @pytest.fixture
 def everywhere(serve: ServeFixture, bind: Bind, certificate: Path) -> Sftdyn:
     """Listens on bare ports: both families, plain and TLS."""
-    served = serve(conf(bind, clients={"k": "every.dyn.example"}, http=0, https="0", **tls(certificate)))
+    served = serve(
+        conf(bind, clients={"k": "every.dyn.example"}, http=free_port(), https=str(free_port()), **tls(certificate))
+    )
     served.folder = certificate
     return served
 
