@@ -19,6 +19,7 @@ from .conf.config import load
 from .conf.newkey import new_key
 from .providers.bind import nsupdate
 from .service import Service, tls_context
+from .systemd import JournalFormatter, is_journal
 from .values.mistake import Mistake
 from .web.listen import CannotListen
 
@@ -29,14 +30,6 @@ EXIT_MACHINE = 1
 EXIT_CONF = 2
 
 LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
-# sd-daemon(3): the priority in front of a line for the journal.
-PRIORITIES = {
-    logging.CRITICAL: "<2>",
-    logging.ERROR: "<3>",
-    logging.WARNING: "<4>",
-    logging.INFO: "<6>",
-    logging.DEBUG: "<7>",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +92,7 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
 def _set_up_logging(verbosity: int) -> None:
     """To stderr; with priorities instead of the time if that is the journal."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_JournalFormatter() if _is_journal() else logging.Formatter("%(asctime)s %(message)s"))
+    handler.setFormatter(JournalFormatter() if is_journal() else logging.Formatter("%(asctime)s %(message)s"))
     level = LEVELS[min(max(LEVELS.index(logging.WARNING) + verbosity, 0), len(LEVELS) - 1)]
     logging.basicConfig(handlers=[handler], level=level)
     warnings.showwarning = _log_warning
@@ -115,21 +108,6 @@ def _log_warning(
 ) -> None:
     """A warning of Python's, without its text and the source line: both could quote the conf, and so a key."""
     logging.getLogger(__name__).warning("%s:%d: %s", filename, lineno, category.__name__)
-
-
-def _is_journal() -> bool:
-    """Whether stderr is what systemd connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
-    try:
-        stderr = os.fstat(2)
-    except OSError:
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
-
-
-class _JournalFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        priority = PRIORITIES.get(record.levelno, "<6>")
-        return "\n".join(priority + line for line in super().format(record).splitlines())
 
 
 def _raise_file_limit() -> None:

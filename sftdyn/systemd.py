@@ -1,11 +1,20 @@
-"""What systemd and a service say to each other (sd_notify(3), sd_listen_fds(3)), without its library."""
+"""What systemd and a service say to each other (sd_notify(3), sd_listen_fds(3), sd-daemon(3)), without its library."""
 
+import logging
 import os
 import socket
 import time
 from collections.abc import MutableMapping
 
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
+# sd-daemon(3): the priority in front of a line for the journal.
+PRIORITIES = {
+    logging.CRITICAL: "<2>",
+    logging.ERROR: "<3>",
+    logging.WARNING: "<4>",
+    logging.INFO: "<6>",
+    logging.DEBUG: "<7>",
+}
 
 
 class Notifier:
@@ -52,3 +61,20 @@ def _adopt(number: int) -> socket.socket:
     adopted = socket.socket(fileno=number)
     adopted.setblocking(False)
     return adopted
+
+
+def is_journal() -> bool:
+    """Whether stderr is what systemd connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+    try:
+        stderr = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+
+
+class JournalFormatter(logging.Formatter):
+    """Priorities instead of the time, which the journal knows itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = PRIORITIES.get(record.levelno, "<6>")
+        return "\n".join(priority + line for line in super().format(record).splitlines())

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from ..values.mistake import Mistake
@@ -55,18 +55,15 @@ class Entries(dict[object, object]):
         super().__setitem__(key, value)
 
 
-def read_clients(entries: Mapping[object, object], zones: tuple[str, ...], ttl: int) -> tuple[Keyring, Doubts]:
-    """The clients of the conf's entries, and what is odd about them. Raises EntryMistake.
-
-    `ttl` is in seconds, for those that have none of their own.
-    """
+def read_clients(entries: Mapping[object, object], zones: tuple[str, ...]) -> tuple[Keyring, Doubts]:
+    """The clients of the conf's entries, and what is odd about them. Raises EntryMistake."""
     clients: dict[bytes, Client] = {}
     met: set[bytes] = set()
     doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
     for key, value in entries.items():
         try:
             text = _text(key)
-            clients[_digest_of_new(text, met)] = client = _with_ttl(_in_zones(as_client(value), zones), ttl)
+            clients[_digest_of_new(text, met)] = client = _in_zones(as_client(value), zones)
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
         doubts.look_at(text, client)
@@ -165,7 +162,3 @@ def _in_zones(client: Client, zones: tuple[str, ...]) -> Client:
     if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
         raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")
     return client
-
-
-def _with_ttl(client: Client, ttl: int) -> Client:
-    return client if client.ttl is not None else replace(client, ttl=ttl)

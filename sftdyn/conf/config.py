@@ -68,8 +68,7 @@ class _Reader:
     def config(self) -> Config:
         hooks = Hooks(self._setting("get_ip"), self._setting("get_host"), self._setting("nsupdatecommands"))
         zones = self._setting("zone") or ()
-        ttl = self._setting("ttl")
-        keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(zones, ttl)
+        keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(zones)
         cert, key = self._certificate()
         return Config(
             path=self._source.path,
@@ -79,7 +78,7 @@ class _Reader:
             keyring=keyring,
             primary=self._primary(),
             zones=zones,
-            ttl=ttl,
+            ttl=self._setting("ttl"),
             timeout=self._setting("timeout"),
             trusted_proxies=self._setting("trusted_proxies"),
             peer_only=self._setting("addresses"),
@@ -142,12 +141,12 @@ class _Reader:
             raise self._error("server", 'another name server wants signed updates; add nskeyfile = "sftdyn.key"')
         return Primary(host, port, keyfile)
 
-    def _clients(self, zones: tuple[str, ...], ttl: int) -> tuple[Keyring, list[str]]:
+    def _clients(self, zones: tuple[str, ...]) -> tuple[Keyring, list[str]]:
         name = "CLIENTS" if self._names.get("CLIENTS") else "clients"
         if name == "CLIENTS" and self._names.get("clients"):
             raise self._error("CLIENTS", "clients is set, too; keep all entries in one of them")
         try:
-            keyring, doubts = read_clients(self._setting(name), zones, ttl)
+            keyring, doubts = read_clients(self._setting(name), zones)
         except EntryMistake as mistake:
             lines = self._source.lines_of([mistake.key])[mistake.key]
             raise self._source.error(name, mistake, max(lines, default=None)) from None

@@ -31,7 +31,7 @@ MINIMAL = "http = 8080\n"
 def test_five_lines_are_enough(path: Path) -> None:
     config = loaded(path, 'http = "8080"\nclients["a secret key"] = "Home.dyn.example"\n')
     assert [str(listener) for listener in config.listeners] == ["http://*:8080"]
-    assert config.keyring.find(b"a%20secret%20key") == Client(("home.dyn.example.",), 30)
+    assert config.keyring.find(b"a%20secret%20key") == Client(("home.dyn.example.",))
     assert config.primary == Primary()
     assert (config.zones, config.ttl, config.timeout) == ((), 30, 10)
 
@@ -209,7 +209,7 @@ def test_the_docs_example_of_many_clients_works(path: Path) -> None:
     [example] = [part for part in DOCS.read_text().split("```python\n") if part.startswith("with open(")]
     (path.parent / "clients").write_text("".join(f"secret-{n} h{n}.dyn.example\n" for n in range(100)))
     program = example.partition("```")[0].replace("/etc/sftdyn/clients", str(path.parent / "clients"))
-    assert loaded(path, MINIMAL + program).keyring.find(b"secret-7") == Client(("h7.dyn.example.",), 30)
+    assert loaded(path, MINIMAL + program).keyring.find(b"secret-7") == Client(("h7.dyn.example.",))
 
 
 def table(heading: str) -> list[tuple[str, ...]]:

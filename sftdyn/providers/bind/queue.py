@@ -4,7 +4,7 @@ Rule 1. A ticket is one request's update. It has a share for each zone that it t
 them are settled, or when its time is over. What a ticket is batched with never changes where its shares belong.
 
 Rule 2. Two tickets that want to write one record set are applied in the order of their arrival; so are two that
-only ask about it, since one message cannot hold both questions. The later one waits outside (`_Order`) and enters
+only ask about it, since one message cannot hold both questions. The later one waits outside (`Order`) and enters
 a line when nothing is in front of it. Whoever wants just what the last one wants joins it, and gets its answer.
 
 Rule 3. Ready shares stand in lines: one for each zone, for changing and for asking, for suspects and for the others.
@@ -27,25 +27,22 @@ Rule 8. What late writes could undo is looked after every second, whatever waits
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import TypeAlias
+from collections.abc import Iterable, Sequence
 
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Primary
-from ...values.update import Key, RRset, Update
-from .dialogue import BATCH, Dialogue, Interrupted, Settlement, Sight
+from ...values.update import RRset, Update
+from .dialogue import Interrupted, Settlement, Sight
 from .finder import Finder
+from .lanes import Lane, Line
 from .late import LateWrites
-from .message import NO_ANSWER, Verdict
-from .nsupdate import Child, Route
+from .message import Verdict
+from .nsupdate import Route
+from .tickets import DROPPED, Health, Order, Promise, Share, Ticket, Zone
 from .zones import NOWHERE, Zones
 
 log = logging.getLogger(__name__)
 
-MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
 WAITING = 4000  # updates that wait in one zone, or for its name: some 16 MiB with their connections
 SWEEP = 0.1  # seconds between two looks at the deadlines
 IDLE_CHILD = 60.0  # seconds until a child is ended that only trouble needed
@@ -67,142 +64,9 @@ FAILURES = {
 MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
 SUSPICIOUS = frozenset({Verdict.HIDDEN, Verdict.REFUSED})
 FULL = Result(Outcome.OVERLOADED, "too many updates wait for the name server")
-DROPPED = -1  # the epoch of a share in whose place there are others
 FINAL = frozenset({Outcome.INTERNAL})  # of one share, for the whole ticket
 KINDS = tuple((ask_only, suspects) for ask_only in (False, True) for suspects in (False, True))  # of lines
 DEFECT = Result(Outcome.INTERNAL, "defect in the queue of the name server")
-
-Promise: TypeAlias = "asyncio.Future[Result]"
-
-
-class Health(Enum):
-    """How a zone is, and so which lane serves it."""
-
-    WELL = auto()
-    ILL = auto()
-    SILENT = auto()
-
-
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """One update on its way to the primary."""
-
-    update: Update
-    ask_only: bool
-    waiters: list[tuple[float, Promise]]  # each with its deadline (event loop time)
-    in_front: int = 0  # record sets for which an earlier ticket is not settled yet
-    shares: "list[Share]" = field(default_factory=list)
-    trouble: str = NO_ANSWER  # what was last in the way
-    written: bool = False  # the primary may have it already, by our hand
-    moved: bool = False  # its zone turned out to be served elsewhere once
-    is_open: bool = True  # it can be joined: nothing of it was sent
-    is_over: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class Share:
-    """What one ticket wants of one zone."""
-
-    ticket: Ticket
-    zone: "Zone"
-    rrsets: Update
-    epoch: int  # of the queue, when the zone was found
-    result: Result | None = None
-    under_way: bool = False  # in a message, or on its way there
-    looked: bool = False  # it was looked at again after a write that a late one threatens
-
-    def is_waiting(self) -> bool:
-        """Whether it is neither settled nor under way."""
-        return not self.result and not self.under_way
-
-
-@dataclass(eq=False, slots=True)
-class Zone:
-    """One zone as the queue sees it."""
-
-    name: str
-    health: Health = Health.WELL
-    pause: float = 0.0  # seconds, the last one
-    not_before: float = 0.0  # event loop time of the next try
-    waiting: int = 0  # shares
-
-
-@dataclass(eq=False, slots=True)
-class Line:
-    """Shares of one zone that are ready, and of one kind."""
-
-    zone: Zone
-    ask_only: bool
-    suspects: bool
-    shares: deque[Share] = field(default_factory=deque)
-
-    def health(self) -> Health:
-        """Which lane serves it."""
-        return Health.ILL if self.suspects and self.zone.health is Health.WELL else self.zone.health
-
-
-class Lane:
-    """A child, and the lines that it serves in turn."""
-
-    def __init__(self, route: Route, sight: Sight) -> None:
-        self.child = Child(route)
-        self.dialogue = Dialogue(self.child, sight)
-        self.lines: dict[Line, None] = {}  # the one that waits longest first
-        self.wake = asyncio.Event()
-        self.rests_until = 0.0  # event loop time; from suspects
-
-    def add(self, line: Line) -> None:
-        """Serve this line, too."""
-        self.lines.setdefault(line)
-        self.wake.set()
-
-    def next_line(self, now: float) -> Line | None:
-        """The line whose turn it is; it goes to the end."""
-        for line in self.lines:
-            if line.zone.not_before <= now and not (line.suspects and self.rests_until > now):
-                del self.lines[line]
-                self.lines[line] = None
-                return line
-        return None
-
-    def due(self) -> Iterator[float]:
-        """When lines that have to wait are ready."""
-        for line in self.lines:
-            yield max(line.zone.not_before, self.rests_until if line.suspects else 0.0)
-
-
-class _Order:
-    """The order of arrival, by record set (Rule 2)."""
-
-    def __init__(self) -> None:
-        self._tickets: dict[Key, list[Ticket]] = {}
-
-    def last(self, key: Key) -> Ticket | None:
-        """The last one that wants something of this record set."""
-        tickets = self._tickets.get(key)
-        return tickets[-1] if tickets else None
-
-    def enter(self, ticket: Ticket) -> None:
-        """Behind all others that share a record set."""
-        for rrset in ticket.update:
-            tickets = self._tickets.setdefault(rrset.key, [])
-            ticket.in_front += len(tickets) > 0
-            tickets.append(ticket)
-
-    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> Iterator[Ticket]:
-        """These are settled; the tickets that have nothing in front of them now."""
-        for rrset in rrsets:
-            tickets = self._tickets.get(rrset.key, [])
-            if ticket not in tickets:
-                continue
-            was_first = tickets[0] is ticket
-            tickets.remove(ticket)
-            if not tickets:
-                del self._tickets[rrset.key]
-            elif was_first:
-                tickets[0].in_front -= 1
-                if not tickets[0].in_front:
-                    yield tickets[0]
 
 
 class Queue:
@@ -220,7 +84,7 @@ class Queue:
         self._finder = Finder(route, self._zones, self._found, self._not_found)
         self._sight = Sight()
         self._late = LateWrites()
-        self._order = _Order()
+        self._order = Order()
         self._tickets: dict[Ticket, None] = {}  # all that are not answered
         self._homeless: dict[str, list[Ticket]] = {}  # by the name whose zone is asked for
         self._states: dict[str, Zone] = {}
@@ -394,7 +258,7 @@ class Queue:
                 elif zone := self._zone_to_look_after(lane, now):
                     await self._late.look(zone, lane.dialogue, now)
                 elif line := lane.next_line(now):
-                    batch = self._next_batch(lane, line)
+                    batch = lane.next_batch(line, self._epoch)
                     await self._settle(lane, line, batch)
                 else:
                     await self._rest(lane, now)
@@ -423,25 +287,6 @@ class Queue:
     def _zone_to_look_after(self, lane: Lane, now: float) -> str | None:
         looks = self._late.next_looks().items()
         return next((zone for zone, at in looks if at <= now and self._lane_of(zone) is lane), None)
-
-    def _next_batch(self, lane: Lane, line: Line) -> list[Share]:
-        """The first shares of a line, as many as fit into one message; a suspect alone."""
-        batch: list[Share] = []
-        count = size = 0
-        while line.shares:
-            share = line.shares[0]
-            if not share.ticket.is_over and share.epoch == self._epoch:
-                count += len(share.rrsets)
-                size += sum([wire_size(rrset, line.zone.name) for rrset in share.rrsets])
-                if batch and (count > BATCH or size > MESSAGE_SIZE or line.suspects):
-                    break
-                share.under_way = True
-                share.ticket.is_open = False
-                batch.append(share)
-            line.shares.popleft()
-        if not line.shares:
-            lane.lines.pop(line, None)
-        return batch
 
     async def _settle(self, lane: Lane, line: Line, batch: list[Share]) -> None:
         if not batch:
@@ -587,13 +432,3 @@ class Queue:
             if not ticket.waiters:
                 self._dismiss(ticket)
         self._sweeper = self._loop.call_later(SWEEP, self._sweep) if self._tickets else None
-
-
-def wire_size(rrset: RRset, zone: str) -> int:
-    """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
-
-    Behind the first 16 KiB, names can only be shortened by the zone's (RFC 1035, 4.1.4).
-    """
-    name = max(len(rrset.name) - len(zone), 0) + 3
-    guards = 2 * (rrset.name.count(".") - zone.count("."))
-    return (name + 10) * (4 + guards) + (name + 26) * 2 * max(1, len(rrset.addresses))

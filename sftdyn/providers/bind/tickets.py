@@ -1,0 +1,101 @@
+"""What waits in front of the primary, and in which order: Rules 1 and 2 of the queue."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TypeAlias
+
+from ...values.outcome import Result
+from ...values.update import Key, RRset, Update
+from .message import NO_ANSWER
+
+Promise: TypeAlias = "asyncio.Future[Result]"
+
+DROPPED = -1  # the epoch of a share in whose place there are others
+
+
+class Health(Enum):
+    """How a zone is, and so which lane serves it."""
+
+    WELL = auto()
+    ILL = auto()
+    SILENT = auto()
+
+
+@dataclass(eq=False, slots=True)
+class Zone:
+    """One zone as the queue sees it."""
+
+    name: str
+    health: Health = Health.WELL
+    pause: float = 0.0  # seconds, the last one
+    not_before: float = 0.0  # event loop time of the next try
+    waiting: int = 0  # shares
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One update on its way to the primary."""
+
+    update: Update
+    ask_only: bool
+    waiters: list[tuple[float, Promise]]  # each with its deadline (event loop time)
+    in_front: int = 0  # record sets for which an earlier ticket is not settled yet
+    shares: "list[Share]" = field(default_factory=list)
+    trouble: str = NO_ANSWER  # what was last in the way
+    written: bool = False  # the primary may have it already, by our hand
+    moved: bool = False  # its zone turned out to be served elsewhere once
+    is_open: bool = True  # it can be joined: nothing of it was sent
+    is_over: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """What one ticket wants of one zone."""
+
+    ticket: Ticket
+    zone: Zone
+    rrsets: Update
+    epoch: int  # of the queue, when the zone was found
+    result: Result | None = None
+    under_way: bool = False  # in a message, or on its way there
+    looked: bool = False  # it was looked at again after a write that a late one threatens
+
+    def is_waiting(self) -> bool:
+        """Whether it is neither settled nor under way."""
+        return not self.result and not self.under_way
+
+
+class Order:
+    """The order of arrival, by record set (Rule 2)."""
+
+    def __init__(self) -> None:
+        self._tickets: dict[Key, list[Ticket]] = {}
+
+    def last(self, key: Key) -> Ticket | None:
+        """The last one that wants something of this record set."""
+        tickets = self._tickets.get(key)
+        return tickets[-1] if tickets else None
+
+    def enter(self, ticket: Ticket) -> None:
+        """Behind all others that share a record set."""
+        for rrset in ticket.update:
+            tickets = self._tickets.setdefault(rrset.key, [])
+            ticket.in_front += len(tickets) > 0
+            tickets.append(ticket)
+
+    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> Iterator[Ticket]:
+        """These are settled; the tickets that have nothing in front of them now."""
+        for rrset in rrsets:
+            tickets = self._tickets.get(rrset.key, [])
+            if ticket not in tickets:
+                continue
+            was_first = tickets[0] is ticket
+            tickets.remove(ticket)
+            if not tickets:
+                del self._tickets[rrset.key]
+            elif was_first:
+                tickets[0].in_front -= 1
+                if not tickets[0].in_front:
+                    yield tickets[0]
