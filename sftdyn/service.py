@@ -19,6 +19,7 @@ from .systemd import Notifier, passed_sockets
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
 from .web.listen import Listening, choose_tls, open_sockets
+from .web.peer import Proxies
 from .web.server import Server
 from .web.tls import server_context
 
@@ -134,7 +135,7 @@ class Service:
         self._stamp = _stamp(config)
         if context:
             self._server.context = context
-        self._server.trusted_proxies = config.trusted_proxies
+        self._server.proxies = Proxies(config.trusted_proxies)
         self._provider.use(config.primary, config.zones, config.timeout)
         self._doors.use(config, self._provider)
 

@@ -12,6 +12,7 @@ spoken: only what was changed counts.
 
 import asyncio
 import traceback
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from typing import Any, TypeAlias
 from ..conf.config import Config
 from ..values.addresses import Address
 from ..values.mistake import Mistake
-from ..values.outcome import Outcome, Result
+from ..values.outcome import Outcome, Result, worst
 from ..values.specs import Client
 from ..values.update import Provider, RRset, Script, Update
 from ..web.connection import Respond
@@ -29,7 +30,7 @@ from ..web.peer import Caller
 from ..web.reply import Reply
 from ..web.request import BadRequest, Request
 from .arrivals import Arrivals
-from .demand import read_demand, wanted
+from .demand import read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
 from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .log import LogBook
@@ -37,11 +38,18 @@ from .quota import Grant, Quota
 
 # The host names that are updated and answered together, or what is wrong with those of the request.
 Host: TypeAlias = tuple[str, ...] | Outcome
+CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
+PROBLEMS = {
+    Outcome.NUMHOST: "more host names than a client can have",
+}
+AT_ONCE = 256  # requests of one client; more only wait for each other
+FULL = Result(Outcome.OVERLOADED, f"{AT_ONCE} requests of this client are under way", retry_after=10)
 NOT_OURS = "the hostname in the request is none of this client's"
+LINES = 8  # of the log, about one request; one more sums up the others
 TOO_OFTEN = "there is something to change, but this client has changed too often"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Visit:
     """One request on its way."""
 
@@ -49,6 +57,7 @@ class Visit:
     caller: Caller
     respond: Respond
     arrival: int = 0  # its number in the order of arrival, where hooks could change that order
+    counted: tuple[str, ...] = ()  # the client among whose requests under way it is counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +92,7 @@ class Doors:
         self._arrivals = Arrivals()
         self._quota = Quota(config.max_changes)
         self._book = LogBook()
+        self._under_way: Counter[tuple[str, ...]] = Counter()  # requests of each client
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use(self, config: Config, provider: Provider) -> None:
@@ -111,7 +121,8 @@ class Doors:
         if self._is_welcome(visit):
             for way in ways(visit.request, self._config.dyndns2):
                 if client := self._config.keyring.find(way.key):
-                    self._publish(self._errand(visit, way, client, visit.caller.address))
+                    if self._has_room(visit, way, client):
+                        self._publish(self._errand(visit, way, client, visit.caller.address))
                     return
             self._turn_away(visit, visit.caller.address)
 
@@ -124,37 +135,62 @@ class Doors:
                     address = await self._hooks.address(caller.address, request)
                     for way in ways(request, self._config.dyndns2):
                         if client := await self._hooks.find(way.key, address):
-                            await self._publish_all(self._errand(visit, way, client, address))
+                            if self._has_room(visit, way, client):
+                                await self._publish_all(self._errand(visit, way, client, address))
                             return
                     self._turn_away(visit, address)
             except Exception as error:
                 self._fail(visit, error)
 
     def _is_welcome(self, visit: Visit) -> bool:
-        """Whether it is a request at all that can be for a client; if not, it has been answered. Raises Mistake."""
-        if visit.request.method != "GET":
-            self._leave(visit, SECRET_URL, [Part(Result(Outcome.BADMETHOD))])
-            return False
-        if visit.caller.doubt:
-            raise Mistake(visit.caller.doubt)
-        return True
+        """Whether it is a request that can be for a client; if not, it has been answered."""
+        request = visit.request
+        if request.method == "GET":
+            return True
+        if request.method in CHECKS and not request.target:
+            self._leave(visit, SECRET_URL, [Part(Result(Outcome.ADDRESS))])
+        else:
+            self._leave(visit, door_of(request, self._config.dyndns2), [Part(Result(Outcome.BADMETHOD))])
+        return False
 
     def _turn_away(self, visit: Visit, address: Address) -> None:
         """No client has this key."""
         door, outcome = without_client(visit.request, self._config.dyndns2)
         self._leave(visit, door, [Part(Result(outcome))], str(address) if outcome is Outcome.ADDRESS else "")
 
+    def _has_room(self, visit: Visit, way: Way, client: Client) -> bool:
+        """Whether one more request of this client is in order; if not, it has been answered."""
+        if self._under_way[client.names] >= AT_ONCE:
+            parts = [Part(FULL, client.names) for _ in way.door.hosts(client, ())]
+            self._leave(visit, way.door, parts)
+            return False
+        self._under_way[client.names] += 1
+        visit.counted = client.names
+        return True
+
     def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand:
-        hosts = way.door.hosts(client, way.query)
+        parameters = read_parameters(way.query)
+        hosts = way.door.hosts(client, parameters)
         own = [host for host in dict.fromkeys(hosts) if not isinstance(host, Outcome)]
-        parts: dict[Host, Part] = {host: Part(Result(host, NOT_OURS)) for host in hosts if isinstance(host, Outcome)}
+        parts: dict[Host, Part] = {
+            host: Part(Result(host, PROBLEMS.get(host, NOT_OURS))) for host in hosts if isinstance(host, Outcome)
+        }
         updates: dict[Host, Update] = {}
         try:
-            demand = read_demand(way.query, self._config.peer_only)
+            demand = read_demand(parameters, self._config.peer_only)
+            if not demand.names_address and not self._config.hooks.get_ip:
+                self._trust(visit.caller)
             updates.update({host: wanted(client, host, demand, address, self._config.ttl) for host in own})
         except Mistake as mistake:
             parts.update({host: Part(Result(Outcome.BADADDRESS, str(mistake)), host) for host in own})
         return Errand(visit, way.door, client, hosts, parts, updates)
+
+    def _trust(self, caller: Caller) -> None:
+        """The client shall have its caller's address. Raises Mistake if that is known to be another's."""
+        if caller.doubt:
+            raise Mistake(caller.doubt)
+        if caller.remark:
+            self._book.remark(caller.remark)
 
     # To the provider.
 
@@ -226,13 +262,22 @@ class Doors:
         self._leave(visit, door_of(visit.request, self._config.dyndns2), [Part(failure(error))])
 
     def _leave(self, visit: Visit, door: Door, parts: Sequence[Part], address: str = "") -> None:
+        if visit.counted:
+            self._under_way[visit.counted] -= 1
+            if not self._under_way[visit.counted]:
+                del self._under_way[visit.counted]
         visit.respond(self._record(door, parts, visit.caller.shown, address))
 
     def _record(self, door: Door, parts: Sequence[Part], who: str, address: str = "") -> Reply:
         """Log and count each part, and say it in the door's words."""
-        for part in dict.fromkeys(parts):
+        distinct = list(dict.fromkeys(parts))
+        for part in distinct:
             self._count(part.result)
+        for part in distinct[:LINES]:
             self._book.write(part.result, part.subject, who)
+        if len(distinct) > LINES:
+            rest = worst(part.result for part in distinct[LINES:])
+            self._book.write(rest, [f"{len(distinct) - LINES} more host names"], who)
         return door.reply([(part.result, part.update) for part in parts], address)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

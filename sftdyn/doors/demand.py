@@ -1,8 +1,9 @@
 """What does a request want? Its parameters, and the update that they mean for a client. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
+from typing import TypeAlias
 from urllib.parse import parse_qsl
 
 from ..values.addresses import Address, is_in, parse_address, publishable, record_type
@@ -16,6 +17,10 @@ ADDRESS_NAMES = frozenset(
 )
 PREFIX_NAMES = frozenset("prefix ipv6prefix ip6lanprefix".split())
 OFFLINE, HOSTNAME = "offline", "hostname"
+# Where NAS and some guides write the key, the first that is given; after all other places.
+KEY_NAMES = ("token", "key", "password")
+PRESERVE = "preserve"  # leave this family alone, as an address of clients made for deSEC
+Parameters: TypeAlias = Sequence[tuple[str, str]]
 
 MAX_ADDRESSES = 16  # in one request
 PREFIX_LENGTH = 64  # bits, of a prefix that comes without (RFC 4291, 2.5.1)
@@ -30,21 +35,34 @@ class Demand:
     prefix: IPv6Network | None = None
     offline: bool = False
 
+    @property
+    def names_address(self) -> bool:
+        """Whether it says what to publish, so that the caller's own address does not matter."""
+        return self.offline or bool(self.addresses)
+
 
 NOTHING = Demand()
 
 
-def read_demand(query: bytes, peer_only: bool) -> Demand:
-    """The demand of a query string; with `peer_only`, addresses in it do not count. Raises Mistake.
+def read_parameters(query: bytes) -> Parameters:
+    """Names in lower case, with their values; those without a value are left out."""
+    if not query:
+        return ()
+    return [(name.lower(), value) for name, value in parse_qsl(query.decode("utf-8", "replace"))]
+
+
+def read_demand(parameters: Parameters, peer_only: bool) -> Demand:
+    """The demand of a request; with `peer_only`, addresses in it do not count. Raises Mistake.
 
     Unknown parameters and empty values count for nothing.
     """
-    if not query:
+    if not parameters:
         return NOTHING
     addresses: dict[Address, None] = {}
     prefix = None
     offline = False
-    for name, values in _parameters(query):
+    for name, value in parameters:
+        values = _parts(value)
         try:
             if name == OFFLINE:
                 offline = [value.upper() for value in values] == ["YES"]
@@ -59,15 +77,21 @@ def read_demand(query: bytes, peer_only: bool) -> Demand:
     return Demand(tuple(addresses), prefix, offline)
 
 
-def read_hostnames(query: bytes) -> list[str]:
-    """The host names of a query string, as sent."""
-    return [value for name, values in _parameters(query) if name == HOSTNAME for value in values]
+def read_hostnames(parameters: Parameters) -> list[str]:
+    """The host names of a request, as sent."""
+    return [part for name, value in parameters if name == HOSTNAME for part in _parts(value)]
 
 
-def _parameters(query: bytes) -> Iterator[tuple[str, list[str]]]:
-    """Names with their values, which commas separate."""
-    for name, value in parse_qsl(query.decode("utf-8", "replace")):
-        yield name, [part.strip() for part in value.split(",") if part.strip()]
+def read_key(parameters: Parameters) -> bytes | None:
+    """The key that a request has among its parameters, if any."""
+    given = dict(reversed(parameters))  # the first one of each name counts
+    return next((given[name].lstrip("/").encode() for name in KEY_NAMES if given.get(name)), None)
+
+
+def _parts(value: str) -> list[str]:
+    """The parts of a value, which commas separate; `preserve` among them is not given."""
+    parts = [part.strip() for part in value.split(",")]
+    return [part for part in parts if part and part.lower() != PRESERVE]
 
 
 def _address(text: str) -> Address:
@@ -106,11 +130,26 @@ def wanted(client: Client, names: Sequence[str], demand: Demand, source: Address
     for address in addresses:
         sets.setdefault(record_type(address), []).append(str(address))
     update = [RRset(name, kind, tuple(sorted(sets[kind])), ttl) for name in names for kind in sets]
-    if client.lan and (prefix := demand.prefix or _network_of(addresses, client.prefix_length)):
-        for name, suffix in client.lan:
-            host = _allowed(IPv6Address(int(prefix.network_address) | int(suffix)), client)
-            update.append(RRset(name, "AAAA", (str(host),), ttl))
+    if client.lan and (prefix := _prefix_for(client, demand, addresses)):
+        update += [RRset(name, "AAAA", (str(_host(prefix, part, client)),), ttl) for name, part in client.lan]
     return update
+
+
+def _prefix_for(client: Client, demand: Demand, addresses: Sequence[Address]) -> IPv6Network | None:
+    """The prefix of the network behind the router: the request's, cut to the client's length, or the address's own."""
+    length = client.prefix_length
+    if demand.prefix is None:
+        return _network_of(addresses, length)
+    if length and length < demand.prefix.prefixlen:
+        return demand.prefix.supernet(new_prefix=length)
+    return demand.prefix
+
+
+def _host(prefix: IPv6Network, part: IPv6Address, client: Client) -> Address:
+    """The address of a host behind the router. Raises Mistake."""
+    if int(prefix.network_address) & int(part):
+        raise Mistake("lan: the prefix reaches into the host part; set prefix_length to that of the whole network")
+    return _allowed(IPv6Address(int(prefix.network_address) | int(part)), client)
 
 
 def _allowed(address: Address, client: Client) -> Address:

@@ -9,13 +9,14 @@ from ..values.outcome import Outcome, Result
 from ..values.specs import Client
 from ..values.update import Update
 from ..web.reply import Reply
-from .demand import read_hostnames
+from .demand import Parameters, read_hostnames
+from .secret_url import ALLOW, CHALLENGE
 
 PATHS = frozenset([b"nic/update", b"v2/update", b"v3/update"])
 # Users of UniFi write `host/\/nic/update` into a field that is meant for a host name alone.
 STRAY = (b"%5c/", b"%5C/", b"\\/")
 
-CHALLENGE = ("WWW-Authenticate", 'Basic realm="sftdyn", charset="UTF-8"')
+MAX_HOSTS = 100  # in one request: a client has no more names
 
 WORDS: dict[Outcome, str] = {
     Outcome.UPTODATE: "nochg",
@@ -24,7 +25,9 @@ WORDS: dict[Outcome, str] = {
     Outcome.BADKEY: "badauth",
     Outcome.NOTFQDN: "notfqdn",
     Outcome.NOHOST: "nohost",
+    Outcome.NUMHOST: "numhost",
     Outcome.BADADDRESS: "dnserr",
+    Outcome.BADMETHOD: "badagent",
     Outcome.UNPUBLISHABLE: "dnserr",
     Outcome.NOZONE: "dnserr",
     Outcome.REFUSED: "dnserr",
@@ -41,12 +44,15 @@ def is_path(path: bytes) -> bool:
     """Whether a target's path, without leading slashes, is that of this door."""
     for stray in STRAY:
         path = path.removeprefix(stray).lstrip(b"/")
-    return path in PATHS
+    return path.rstrip(b"/") in PATHS
 
 
-def hosts(client: Client, query: bytes) -> Sequence[tuple[str, ...] | Outcome]:
+def hosts(client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
     """Each host name of the query on its own; all names of the client, together, if it has none."""
-    return [own_name(hostname, client.names) for hostname in read_hostnames(query)] or [client.names]
+    hostnames = read_hostnames(parameters)
+    if len(hostnames) > MAX_HOSTS:
+        return [Outcome.NUMHOST]
+    return [own_name(hostname, client.names) for hostname in hostnames] or [client.names]
 
 
 def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome:
@@ -75,4 +81,6 @@ def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
     body = "\n".join(line(result, update) for result, update in parts)
     if any(result.outcome in (Outcome.CHALLENGE, Outcome.BADKEY) for result, _ in parts):
         return Reply(401, body, (CHALLENGE,))
+    if any(result.outcome is Outcome.BADMETHOD for result, _ in parts):
+        return Reply(405, body, (ALLOW,))
     return Reply(200, body)

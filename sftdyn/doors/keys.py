@@ -1,5 +1,6 @@
 """Where may the key of a request be, and which door is it for? Pure."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,19 +9,22 @@ from ..values.outcome import Outcome, Result
 from ..values.specs import Client
 from ..values.update import Update
 from ..web.reply import Reply
-from ..web.request import Request, password
+from ..web.request import Request, basic
 from . import dyndns2, secret_url
+from .demand import Parameters, read_key, read_parameters
 
-# Where the key may come as the password of Basic credentials, so that no proxy's log ever holds it.
-PASSWORD_PATHS = (b"", b"update")
+# Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
+UPDATE = b"update"
 # Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
 SECOND_URL = (b" http://", b" https://")
+# What browsers ask for by themselves, beside the secret URL that their user opens.
+BROWSERS = re.compile(rb"favicon\.ico|robots\.txt|apple-touch-icon[\w-]*\.png")
 
 
 class Door(Protocol):
     """What the clients of one kind say and expect; each door is a module."""
 
-    def hosts(self, client: Client, query: bytes) -> Sequence[tuple[str, ...] | Outcome]:
+    def hosts(self, client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
         """The host names that are updated and answered together, or what is wrong with them, in order."""
 
     def reply(self, parts: Sequence[tuple[Result, Update]], address: str) -> Reply:
@@ -41,30 +45,46 @@ class Way:
 
 
 def ways(request: Request, with_dyndns2: bool) -> Iterator[Way]:
-    """All readings of a request, the first one whose key is a client's counts."""
+    """All readings of a request; the first one whose key is a client's counts."""
     if request.target:
         yield Way(SECRET_URL, request.target, b"")
     path, query = split(request.target)
     if path and path != request.target:
         yield Way(SECRET_URL, path, query)
-    door = DYNDNS2 if with_dyndns2 and dyndns2.is_path(path) else SECRET_URL if path in PASSWORD_PATHS else None
-    if door and (key := password(request)):
-        yield Way(door, key, query)
+    if door := _door_at(path, with_dyndns2):
+        name, password = basic(request)
+        for key in (password or name, read_key(read_parameters(query))):
+            if key:
+                yield Way(door, key, query)
 
 
 def without_client(request: Request, with_dyndns2: bool) -> tuple[Door, Outcome]:
-    """What a request is, and for which door, if none of its readings has a client's key."""
-    door = door_of(request, with_dyndns2)
-    if door is DYNDNS2:
-        return door, Outcome.BADKEY if password(request) else Outcome.CHALLENGE
-    if request.target or password(request):
-        return door, Outcome.BADKEY
-    return door, Outcome.ADDRESS
+    """What a request is, and for which door, if none of its readings has a client's key.
+
+    A user name alone that is nobody's key is no credentials: there are programs that send one to everybody.
+    """
+    path, query = split(request.target)
+    door = _door_at(path, with_dyndns2)
+    if door and not basic(request)[1] and not read_key(read_parameters(query)):
+        if door is DYNDNS2 or path:
+            return door, Outcome.CHALLENGE
+        if not request.target:
+            return door, Outcome.ADDRESS
+    if BROWSERS.fullmatch(path):
+        return SECRET_URL, Outcome.NOTHING
+    return door or SECRET_URL, Outcome.BADKEY
 
 
 def door_of(request: Request, with_dyndns2: bool) -> Door:
     """The door that a request without a known key came to."""
-    return DYNDNS2 if with_dyndns2 and dyndns2.is_path(split(request.target)[0]) else SECRET_URL
+    return _door_at(split(request.target)[0], with_dyndns2) or SECRET_URL
+
+
+def _door_at(path: bytes, with_dyndns2: bool) -> Door | None:
+    """The door whose clients send credentials or parameters to this path; None for all other paths."""
+    if with_dyndns2 and dyndns2.is_path(path):
+        return DYNDNS2
+    return SECRET_URL if path.rstrip(b"/") in (b"", UPDATE) else None
 
 
 def split(target: bytes) -> tuple[bytes, bytes]:

@@ -12,6 +12,7 @@ log = logging.getLogger("sftdyn")
 
 # Of what anybody can cause, without a key, no more lines of each kind than this per second.
 STRANGERS_LINES = 50
+REMARK_INTERVAL = 3600.0  # seconds
 
 
 class LogBook:
@@ -20,6 +21,7 @@ class LogBook:
     def __init__(self) -> None:
         self._second = 0
         self._lines: Counter[Outcome] = Counter()
+        self._remarked: dict[str, float] = {}  # text → time of the next one
 
     def write(self, result: Result, subject: Update | Sequence[str], who: str) -> None:
         """Write what became of a request from `who`, about these record sets or names."""
@@ -29,6 +31,13 @@ class LogBook:
         what = ", ".join(map(_shown, subject))
         reason = result.reason and f": {result.reason}"
         log.log(outcome.level, "%s%s from %s%s", outcome.word, what and f" {what}", who, reason)
+
+    def remark(self, text: str) -> None:
+        """Warn of something that is true of many requests, once an hour."""
+        now = monotonic()
+        if now >= self._remarked.get(text, 0.0):
+            self._remarked[text] = now + REMARK_INTERVAL
+            log.warning("%s", text)
 
     def _is_flood(self, outcome: Outcome) -> bool:
         second = int(monotonic())

@@ -7,15 +7,21 @@ from ..values.outcome import Outcome, Result
 from ..values.specs import Client
 from ..values.update import Update
 from ..web.reply import Reply
+from .demand import Parameters
+
+ALLOW = ("Allow", "GET")
+CHALLENGE = ("WWW-Authenticate", 'Basic realm="sftdyn", charset="UTF-8"')
 
 REPLIES: dict[Outcome, Reply] = {
     Outcome.ADDRESS: Reply(200, ""),  # the body is the address
     Outcome.UPTODATE: Reply(200, "UPTODATE"),
     Outcome.OK: Reply(200, "OK"),
+    Outcome.NOTHING: Reply(404, ""),
+    Outcome.CHALLENGE: Reply(401, "BADKEY", (CHALLENGE,)),
     Outcome.BADKEY: Reply(403, "BADKEY"),
     Outcome.BADADDRESS: Reply(400, "FAIL"),
     Outcome.BADREQUEST: Reply(400, "FAIL"),
-    Outcome.BADMETHOD: Reply(405, "FAIL", (("Allow", "GET"),)),
+    Outcome.BADMETHOD: Reply(405, "FAIL", (ALLOW,)),
     Outcome.UNPUBLISHABLE: Reply(500, "FAIL"),
     Outcome.NOZONE: Reply(500, "FAIL"),
     Outcome.REFUSED: Reply(500, "FAIL"),
@@ -29,7 +35,7 @@ REPLIES: dict[Outcome, Reply] = {
 LATER = 503  # the status with which a client is told when to come back
 
 
-def hosts(client: Client, query: bytes) -> Sequence[tuple[str, ...] | Outcome]:
+def hosts(client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
     """All names of the client, together."""
     return [client.names]
 

@@ -29,40 +29,44 @@ class Outcome(Enum):
     UPTODATE = 2, "UPTODATE", INFO
     # The provider accepted the change.
     OK = 3, "OK", INFO
+    # Nothing that a client would want: what browsers ask for beside the URL that they are given.
+    NOTHING = 4, "NOTHING", INFO, True
     # No credentials where some are needed: many clients send them only when asked.
-    CHALLENGE = 4, "CHALLENGE", INFO, True
+    CHALLENGE = 5, "CHALLENGE", INFO, True
     # No client has this key.
-    BADKEY = 5, "BADKEY", WARNING, True
+    BADKEY = 6, "BADKEY", WARNING, True
     # A host name that is none.
-    NOTFQDN = 6, "FAIL", WARNING
+    NOTFQDN = 7, "FAIL", WARNING
     # A host name of somebody else.
-    NOHOST = 7, "FAIL", WARNING
+    NOHOST = 8, "FAIL", WARNING
+    # More host names than a request may have.
+    NUMHOST = 9, "FAIL", WARNING
     # The request means no address, or one that cannot be published.
-    BADADDRESS = 8, "FAIL", WARNING, True
+    BADADDRESS = 10, "FAIL", WARNING, True
     # Not HTTP.
-    BADREQUEST = 9, "BADREQUEST", INFO, True
+    BADREQUEST = 11, "BADREQUEST", INFO, True
     # Not GET.
-    BADMETHOD = 10, "BADMETHOD", INFO, True
+    BADMETHOD = 12, "BADMETHOD", INFO, True
     # A CNAME, delegation or DNAME hides the name: nobody would see the record.
-    UNPUBLISHABLE = 11, "FAIL", WARNING
+    UNPUBLISHABLE = 13, "FAIL", WARNING
     # The primary serves no zone for the name.
-    NOZONE = 12, "FAIL", WARNING
+    NOZONE = 14, "FAIL", WARNING
     # The primary refuses this name.
-    REFUSED = 13, "FAIL", WARNING
+    REFUSED = 15, "FAIL", WARNING
     # A hook of the conf failed.
-    HOOK = 14, "FAIL", ERROR, True
+    HOOK = 16, "FAIL", ERROR, True
     # The provider did not answer in time.
-    TIMEOUT = 15, "FAIL", ERROR
+    TIMEOUT = 17, "FAIL", ERROR
     # A provider's word for a request that may only ask: there is something to change. The doors make ABUSE of it.
-    WOULD_CHANGE = 16, "FAIL", WARNING
+    WOULD_CHANGE = 18, "FAIL", WARNING
     # The client has changed too often.
-    ABUSE = 17, "FAIL", WARNING
+    ABUSE = 19, "FAIL", WARNING
     # A newer request for the name was faster through the hooks.
-    OVERTAKEN = 18, "FAIL", WARNING
+    OVERTAKEN = 20, "FAIL", WARNING
     # Too many requests wait already.
-    OVERLOADED = 19, "FAIL", INFO, True
+    OVERLOADED = 21, "FAIL", INFO, True
     # A defect of sftdyn.
-    INTERNAL = 20, "FAIL", ERROR
+    INTERNAL = 22, "FAIL", ERROR
 
 
 @dataclass(frozen=True, slots=True)

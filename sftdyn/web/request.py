@@ -148,15 +148,16 @@ def _read_line(method: bytes, version: bytes) -> tuple[str, str]:
     return parser.command, parser.request_version
 
 
-def password(request: Request) -> bytes | None:
-    """The password of Basic credentials (RFC 7617), if there are any and it is not empty."""
+def basic(request: Request) -> tuple[bytes, bytes]:
+    """User name and password of Basic credentials (RFC 7617); empty where there are none. No slash is in front."""
     scheme, _, token = next(iter(request.values("Authorization")), "").partition(" ")
     if scheme.lower() != "basic":
-        return None
+        return b"", b""
     try:
-        return b64decode(token.strip(), validate=True).partition(b":")[2].lstrip(b"/") or None
+        name, _, password = b64decode(token.strip(), validate=True).partition(b":")
     except ValueError:
-        return None
+        return b"", b""
+    return name.lstrip(b"/"), password.lstrip(b"/")
 
 
 def decode(target: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import Protocol
 from ..values.addresses import Network
 from .connection import Connection, Respond, State
 from .listen import BACKLOG, CannotListen, Listening
-from .peer import Caller, identify
+from .peer import Caller, Proxies, identify
 from .reply import Reply
 from .request import BadRequest, Request
 from .tls import TLSLayer
@@ -39,12 +39,12 @@ class Door(Protocol):
 class Server:
     """Listens, and gives each request to the door.
 
-    `context`, for the listeners with TLS, and the trusted proxies may be replaced at any time.
+    `context`, for the listeners with TLS, and the proxies may be replaced at any time.
     """
 
     def __init__(self, door: Door, context: ssl.SSLContext | None, trusted_proxies: Sequence[Network]) -> None:
         self.context = context
-        self.trusted_proxies = trusted_proxies
+        self.proxies = Proxies(trusted_proxies)
         self._door = door
         self._loop = asyncio.get_running_loop()
         self._listening: list[Listening] = []
@@ -86,7 +86,7 @@ class Server:
 
     def request(self, request: Request, peer: str, respond: Respond) -> None:
         """A connection has a complete request."""
-        self._door.answer(request, identify(peer, request, self.trusted_proxies), respond)
+        self._door.answer(request, identify(peer, request, self.proxies), respond)
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """A connection has something that is no request."""

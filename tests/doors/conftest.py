@@ -26,8 +26,9 @@ def ask(serve: ServeFixture, bind: Bind) -> Ask:
 
         def get(target: str, password: str | None = None, **options: str) -> Answer:
             headers = {}
-            if password is not None:
-                headers["Authorization"] = "Basic " + b64encode(f"any:{password}".encode()).decode()
+            credentials = options.get("user", f"any:{password}" if password is not None else None)
+            if credentials is not None:
+                headers["Authorization"] = "Basic " + b64encode(credentials.encode()).decode()
             answer = served.get(target, headers=headers, source=options.get("source", "127.0.0.1"))
             if log := options.get("log"):
                 served.wait_for(log)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.conf.clients import make_client
-from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, wanted
+from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, read_parameters, wanted
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
 from tests.doors.conftest import KEY, Ask
@@ -39,12 +39,12 @@ V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
     ],
 )
 def test_addresses_in_a_query(query: bytes, addresses: tuple[object, ...]) -> None:
-    assert read_demand(query, peer_only=False).addresses == addresses
+    assert read_demand(read_parameters(query), peer_only=False).addresses == addresses
 
 
 @pytest.mark.parametrize("name", sorted(ADDRESS_NAMES))
 def test_every_name_of_an_address(name: str) -> None:
-    assert read_demand(f"{name}=2001:db8::7".encode(), peer_only=False).addresses == (V6,)
+    assert read_demand(read_parameters(f"{name}=2001:db8::7".encode()), peer_only=False).addresses == (V6,)
 
 
 @pytest.mark.parametrize("name", sorted(PREFIX_NAMES))
@@ -58,7 +58,7 @@ def test_every_name_of_an_address(name: str) -> None:
     ],
 )
 def test_a_prefix(name: str, value: str, network: str) -> None:
-    assert read_demand(f"{name}={value}".encode(), peer_only=False).prefix == IPv6Network(network)
+    assert read_demand(read_parameters(f"{name}={value}".encode()), peer_only=False).prefix == IPv6Network(network)
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_a_prefix(name: str, value: str, network: str) -> None:
 )
 def test_no_address_names_the_parameter(query: bytes) -> None:
     with pytest.raises(Mistake) as mistake:
-        read_demand(query, peer_only=False)
+        read_demand(read_parameters(query), peer_only=False)
     assert str(mistake.value).startswith((query.partition(b"=")[0].decode() + ": ", "more than 16"))
-    assert read_demand(query, peer_only=True) == Demand()
+    assert read_demand(read_parameters(query), peer_only=True) == Demand()
 
 
 @given(st.binary(max_size=60), st.sampled_from(["myip=", "prefix=", ""]))
 def test_any_query_is_a_demand_or_a_mistake(octets: bytes, name: str) -> None:
     try:
-        demand = read_demand(name.encode() + octets, peer_only=False)
+        demand = read_demand(read_parameters(name.encode() + octets), peer_only=False)
     except Mistake:
         return
     assert all(address.version in (4, 6) for address in demand.addresses)
@@ -118,6 +118,25 @@ def test_hosts_behind_the_router(prefix: str, suffix: str, address: str) -> None
     update = sets(wanted(home, home.names, Demand(prefix=IPv6Network(prefix)), V4, 30))
     assert update == {("home.example.", "A"): ("192.0.2.7",), ("nas.example.", "AAAA"): (address,)}
     assert ("nas.example.", "AAAA") not in sets(wanted(home, home.names, Demand((V6,)), V4, 30))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "length", "address"),
+    [
+        ("2001:db8:0:1ab::/64", 56, "2001:db8:0:1fc::8"),  # the client's length beats a longer one
+        ("2001:db8:0:1ab::/64", None, None),  # 1ab and fc have bits in common
+        ("2001:db8:0:100::/64", None, "2001:db8:0:1fc::8"),
+        ("2001:db8:0:100::/48", 56, "2001:db8:0:fc::8"),
+    ],
+)
+def test_a_host_part_never_leaves_its_network(prefix: str, length: int | None, address: str | None) -> None:
+    home = make_client("home.example", lan={"web.example": "0:0:0:fc::8"}, prefix_length=length)
+    demand = read_demand(read_parameters(f"myip=192.0.2.7&prefix={prefix}".encode()), peer_only=False)
+    if address:
+        assert sets(wanted(home, home.names, demand, V4, 30))["web.example.", "AAAA"] == (address,)
+    else:
+        with pytest.raises(Mistake, match="prefix_length"):
+            wanted(home, home.names, demand, V4, 30)
 
 
 def test_hosts_behind_the_router_go_offline_with_all_names_of_it() -> None:

@@ -1,5 +1,6 @@
 """The hooks of 0.10, and hooks that fail or hang."""
 
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -254,3 +255,59 @@ def test_a_script_knows_of_a_removal(ask: Ask, bind: Bind) -> None:
     assert get(f"/{KEY}?offline=YES").text == "OK"
     assert get(f"/{KEY}?ip=192.0.2.7").text == "OK"
     assert bind.lookup("scripted.dyn.example") == ["192.0.2.7"]
+
+
+def test_hooks_that_hang_are_given_up_and_others_go_on(serve: ServeFixture, bind: Bind) -> None:
+    hook = """
+import threading
+def get_host(querystring, ip):
+    if querystring == "hang":
+        threading.Event().wait()
+    return "hang.dyn.example"
+"""
+    served = serve(conf(bind, hook, timeout=1))
+    with ThreadPoolExecutor(70) as pool:
+        assert list(pool.map(lambda _: served.update("hang"), range(70))) == ["FAIL"] * 70
+    served.wait_for("get_host took longer than 1 s and is given up")
+    assert served.update("good") == "OK"
+
+
+def test_beyond_a_hundred_hanging_calls_hooks_fail_at_once_and_the_rest_goes_on(
+    serve: ServeFixture, bind: Bind
+) -> None:
+    hook = """
+import threading
+def nsupdatecommands(host, new_ip, headers):
+    threading.Event().wait()
+"""
+    served = serve(conf(bind, hook, clients={"k": "endless.dyn.example"}, timeout=0.3))
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(lambda _: served.update("k"), range(110))) == {"FAIL"}
+    start = time.monotonic()
+    assert [served.update("k") for _ in range(10)] == ["FAIL"] * 10
+    assert time.monotonic() - start < 3
+    while not any("nsupdatecommands is not called: 100 calls of hooks hang" in line for line in served.log):
+        assert served.update("k") == "FAIL"  # until the second is over in which so many lines were written
+        assert time.monotonic() - start < 10
+    assert served.get("/").text == "127.0.0.1"
+    assert served.update("wrong") == "BADKEY"
+
+
+def test_scripts_have_few_processes_at_once(serve: ServeFixture, own_bind: Bind) -> None:
+    hook = """
+def get_host(querystring, ip):
+    return querystring + ".dyn.example"
+def nsupdatecommands(host, new_ip, headers):
+    return ["zone dyn.example", f"update add {host} 30 TXT {new_ip}", "send"]
+"""
+    served = serve(conf(own_bind, hook, timeout=5))
+    own_bind.signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(60) as pool:
+            calls = [pool.submit(served.update, f"s{n}") for n in range(60)]
+            most = 0
+            while not all(call.done() for call in calls):
+                most = max(most, len(served.children()))
+            assert 0 < most <= 16
+    finally:
+        own_bind.signal(signal.SIGCONT)

@@ -1,8 +1,15 @@
 """Where the key may be."""
 
+import subprocess
+
+import pytest
+
 from sftdyn.conf.newkey import new_key
+from tests.conftest import ServeFixture
 from tests.doors.conftest import KEY, Ask
 from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import find_program
 
 
 def test_the_key_as_a_password(ask: Ask, bind: Bind) -> None:
@@ -14,7 +21,7 @@ def test_the_key_as_a_password(ask: Ask, bind: Bind) -> None:
     for path in ("/", "/update", "/?ip=192.0.2.8"):
         assert (get(path, "wrong").status, get(path, "wrong").text) == (403, "BADKEY")
     assert get("/").text == get("/", "").text == "127.0.0.1"
-    assert get("/update").status == get("/update", "").status == 403
+    assert get("/update").status == get("/update", "").status == 401
     assert get(f"/{KEY}", "wrong").text == "OK"  # credentials beside a secret URL are made up by routers
 
 
@@ -39,3 +46,70 @@ def test_a_new_key_works_as_it_is_and_as_its_hash(ask: Ask, bind: Bind) -> None:
     assert get("/" + hashed.split('"')[1]).text == "BADKEY"
     assert ask(plain + "\n")(f"/{key}").text == "UPTODATE"
     assert lines[0] != new_key("new.dyn.example", None).splitlines()[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/update", "/update/"])
+def test_the_key_as_a_parameter_or_a_user_name(ask: Ask, bind: Bind, path: str) -> None:
+    get = ask(clients={KEY: "param.dyn.example"})
+    for query in (f"token={KEY}", f"KEY={KEY}", f"password={KEY}", f"token=&key={KEY}"):
+        assert get(f"{path}?zone=x&username=y&{query}&ipv4=192.0.2.7").text in ("OK", "UPTODATE"), query
+    assert bind.lookup("param.dyn.example") == ["192.0.2.7"]
+    assert get(f"{path}?token={KEY}&myip=192.0.2.8", "wrong").text == "OK"  # the parameter is looked at last
+    assert get(f"{path}?token=wrong&key={KEY}").text == "BADKEY"  # only the first that is given
+    assert get(f"{path}?ipv4=192.0.2.9", user=f"{KEY}:").text == "OK"
+    assert get(f"{path}?user={KEY}").text == "BADKEY"
+
+
+def test_a_user_name_that_is_nobodys_key_is_no_credentials(ask: Ask) -> None:
+    get = ask(clients={KEY: "user.dyn.example"})
+    assert (get("/", user="somebody:").status, get("/", user="somebody:").text) == (200, "127.0.0.1")
+    for path in ("/update", "/nic/update"):
+        challenge = get(path, user="somebody:")
+        assert challenge.status == 401
+        assert challenge.headers["WWW-Authenticate"].startswith("Basic realm=")
+
+
+def test_who_sends_a_password_only_when_asked_is_asked_at_update(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "asked.dyn.example"}))
+    url = f"http://127.0.0.1:{served.port()}"
+    wget = [find_program("wget", "wget"), "-qO-", "--user", "any", "--password", KEY, f"{url}/update?ip=192.0.2.7"]
+    assert subprocess.run(wget, capture_output=True, text=True, timeout=20, check=True).stdout == "OK"
+    curl = [find_program("curl", "curl"), "-sS", "--anyauth", "-u", f"any:{KEY}", f"{url}/update?ip=192.0.2.7"]
+    assert subprocess.run(curl, capture_output=True, text=True, timeout=20, check=True).stdout == "UPTODATE"
+    assert any("CHALLENGE from" in line for line in served.log)
+    assert not any("BADKEY" in line for line in served.log)
+
+
+def test_nas_guides(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={KEY: "nas.dyn.example"})
+    target = f"/nic/update?hostname=nas.dyn.example&myip=192.0.2.7&username=any&password={KEY}"
+    assert [get(target).text for _ in range(2)] == ["good 192.0.2.7", "nochg 192.0.2.7"]
+    assert get("/nic/update/?hostname=nas.dyn.example&MyIP=192.0.2.8", KEY).text == "good 192.0.2.8"
+    assert get(f"/?token={KEY}&zone=dyn.example&IPV4=192.0.2.9").text == "OK"
+    assert bind.lookup("nas.dyn.example") == ["192.0.2.9"]
+
+
+def test_what_browsers_ask_for_bans_nobody(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "browser.dyn.example", "robots.txt": "robots.dyn.example"}))
+    for path in ("/favicon.ico", "/apple-touch-icon.png", "/apple-touch-icon-120x120-precomposed.png"):
+        answer = served.get(path)
+        assert (answer.status, answer.text) == (404, "")
+    assert served.get("/robots.txt").text == "OK"  # a client's key is a key
+    assert served.get("/favicon.icon").status == 403
+    assert len([line for line in served.log if "BADKEY" in line]) == 1
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_a_proxys_check_is_answered(serve: ServeFixture, bind: Bind, method: str) -> None:
+    served = serve(conf(bind, clients={KEY: "check.dyn.example"}))
+    answer = served.get("/", method=method)
+    assert (answer.status, answer.text) == (200, "")
+    assert served.get(f"/{KEY}", method=method).status == 405
+    assert served.get("/nic/update", method=method).status == 405
+    assert bind.lookup("check.dyn.example") == []
+
+
+def test_another_method_at_dyndns2_is_a_bad_agent(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "post.dyn.example"}))
+    answer = served.get("/nic/update?hostname=post.dyn.example", method="POST")
+    assert (answer.status, answer.text) == (405, "badagent")

@@ -10,8 +10,8 @@ from sftdyn.values.outcome import Outcome
 
 # The doors make another word of it.
 NOWHERE = {Outcome.WOULD_CHANGE}
-NOT_AT_THE_SECRET_URL = {Outcome.CHALLENGE, Outcome.NOTFQDN, Outcome.NOHOST}
-NOT_AT_DYNDNS2 = {Outcome.ADDRESS, Outcome.BADREQUEST, Outcome.BADMETHOD}
+NOT_AT_THE_SECRET_URL = {Outcome.NOTFQDN, Outcome.NOHOST, Outcome.NUMHOST}
+NOT_AT_DYNDNS2 = {Outcome.ADDRESS, Outcome.BADREQUEST, Outcome.NOTHING}
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,13 @@ def make_certificate(folder: Path) -> None:
 
 def children(pid: int) -> list[int]:
     """The children of a process that still run."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            found += map(int, (task / "children").read_text().split())
+        except FileNotFoundError:
+            pass  # a thread that has ended meanwhile
+    return found
 
 
 def resident(pid: int) -> int:

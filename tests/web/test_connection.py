@@ -1,9 +1,11 @@
 """Connections: octets on the wire, and clients that are slow, many, or leave."""
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +113,42 @@ def test_blank_lines_without_end_use_no_memory(serve: ServeFixture, bind: Bind) 
         connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
     assert served.resident() < before + 10_000  # KiB
+
+
+def test_no_header_costs_more_than_its_length(serve: ServeFixture, bind: Bind) -> None:
+    """The standard library's email parser takes 0.2 s for each of these."""
+    served = serve(conf(bind, clients={"k": "costly.dyn.example"}))
+    assert served.update("k") == "OK"
+    value = 'multipart/x; "' + ";" * 16_000
+    request = f"GET /nope HTTP/1.1\r\nContent-Type: {value}\r\n\r\n".encode()
+    for _ in range(40):
+        exchange(served, request)
+    stat = Path(f"/proc/{served.process.pid}/stat").read_text().rpartition(")")[2].split()
+    used = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    assert used < 4, f"{used} s of the processor"
+
+
+@pytest.mark.parametrize(
+    "header", ["Content-Type: text/plain; charset=rot13", "Subject: =?nonsense?q?=80?=", "A: \udcff\x00", "A:"]
+)
+def test_odd_headers_are_read_as_they_are(serve: ServeFixture, bind: Bind, header: str) -> None:
+    served = serve(
+        conf(
+            bind,
+            "def get_host(querystring, ip):\n    return 'odd.dyn.example'\n"
+            "def get_ip(source_ip, headers, key):\n    assert dict(headers.items()) and headers['a'] == 'x y'\n"
+            "    return source_ip\n",
+        )
+    )
+    octets = f"GET /k HTTP/1.1\r\n{header}\r\na: x\0y\r\n\r\n".encode("utf-8", "surrogateescape")
+    if not header.startswith("A:"):
+        assert exchange(served, octets).endswith((b"OK", b"UPTODATE"))
+    else:
+        assert exchange(served, octets).startswith(b"HTTP/1.1 500 ")  # the first of two counts: the hook says no
+
+
+def test_a_hundred_headers_are_taken_and_read(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={"k": "hundred.dyn.example"}, trusted_proxies=["127.0.0.1"]))
+    lines = "".join(f"X-{n}: {n}\r\n" for n in range(99)) + "X-Forwarded-For: 192.0.2.7\r\n"
+    assert exchange(served, f"GET /k HTTP/1.1\r\n{lines}\r\n".encode()).endswith(b"OK")
+    assert bind.lookup("hundred.dyn.example") == ["192.0.2.7"]

@@ -1,11 +1,16 @@
 """Whose request it is."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from sftdyn.values.mistake import Mistake
-from sftdyn.web.peer import client_address, peer_address
+from sftdyn.web.peer import Caller, Proxies, identify
+from sftdyn.web.request import Request, parse
+
+
+def request(*headers: str) -> Request:
+    return parse("\r\n".join(["GET /key HTTP/1.1", *headers, "", ""]).encode())
+
 
 PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48")]
 
@@ -30,10 +35,33 @@ PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:d
     ],
 )
 def test_whose_request_it_is(peer: str, forwarded: list[str], client: str) -> None:
-    assert str(client_address(peer_address(peer), forwarded, PROXIES)) == client
+    caller = identify(peer, request(*(f"X-Forwarded-For: {header}" for header in forwarded)), Proxies(PROXIES))
+    assert str(caller.address) == client
 
 
-@pytest.mark.parametrize("header", ["", "unknown", "203.0.113.9, rubbish", "203.0.113.9,", "::1%x", "203.0.113.9, ,"])
-def test_a_broken_proxy_header_is_no_address(header: str) -> None:
-    with pytest.raises(Mistake):
-        client_address(peer_address("127.0.0.1"), [header], PROXIES)
+@pytest.mark.parametrize("header", ["", " , ,", "unknown", "203.0.113.9, rubbish", "::1%x", '"', '"192.0.2.7'])
+def test_a_broken_proxy_header_names_nobody(header: str) -> None:
+    caller = identify("127.0.0.1", request(f"X-Forwarded-For: {header}"), Proxies(PROXIES))
+    assert (str(caller.address), caller.shown) == ("127.0.0.1", "127.0.0.1")
+    assert caller.doubt
+
+
+@pytest.mark.parametrize("header", ["203.0.113.9,", "203.0.113.9, ,", '"203.0.113.9"', '"203.0.113.9:4711"'])
+def test_empty_elements_do_not_count_and_quotes_are_taken_off(header: str) -> None:
+    caller = identify("127.0.0.1", request(f"x-forwarded-for: {header}"), Proxies(PROXIES))
+    assert caller == Caller(ip_address("203.0.113.9"), "203.0.113.9 via 127.0.0.1")
+
+
+def test_a_proxy_that_names_nobody_is_doubted() -> None:
+    assert "names no client" in identify("10.1.2.3", request("Forwarded: for=203.0.113.9"), Proxies(PROXIES)).doubt
+    assert not identify("192.0.2.1", request("X-Forwarded-For: rubbish"), Proxies(PROXIES)).doubt
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For: 203.0.113.9", "forwarded: for=203.0.113.9", "X-REAL-IP: 1.2.3.4"])
+def test_a_proxy_that_nobody_trusts_is_doubted_on_this_machine_only(header: str) -> None:
+    for peer in ("127.0.0.1", "::1", "::ffff:127.0.0.2"):
+        assert "trusted_proxies" in identify(peer, request(header), Proxies([])).doubt
+        assert "trusted_proxies" in identify(peer, request("X-Other: forwarded:"), Proxies([])).remark
+    direct = identify("192.0.2.1", request(header), Proxies([]))
+    assert direct == Caller(ip_address("192.0.2.1"), "192.0.2.1")
+    assert not identify("127.0.0.1", request(header), Proxies([ip_network("192.0.2.0/24")])).doubt

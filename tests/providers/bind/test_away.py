@@ -42,7 +42,7 @@ def test_an_ok_survives_that_the_name_server_is_killed_right_after(
 def test_the_name_server_is_down_at_the_start(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
     own_bind.kill()
     served = proxied(own_bind, {"k": "home.dyn.example"}, timeout=1)
-    reply = served.get("/k")
+    reply = served.get("/k", headers={"X-Forwarded-For": "192.0.2.1"})
     assert (reply.status, reply.text) == (500, "FAIL")
     served.wait_for("not within 1 s: ")
     served.wait_for("connection refused")
