@@ -9,7 +9,7 @@ from .load import Sample
 from .stage import INFORMATIVE, MEASUREMENTS, NEEDS, Stage
 
 Samples = Mapping[str, Sequence[Sample]]  # measurement → one of each round
-Quantity = Literal["rate", "p50", "p99"]
+Quantity = Literal["rate", "p50", "p99", "cost"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ class Figure:
 
 CHANGES = Side("sftdyn", "changes")
 UPTODATE = Side("sftdyn", "uptodate")
+DIRECT = Side("the direct door", "uptodate", "cost")
+
+
+def _way_in(name: str, title: str, measurement: str, goal: float) -> "Figure":
+    """What a confirmed UPTODATE costs the server where key or address come on another way."""
+    return Figure(name, title, Side("sftdyn", measurement, "cost"), DIRECT, goal, at_least=False)
+
 
 FIGURES = (
     Figure("changes", "changes, 128 connections", CHANGES, Side("sftdyn 0.10", "changes, 0.10"), 60),
@@ -54,6 +61,32 @@ FIGURES = (
         "changes-dnsperf", "changes, 128 connections", CHANGES, Side("dnsperf -u, 64 in flight", "changes, dnsperf"), 4
     ),
     Figure("uptodate", "verified UPTODATE", UPTODATE, Side("0.10, from its memory", "uptodate, 0.10"), 1.6),
+    _way_in("parameter", "UPTODATE with `?myip=`, server's cost", "parameter", 1.25),
+    _way_in("proxy", "UPTODATE behind a trusted proxy, server's cost", "proxy", 1.25),
+    _way_in("dyndns2", "UPTODATE by dyndns2 with Basic, server's cost", "dyndns2", 1.5),
+    _way_in("own-address", "`/`, server's cost", "front", 1),
+    Figure("crowd", "changes by 100,000 clients", Side("sftdyn", "crowd"), Side("by 1000", "changes"), 0.7),
+    Figure(
+        "crowd-uptodate",
+        "UPTODATE, 100,000 clients have changed",
+        Side("sftdyn", "crowd, uptodate"),
+        Side("1000, without quota", "uptodate"),
+        0.7,
+    ),
+    Figure(
+        "first-contact",
+        "first contact, UPTODATE",
+        Side("sftdyn", "first contact"),
+        Side("second contact", "second contact"),
+        0.5,
+    ),
+    Figure(
+        "first-contact-changes",
+        "first contact, changes",
+        Side("sftdyn", "first contact, changes"),
+        Side("second contact", "second contact, changes"),
+        0.5,
+    ),
     Figure("mixed", "mixed, 1 in 10 is a change", Side("sftdyn", "mixed"), Side("our UPTODATE", "uptodate"), 0.6),
     Figure("storm", "storms, changes in them", Side("sftdyn", "storm"), Side("our changes", "changes"), 0.7),
     Figure(

@@ -18,7 +18,7 @@ class Mismatch(Exception):
 class Fleet:
     """`size` clients, each with a name of its own in `zone`: the first ones, or every `step`th.
 
-    The file `addresses` has a line `TARGET ADDRESS` for each, which the load generator keeps up to date.
+    The file `addresses` has a line `KEY ADDRESS NAME` for each, which the load generator keeps up to date.
     """
 
     zone: str
@@ -37,6 +37,9 @@ class Fleet:
 
     def labels(self) -> Iterator[str]:
         return (f"host-{number:07d}" for number in self._numbers())
+
+    def names(self) -> Iterator[str]:
+        return (f"{label}.{self.zone}" for label in self.labels())
 
     def keys(self) -> Iterator[str]:
         """As long as what `openssl rand -hex 16` prints."""
@@ -57,8 +60,8 @@ class Fleet:
 
     def write(self) -> None:
         """Write both files, as the zone is at first."""
-        clients = zip(self.keys(), self.labels(), strict=True)
-        self.clients.write_text("".join(f"{key} {label}.{self.zone}\n" for key, label in clients))
+        clients = zip(self.keys(), self.names(), strict=True)
+        self.clients.write_text("".join(f"{key} {name}\n" for key, name in clients))
         self.write_addresses(self.first_addresses())
 
     def read_addresses(self) -> list[IPv4Address]:
@@ -67,12 +70,13 @@ class Fleet:
 
     def write_addresses(self, addresses: Iterable[IPv4Address]) -> None:
         """For the next load."""
-        self.addresses.write_text("".join(f"{k} {a}\n" for k, a in zip(self.keys(), addresses, strict=True)))
+        lines = zip(self.keys(), addresses, self.names(), strict=True)
+        self.addresses.write_text("".join(f"{key} {address} {name}\n" for key, address, name in lines))
 
     def check(self, port: int, host: str = "127.0.0.1") -> None:
         """Compare the zone at the name server with what was acknowledged. Raises Mismatch."""
         found = transfer(self.zone, port, host)
-        expected = {f"{n}.{self.zone}.": str(a) for n, a in zip(self.labels(), self.read_addresses(), strict=True)}
+        expected = {f"{name}.": str(a) for name, a in zip(self.names(), self.read_addresses(), strict=True)}
         wrong = [name for name, address in expected.items() if found.get(name) != [address]]
         if wrong:
             name = wrong[0]

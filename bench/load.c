@@ -1,10 +1,14 @@
 /*
- * load: HTTP(S) requests to secret URLs, each over a new connection, with a source address of its own.
+ * load: HTTP(S) requests of clients, each over a new connection, with a source address of its own.
  *
- * The first argument's file has a line for each client: its secret URL's target and the address that its name has
- * now. After the run, it holds the last acknowledged addresses. A request either repeats the address, and must be
- * answered UPTODATE, or takes the next one, and must be answered OK; anything else is a wrong answer, and the
- * run a failure. No name is asked for twice at a time: then the order of the answers would not tell the winner.
+ * The first argument's file has a line for each client: its key, the address that its name has now, and its name. After
+ * the run, it holds the last acknowledged addresses. A request either repeats the address, and must be answered
+ * UPTODATE, or takes the next one, and must be answered OK; anything else is a wrong answer, and the run a failure. No
+ * client asks twice at a time: then the order of the answers would not tell the winner.
+ *
+ * `-w` is the way on which key and address come. On the direct one the connection comes from the address. On the others
+ * it comes from one that is no client's, as a proxy's or a far-off script's would: an answer is right only if the
+ * server took the address from the request.
  *
  * Closed loop: `-c` connections, each followed by the next at once. With `-r`, requests start at a fixed rate instead,
  * and latency counts from the moment at which a request was due. Prints one JSON object.
@@ -28,10 +32,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TARGET_SIZE = 64, BUFFER_SIZE = 1024, EVENTS = 256, PATIENCE = 30000 /* ms without any event */ };
+enum { KEY_SIZE = 64, NAME_SIZE = 64, EXPECTED_SIZE = 64, BUFFER_SIZE = 1024, EVENTS = 256, PATIENCE = 30000 /* ms without any event */ };
+
+enum way { DIRECT, PARAMETER, PROXY, DYNDNS2, WAYS };
+static const char *const way_names[WAYS] = {"direct", "parameter", "proxy", "dyndns2"};
 
 struct client {
-    char target[TARGET_SIZE];
+    char key[KEY_SIZE], name[NAME_SIZE];
     uint32_t address; /* the last acknowledged; 0: the kernel chooses */
     bool busy;
 };
@@ -55,6 +62,7 @@ static struct {
     double seconds;   /* no request starts later */
     double rate;      /* requests per second; 0: closed loop */
     int changes;      /* in a thousand requests */
+    enum way way;
     int quiet_rounds; /* > 0, a storm: all names change at once, then so many rounds change none, again and again */
     const char *body; /* the one right answer, if it is neither OK nor UPTODATE */
     SSL_CTX *tls;
@@ -94,11 +102,14 @@ static uint32_t dice(void) {
 /* Addresses count up inside 127.0.0.0/8, all of which is this machine's. */
 static uint32_t next_address(uint32_t address) { return 127u << 24 | ((address + 1) & 0xffffff); }
 
+/* What a request for this address comes from: clients have the lower half of 127.0.0.0/8, proxies the upper one. */
+static uint32_t source_of(uint32_t address) { return options.way == DIRECT ? address : address | 1 << 23; }
+
 static void read_clients(void) {
     FILE *file = fopen(options.file, "r");
     if (!file) die(options.file);
-    char target[TARGET_SIZE], address[16];
-    for (long room = 0; fscanf(file, "%63s %15s", target, address) == 2; client_count++) {
+    char key[KEY_SIZE], address[16], name[NAME_SIZE];
+    for (long room = 0; fscanf(file, "%63s %15s %63s", key, address, name) == 3; client_count++) {
         if (client_count == room) {
             room = room ? 2 * room : 1024;
             clients = realloc(clients, room * sizeof *clients);
@@ -106,7 +117,8 @@ static void read_clients(void) {
         }
         struct client *client = &clients[client_count];
         memset(client, 0, sizeof *client);
-        if (strcmp(target, "/")) strcpy(client->target, target);
+        if (strcmp(key, "-")) strcpy(client->key, key);
+        strcpy(client->name, name);
         client->address = strcmp(address, "-") ? ntohl(inet_addr(address)) : 0;
     }
     fclose(file);
@@ -121,8 +133,8 @@ static void write_clients(void) {
     if (!file) die(options.file);
     for (long i = 0; i < client_count; i++) {
         struct in_addr address = {htonl(clients[i].address)};
-        fprintf(file, "%s %s\n", clients[i].target[0] ? clients[i].target : "/",
-                clients[i].address ? inet_ntoa(address) : "-");
+        fprintf(file, "%s %s %s\n", clients[i].key[0] ? clients[i].key : "-",
+                clients[i].address ? inet_ntoa(address) : "-", clients[i].name);
     }
     if (fclose(file)) die(options.file);
 }
@@ -152,6 +164,18 @@ static void record_latency(int64_t ns) {
     latencies[count] = ns / 1000;
 }
 
+/* The right answer to a request for this address. */
+static void write_expected(char *text, const struct client *client, uint32_t wanted) {
+    bool same = wanted == client->address;
+    struct in_addr address = {htonl(wanted)};
+    if (options.body)
+        snprintf(text, EXPECTED_SIZE, "%s", options.body);
+    else if (options.way == DYNDNS2)
+        sprintf(text, "%s %s", same ? "nochg" : "good", inet_ntoa(address));
+    else
+        strcpy(text, same ? "UPTODATE" : "OK");
+}
+
 /* The connection is at its end; its buffer holds all that was answered. */
 static void finish(struct connection *connection) {
     struct client *client = connection->client;
@@ -160,7 +184,8 @@ static void finish(struct connection *connection) {
     record_latency(time - connection->due);
     if (time <= time_is_up) in_time++;
     const char *body = strstr(connection->buffer, "\r\n\r\n");
-    const char *expected = options.body ? options.body : connection->wanted == client->address ? "UPTODATE" : "OK";
+    char expected[EXPECTED_SIZE];
+    write_expected(expected, client, connection->wanted);
     if (body && !strcmp(body + 4, expected) && !strncmp(connection->buffer, "HTTP/1.1 200 ", 13)) {
         if (connection->wanted == client->address)
             uptodate++;
@@ -217,6 +242,23 @@ static void advance(struct connection *connection) {
     }
 }
 
+/* The request of a client for an address; its length. */
+static int write_request(char *buffer, const struct client *client, uint32_t wanted) {
+    static const char rest[] = "Host: dyn.example\r\nUser-Agent: router\r\nConnection: close\r\n\r\n";
+    struct in_addr in = {htonl(wanted)};
+    const char *address = inet_ntoa(in);
+    char login[KEY_SIZE + 8], basic[2 * sizeof login];
+    switch (options.way) {
+        case PARAMETER: return sprintf(buffer, "GET /%s?myip=%s HTTP/1.1\r\n%s", client->key, address, rest);
+        case PROXY: return sprintf(buffer, "GET /%s HTTP/1.1\r\nX-Forwarded-For: %s\r\n%s", client->key, address, rest);
+        case DYNDNS2:
+            EVP_EncodeBlock((unsigned char *)basic, (unsigned char *)login, sprintf(login, "router:%s", client->key));
+            return sprintf(buffer, "GET /nic/update?hostname=%s&myip=%s HTTP/1.1\r\nAuthorization: Basic %s\r\n%s",
+                           client->name, address, basic, rest);
+        default: return sprintf(buffer, "GET /%s HTTP/1.1\r\n%s", client->key, rest);
+    }
+}
+
 static void start(struct connection *connection, struct client *client, int changes, int64_t due) {
     started++;
     connection->client = client;
@@ -224,14 +266,12 @@ static void start(struct connection *connection, struct client *client, int chan
     connection->due = due;
     connection->sent = false;
     client->busy = true;
-    connection->length = sprintf(connection->buffer,
-                                 "GET /%s HTTP/1.1\r\nHost: dyn.example\r\nUser-Agent: router\r\nConnection: close\r\n\r\n",
-                                 client->target);
+    connection->length = write_request(connection->buffer, client, connection->wanted);
     connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (connection->fd < 0) die("socket");
     if (connection->wanted) {
         int yes = 1; /* the port is chosen when connecting: each address has all of them */
-        struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(connection->wanted)}};
+        struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = {htonl(source_of(connection->wanted))}};
         setsockopt(connection->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
         if (bind(connection->fd, (struct sockaddr *)&own, sizeof own)) die("bind");
     }
@@ -335,10 +375,18 @@ static void print_result(double seconds, double storm_seconds) {
 
 static const char usage[] =
     "usage: load [-c connections] [-t seconds] [-n requests] [-r requests per second] [-m changes in a thousand]\n"
-    "            [-q quiet rounds after each storm] [-e expected body] [-s (TLS)] FILE ADDRESS PORT\n";
+    "            [-q quiet rounds after each storm] [-e expected body] [-s (TLS)]\n"
+    "            [-w direct|parameter|proxy|dyndns2] FILE ADDRESS PORT\n";
+
+static enum way read_way(const char *name) {
+    for (enum way way = DIRECT; way < WAYS; way++)
+        if (!strcmp(name, way_names[way])) return way;
+    fputs(usage, stderr);
+    exit(2);
+}
 
 static void read_options(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "c:t:n:r:m:q:e:s")) != -1;) switch (option) {
+    for (int option; (option = getopt(argc, argv, "c:t:n:r:m:q:e:sw:")) != -1;) switch (option) {
             case 'c': options.connections = atoi(optarg); break;
             case 't': options.seconds = atof(optarg); break;
             case 'n': options.requests = atol(optarg); break;
@@ -347,6 +395,7 @@ static void read_options(int argc, char **argv) {
             case 'q': options.quiet_rounds = atoi(optarg); break;
             case 'e': options.body = optarg; break;
             case 's': options.tls = SSL_CTX_new(TLS_client_method()); break;
+            case 'w': options.way = read_way(optarg); break;
             default: argc = 0;
         }
     if (argc - optind != 3) {

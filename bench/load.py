@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Literal
 
 from tests.lab.machine import find_program
 
@@ -31,6 +32,11 @@ class Sample:
     requests: int
     shares: dict[str, float] = field(default_factory=dict)  # process → the share of one core that it used
 
+    @property
+    def cost(self) -> float:
+        """What the server needs for one request, in seconds of a processor."""
+        return self.shares["server"] * self.seconds / self.requests
+
 
 @dataclass(frozen=True)
 class Load:
@@ -44,10 +50,12 @@ class Load:
     quiet_rounds: int = 0
     tls: bool = False
     expected: str = ""
+    way: Literal["direct", "parameter", "proxy", "dyndns2"] = "direct"  # on which key and address come
 
     def arguments(self) -> list[str]:
         """The options of load."""
         options = ["-m", self.changes, "-c", self.connections, "-r", self.rate, "-q", self.quiet_rounds]
+        options += ["-w", self.way]
         options += ["-t", self.seconds] if self.seconds else []
         options += ["-n", self.requests] if self.requests else []
         options += ["-e", self.expected] if self.expected else []

@@ -13,11 +13,13 @@ HOW = """Again: `./bench/run` (installs what is missing, and ends by itself with
 writes nothing: `./bench/run --quick`. Some figures only: their names, as `./bench/run --help` lists them."""
 
 METHOD = """Every request comes over a new connection from the loopback address that its client has at the time, with
-the key of one of 1000 clients; that of `/` has no key. Each server logs what it logs by default; `-v` is a line
-about each request, as the service has it. named does not log updates. All servers run side by side; each round makes
-every measurement once, one after the other. Values are the medians of {rounds} rounds of {seconds:g} s (least – most);
-a ratio is the median of the ratios within the rounds. A wrong answer, or a name in the zone that is not what was
-acknowledged last, ends the bench; it is looked for after each measurement."""
+the key of one of 1000 clients; that of `/` has no key. Where the address is in a parameter or header, the connection
+comes from another one. The server's cost is its time of a processor for an answer; that of its nsupdate is not in it.
+Each server logs what it logs by default; `-v` is a line about each request, as the service has it. named does not log
+updates. All servers run side by side; each round makes every measurement once, one after the other. Values are the
+medians of {rounds} rounds of {seconds:g} s (least – most); a ratio is the median of the ratios within the rounds. A
+wrong answer, or a name in the zone that is not what was acknowledged last, ends the bench; it is looked for after each
+measurement."""
 
 CEILING = """How we know that the load generator is not the bottleneck: against a server in C that answers a constant,
 it makes {rate:,.0f} requests per second on this machine, with {share:.0%} of a core ({cost:.0f} µs each, most of it
@@ -57,6 +59,8 @@ def _values(side: Side, samples: Samples) -> str:
     values = side.values(samples)
     if side.quantity == "rate":
         return _spread(values, ",.0f", "/s")
+    if side.quantity == "cost":
+        return _spread([value * 1e6 for value in values], ",.0f", " µs")
     return _spread([value * 1000 for value in values], ".2f", " ms")
 
 
@@ -85,7 +89,7 @@ def shares(samples: Samples) -> str:
 def _shares(name: str, samples: Samples) -> list[str]:
     taken = samples[name]
     used = [_share(name, part, samples) for part in ("load", "server", "nsupdate", "named")]
-    server = [s.shares["server"] * s.seconds / s.requests for s in taken if "server" in s.shares]
+    server = [s.cost for s in taken if "server" in s.shares]
     return [
         name,
         f"{median(s.rate for s in taken):,.0f}/s",

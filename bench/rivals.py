@@ -37,7 +37,8 @@ def nsupdatecommands(host, new_ip, headers):
 class Sftdyn(HttpServer):
     """This sftdyn, for the clients of a fleet. With a certificate in the fleet's folder, `tls_port` is open too.
 
-    Without `primary` it finds the local name server at port 53, with the session key, as 0.10 does.
+    Without `primary` it finds the local name server at port 53, with the session key, as 0.10 does. `settings` are
+    more of the conf.
     """
 
     def __init__(
@@ -48,14 +49,15 @@ class Sftdyn(HttpServer):
         host: str = "127.0.0.1",
         port: int = 0,
         name: str = "sftdyn",
+        **settings: Any,
     ) -> None:
         port = port or new_port()
         self.tls_port = new_port()
         clients = f'clients = dict(line.split() for line in open("{fleet.clients}"))\n'
         tls: dict[str, Any] = {"https": f"127.0.0.1:{self.tls_port}", "key": "server.key", "cert": "server.crt"}
-        settings = tls if (fleet.folder / "server.crt").exists() else {}
+        said = {"max_changes": 0, **settings, **(tls if (fleet.folder / "server.crt").exists() else {})}
         path = fleet.folder / f"{name}.conf"
-        path.write_text(conf(primary, clients, http=f"{host}:{port}", max_changes=0, **settings))
+        path.write_text(conf(primary, clients, http=f"{host}:{port}", **said))
         command = [sys.executable, "-m", "sftdyn", *options, str(path)]
         super().__init__(command, fleet.folder / f"{name}.log", port, host, {"PYTHONPATH": str(ROOT)})
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -9,6 +11,7 @@ from typing import TypeVar
 from tests.lab.bind import Bind
 from tests.lab.machine import cpu_seconds, make_certificate
 
+from .crowd import NEWCOMERS, Crowd
 from .fleet import Fleet
 from .load import BUILD, Dnsperf, Load, Sample, run_load
 from .processes import HttpServer, start_bind
@@ -20,6 +23,7 @@ IN_FLIGHT = 64  # of dnsperf
 ALL, MIXED, NONE = 1000, 100, 0  # changes in a thousand requests
 QUIET_ROUNDS = 2  # so often is each name asked for without a change after each storm
 OWN_ADDRESS = "127.0.0.1"  # what `/` answers
+PROXIES = ["127.128.0.0/9"]  # where load.c puts them
 SESSION_KEY = Path("/run/named/session.key")  # where nsupdate -l looks
 
 # Messages per second that dnsperf gets for its time; it does more, or fewer on a slow machine.
@@ -39,15 +43,16 @@ class Stage:
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self.seconds = seconds
+        self._folder = folder
         self.last: dict[str, Sample] = {}  # by the name of the measurement
         self._closing = ExitStack()
         make_certificate(folder)
-        self.ours, self.talking, self.old, self.dns, self.slow, self.slow_dns = (
+        self.ours, self.proxied, self.talking, self.old, self.dns, self.slow, self.slow_dns = (
             Fleet(f"{name}.example", NAMES, folder)
-            for name in ("sftdyn", "talking", "old", "dnsperf", "slow", "slow-dnsperf")
+            for name in ("sftdyn", "proxied", "talking", "old", "dnsperf", "slow", "slow-dnsperf")
         )
         self.front = Fleet("front", NAMES, folder)
-        self.front.addresses.write_text("/ -\n" * NAMES)
+        self.front.addresses.write_text("- - /\n" * NAMES)
         try:
             self._start(folder)
         except BaseException:
@@ -55,12 +60,14 @@ class Stage:
             raise
 
     def _start(self, folder: Path) -> None:
-        self.bind = self._bind(start_bind(folder / "named", [self.ours, self.talking, self.old, self.dns], port=53))
+        fleets = [self.ours, self.proxied, self.talking, self.old, self.dns]
+        self.bind = self._bind(start_bind(folder / "named", fleets, port=53))
         SESSION_KEY.symlink_to(self.bind.folder / "session.key")
         self._closing.callback(SESSION_KEY.unlink)
         shim = ("env", f"LD_PRELOAD={BUILD / 'slow_disk.so'}")
         self.slow_bind = self._bind(start_bind(folder / "slow-named", [self.slow, self.slow_dns], command=shim))
         self.sftdyn = self._run(Sftdyn(self.ours))
+        self.sftdyn_behind = self._run(Sftdyn(self.proxied, name="proxied", trusted_proxies=PROXIES))
         self.sftdyn_verbose = self._run(Sftdyn(self.talking, None, "-v", name="talking"))
         self.sftdyn010 = self._run(Sftdyn010(self.old))
         self.slow_sftdyn = self._run(Sftdyn(self.slow, self.slow_bind, name="slow"))
@@ -70,6 +77,7 @@ class Stage:
         self.slow_dnsperf = Dnsperf(self.slow_dns, self.slow_bind.port, self.slow_bind.keyfile)
         everything = Load(ALL, CONNECTIONS, requests=NAMES)  # fills 0.10's memory, and warms up the others
         run_load(everything, self.ours, self.sftdyn)
+        run_load(replace(everything, way="proxy"), self.proxied, self.sftdyn_behind)
         run_load(everything, self.old, self.sftdyn010)
         run_load(everything, self.talking, self.sftdyn_verbose)
         run_load(everything, self.slow, self.slow_sftdyn)
@@ -98,6 +106,27 @@ class Stage:
 
     def on_010(self, load: Load) -> Sample:
         return self._load(load, self.old, self.sftdyn010, self.bind)
+
+    def behind_proxy(self, load: Load) -> Sample:
+        """As a proxy's header says."""
+        return self._load(replace(load, way="proxy"), self.proxied, self.sftdyn_behind, self.bind)
+
+    @cached_property
+    def crowd(self) -> Crowd:
+        """Started when first needed, since it takes its time."""
+        return self._closing.enter_context(Crowd(self._folder))
+
+    def on_crowd(self, load: Load) -> Sample:
+        """By clients that have changed within the last minutes, all of them."""
+        self.crowd.stir()
+        return self._load(load, self.crowd.fleet, self.crowd.sftdyn, self.crowd.bind)
+
+    def contact(self, changes: int, first: bool) -> Sample:
+        """Each name is asked for once, by a sftdyn that has just started, or once more."""
+        if first:
+            self.crowd.start_anew()
+        load = Load(changes, CONNECTIONS, requests=NEWCOMERS)
+        return self._load(load, self.crowd.newcomers, self.crowd.newcomer, self.crowd.bind)
 
     def on_verbose(self, load: Load) -> Sample:
         """With a line in a log file about each request."""
@@ -150,12 +179,21 @@ MEASUREMENTS: dict[str, Callable[[Stage], Sample]] = {
     "single change, dnsperf": lambda s: s.dns_updates(1, DNSPERF_RATE_SINGLE),
     "uptodate": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds)),
     "uptodate, 0.10": lambda s: s.on_010(Load(NONE, CONNECTIONS, s.seconds)),
+    "parameter": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds, way="parameter")),
+    "proxy": lambda s: s.behind_proxy(Load(NONE, CONNECTIONS, s.seconds)),
+    "dyndns2": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds, way="dyndns2")),
     "mixed": lambda s: s.on_ours(Load(MIXED, CONNECTIONS, s.seconds)),
     "uptodate at half rate": lambda s: _half(s, NONE, "uptodate"),
     "https": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds, tls=True)),
     "https, 0.10": lambda s: s.on_010(Load(NONE, CONNECTIONS, s.seconds, tls=True)),
     "front": lambda s: s.on_front(s.sftdyn),
     "front, http.server": lambda s: s.on_front(s.constant),
+    "crowd": lambda s: s.on_crowd(Load(ALL, CONNECTIONS, s.seconds)),
+    "crowd, uptodate": lambda s: s.on_crowd(Load(NONE, CONNECTIONS, s.seconds)),
+    "first contact": lambda s: s.contact(NONE, first=True),
+    "second contact": lambda s: s.contact(NONE, first=False),
+    "first contact, changes": lambda s: s.contact(ALL, first=True),
+    "second contact, changes": lambda s: s.contact(ALL, first=False),
     "slow disk": lambda s: s.on_slow_disk(Load(ALL, CONNECTIONS, s.seconds)),
     "slow disk, dnsperf": lambda s: s.slow_dns_updates(),
     "changes, -v": lambda s: s.on_verbose(Load(ALL, CONNECTIONS, s.seconds)),
