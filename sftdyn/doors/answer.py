@@ -60,7 +60,7 @@ class Visit:
     counted: tuple[str, ...] = ()  # the client among whose requests under way it is counted
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Part:
     """What became of some host names, or of the whole request."""
 
@@ -240,15 +240,16 @@ class Doors:
 
         What was under way when this request came may have turned out to be no change.
         """
-        grant.settle(changed=any(result.outcome is Outcome.OK for result in results.values()))
-        refused = [host for host, result in results.items() if result.outcome is Outcome.WOULD_CHANGE]
-        now = monotonic()
-        if refused and not self._quota.is_used_up(errand.client.names, now):
-            return False
-        abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now)) if refused else None
+        outcomes = [result.outcome for result in results.values()]
+        grant.settle(changed=Outcome.OK in outcomes)
+        if Outcome.WOULD_CHANGE in outcomes:
+            now = monotonic()
+            if not self._quota.is_used_up(errand.client.names, now):
+                return False
+            abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now))
+            results = {h: abuse if r.outcome is Outcome.WOULD_CHANGE else r for h, r in results.items()}
         for host, result in results.items():
-            update = errand.updates[host]
-            errand.parts[host] = Part(abuse if abuse and host in refused else result, update, update)
+            errand.parts[host] = Part(result, errand.updates[host], errand.updates[host])
         self._leave(errand.visit, errand.door, [errand.parts[host] for host in errand.hosts])
         return True
 
@@ -270,11 +271,11 @@ class Doors:
 
     def _record(self, door: Door, parts: Sequence[Part], who: str, address: str = "") -> Reply:
         """Log and count each part, and say it in the door's words."""
-        distinct = list(dict.fromkeys(parts))
-        for part in distinct:
+        distinct = list(dict.fromkeys(parts)) if len(parts) > 1 else parts
+        for number, part in enumerate(distinct):
             self._count(part.result)
-        for part in distinct[:LINES]:
-            self._book.write(part.result, part.subject, who)
+            if number < LINES:
+                self._book.write(part.result, part.subject, who)
         if len(distinct) > LINES:
             rest = worst(part.result for part in distinct[LINES:])
             self._book.write(rest, [f"{len(distinct) - LINES} more host names"], who)

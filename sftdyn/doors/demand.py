@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
-from ..values.addresses import Address, is_in, parse_address, publishable, record_type
+from ..values.addresses import Address, as_record, is_in, parse_address
 from ..values.mistake import Mistake
 from ..values.specs import Client
 from ..values.update import RRset, RRType, Update
@@ -125,13 +125,14 @@ def wanted(client: Client, names: Sequence[str], demand: Demand, source: Address
         gone = [RRset(name, kind, (), ttl) for name in names for kind in BOTH]
         behind = client.lan if len(names) == len(client.names) else ()  # gone with the last name only
         return gone + [RRset(name, "AAAA", (), ttl) for name, _ in behind]
-    addresses = [_allowed(address, client) for address in demand.addresses or (source,)]
+    addresses = demand.addresses or (source,)
     sets: dict[RRType, list[str]] = {}
     for address in addresses:
-        sets.setdefault(record_type(address), []).append(str(address))
+        kind, text = _record(address, client)
+        sets.setdefault(kind, []).append(text)
     update = [RRset(name, kind, tuple(sorted(sets[kind])), ttl) for name in names for kind in sets]
     if client.lan and (prefix := _prefix_for(client, demand, addresses)):
-        update += [RRset(name, "AAAA", (str(_host(prefix, part, client)),), ttl) for name, part in client.lan]
+        update += [RRset(name, "AAAA", (_host(prefix, part, client),), ttl) for name, part in client.lan]
     return update
 
 
@@ -145,17 +146,17 @@ def _prefix_for(client: Client, demand: Demand, addresses: Sequence[Address]) ->
     return demand.prefix
 
 
-def _host(prefix: IPv6Network, part: IPv6Address, client: Client) -> Address:
+def _host(prefix: IPv6Network, part: IPv6Address, client: Client) -> str:
     """The address of a host behind the router. Raises Mistake."""
     if int(prefix.network_address) & int(part):
         raise Mistake("lan: the prefix reaches into the host part; set prefix_length to that of the whole network")
-    return _allowed(IPv6Address(int(prefix.network_address) | int(part)), client)
+    return _record(IPv6Address(int(prefix.network_address) | int(part)), client)[1]
 
 
-def _allowed(address: Address, client: Client) -> Address:
+def _record(address: Address, client: Client) -> tuple[RRType, str]:
     if client.networks and not is_in(address, client.networks):
         raise Mistake("an address outside the networks of this client")
-    return publishable(address)
+    return as_record(address)
 
 
 def _network_of(addresses: Sequence[Address], length: int | None) -> IPv6Network | None:

@@ -6,14 +6,14 @@ import itertools
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..conf.clients import as_client
 from ..conf.config import Config
 from ..conf.parsers import MAX_TTL
 from ..conf.source import error_line
-from ..values.addresses import Address, parse_address, publishable, record_type
+from ..values.addresses import Address, as_record, parse_address
 from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.specs import Client
@@ -82,7 +82,7 @@ class HookThreads:
         sets: dict[Key, RRset] = {rrset.key: rrset for rrset in update if not rrset.addresses}
         for rrset in (rrset for answer in answers if not isinstance(answer, Script) for rrset in answer):
             other = sets.get(rrset.key, rrset)
-            sets[rrset.key] = replace(rrset, addresses=tuple(sorted({*rrset.addresses, *other.addresses})))
+            sets[rrset.key] = rrset._replace(addresses=tuple(sorted({*rrset.addresses, *other.addresses})))
         return [*sets.values(), *(answer for answer in answers if isinstance(answer, Script))]
 
     async def _commands(self, rrset: RRset, address: str, headers: Mapping[str, str]) -> Update | Script:
@@ -187,10 +187,10 @@ def replacement(lines: str, name: str) -> Update | None:
             if delete and host_name(delete[1]) == name:
                 found[delete[2].upper()] = {}
             elif add and host_name(add[1]) == name and int(add[2]) <= MAX_TTL:
-                address = publishable(parse_address(add[4]))
-                if record_type(address) != add[3].upper() or add[3].upper() not in found:
+                kind, text = as_record(parse_address(add[4]))
+                if kind != add[3].upper() or kind not in found:
                     return None
-                found[add[3].upper()][str(address)] = None
+                found[kind][text] = None
                 ttls[add[3].upper()] = int(add[2])
             elif line.lower() not in ("", "send"):
                 return None

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..values.outcome import Outcome, Result
 from ..values.specs import Client
@@ -35,8 +34,7 @@ SECRET_URL: Door = secret_url
 DYNDNS2: Door = dyndns2
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """One reading of a request: its door, what may be a client's key there, and the parameters beside it."""
 
     door: Door

@@ -40,8 +40,8 @@ def parse_address(text: str) -> Address:
 
 
 @lru_cache(CACHED)
-def publishable(address: Address) -> Address:
-    """`address`, if a host can have it as its own everywhere. Raises Mistake."""
+def as_record(address: Address) -> tuple[RRType, str]:
+    """Type and text of the record that holds an address. Raises Mistake if it cannot be a host's own everywhere."""
     for is_so, kind in (
         (address.is_unspecified, "the unspecified address"),
         (address.is_multicast, "a multicast address"),
@@ -50,12 +50,7 @@ def publishable(address: Address) -> Address:
     ):
         if is_so:
             raise Mistake(f"{kind} cannot be published")
-    return address
-
-
-def record_type(address: Address) -> RRType:
-    """The type of the records that hold such an address."""
-    return "A" if address.version == 4 else "AAAA"
+    return "A" if address.version == 4 else "AAAA", str(address)
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:

@@ -1,9 +1,9 @@
 """The closed set of what can become of a request. Every table over it names every member that can happen there."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from logging import ERROR, INFO, WARNING
+from typing import NamedTuple
 
 
 class Outcome(Enum):
@@ -69,8 +69,7 @@ class Outcome(Enum):
     INTERNAL = 22, "FAIL", ERROR
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An outcome, and for a failure the reason, for the log only."""
 
     outcome: Outcome

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from .outcome import Result
 
@@ -10,8 +10,7 @@ RRType = Literal["A", "AAAA"]
 Key: TypeAlias = tuple[str, RRType]
 
 
-@dataclass(frozen=True, slots=True)
-class RRset:
+class RRset(NamedTuple):
     """The addresses that one name shall have of one type; none at all: the record set is removed."""
 
     name: str  # absolute, lower case, with the last dot
@@ -21,7 +20,7 @@ class RRset:
 
     @property
     def key(self) -> Key:
-        return self.name, self.type
+        return self[:2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Connection:
         "_request",
         "_socket",
         "_tls",
+        "_watched",
         "deadline",
         "state",
     )
@@ -91,23 +92,32 @@ class Connection:
         self._request: Request | None = None
         self._received = b""
         self._outgoing = b""
+        self._watched = False
 
     def start(self) -> None:
         """Read what is there already; wait for more if that is no request yet."""
         self._read()
         if self.state is State.READING:
-            self._loop.add_reader(self._socket, self._ready)
+            self._watch(True)
             self._desk.moved(self)
 
     def drop(self) -> None:
         """End the connection at once, without a word."""
         if self.state is State.CLOSED:
             return
-        self._loop.remove_reader(self._socket)
+        self._watch(False)
         if self._outgoing:
             self._loop.remove_writer(self._socket)
         self._socket.close()
         self._move(State.CLOSED)
+
+    def _watch(self, wanted: bool) -> None:
+        """Whether the loop shall tell of new octets."""
+        if wanted and not self._watched:
+            self._loop.add_reader(self._socket, self._ready)
+        elif self._watched and not wanted:
+            self._loop.remove_reader(self._socket)
+        self._watched = wanted
 
     def _move(self, state: State, deadline: float = float("inf")) -> None:
         self.state = state
@@ -168,11 +178,11 @@ class Connection:
 
     def _stop_reading(self) -> None:
         self._received = b""
-        self._loop.remove_reader(self._socket)
+        self._watch(False)
         self._move(State.ANSWERING)
 
     def _respond(self, reply: Reply) -> None:
-        if self.state is State.CLOSED:
+        if self.state is not State.ANSWERING:
             return
         octets = render(reply, self._request)
         self.state = State.CLOSING
@@ -213,7 +223,7 @@ class Connection:
         try:
             if self._socket.recv(CHUNK):
                 self._socket.shutdown(socket.SHUT_WR)
-                self._loop.add_reader(self._socket, self._ready)
+                self._watch(True)
                 self._linger()
                 return
         except OSError:

@@ -7,7 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from urllib.parse import unquote_to_bytes
@@ -64,7 +64,7 @@ class Headers(Mapping[str, str]):
         return default
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
     """One request; the target as it was sent, without scheme, host and leading slashes."""
 
@@ -72,11 +72,14 @@ class Request:
     target: bytes
     version: str  # "HTTP/1.1"; "HTTP/0.9" for the bare line, which wants the bare answer
     header_lines: bytes  # known to be well-formed; few requests need them
+    _fields: list[tuple[str, str]] | None = None
 
-    @cached_property
+    @property
     def fields(self) -> list[tuple[str, str]]:
-        """The headers' names and values (ISO 8859-1, as http.server reads them), in order."""
-        return [(name.decode(), _value(octets)) for name, octets in FIELD.findall(self.header_lines)]
+        """The headers' names and values (ISO 8859-1, as http.server reads them), in order; read once."""
+        if self._fields is None:
+            self._fields = [(name.decode(), _value(octets)) for name, octets in FIELD.findall(self.header_lines)]
+        return self._fields
 
     @property
     def headers(self) -> Headers:
@@ -120,7 +123,7 @@ def split_head(received: bytes) -> bytes | None:
 def parse(head: bytes) -> Request:
     """The request whose complete head this is. Raises BadRequest."""
     line, _, headers = head.partition(b"\n")
-    if b"\r" in head.replace(b"\r\n", b""):
+    if head.count(b"\r") != head.count(b"\r\n"):
         raise BadRequest(400, "a carriage return inside a line")
     if headers and not HEADERS.fullmatch(headers):
         raise BadRequest(400, "a header line without a colon")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.values.addresses import parse_address, publishable
+from sftdyn.values.addresses import as_record, parse_address
 from sftdyn.values.mistake import Mistake
 
 
@@ -42,4 +42,4 @@ def test_an_address_is_rebuilt_from_its_number(text: str) -> None:
 @pytest.mark.parametrize("text", ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "169.254.1.1", "fe80::1", "255.255.255.255"])
 def test_addresses_that_cannot_be_published(text: str) -> None:
     with pytest.raises(Mistake):
-        publishable(parse_address(text))
+        as_record(parse_address(text))

@@ -6,8 +6,7 @@ not. What was seen last is only a guess at what to say next, never an answer.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ...values.update import Key, RRset, Update
 from . import message
@@ -25,8 +24,7 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What the primary made of one update. `changed`: it was not so before, or (after UNKNOWN) may be so by our hand.
 
     Where the update was only asked about, `changed` says that it would have been changed.

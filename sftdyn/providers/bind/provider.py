@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import cast
 
 from ...values.outcome import Result, worst
 from ...values.specs import Primary
@@ -39,14 +40,17 @@ class BindProvider:
 
     def publish(self, update: Sequence[RRset | Script], ask_only: bool = False) -> "asyncio.Future[Result]":
         """Make the zone hold `update`, or only ask whether it does: the result comes within the timeout."""
-        rrsets = [item for item in update if isinstance(item, RRset)]
-        self._scripts.forget(rrsets)
-        if len(rrsets) == len(update):
-            return self._queue.publish(rrsets, ask_only)
-        return asyncio.ensure_future(self._with_scripts(rrsets, update, ask_only))
+        if isinstance(update[-1], Script):  # which stand behind all record sets
+            return asyncio.ensure_future(self._with_scripts(update, ask_only))
+        return self._publish(cast(Sequence[RRset], update), ask_only)
 
-    async def _with_scripts(self, rrsets: Sequence[RRset], update: Sequence[RRset | Script], ask_only: bool) -> Result:
+    def _publish(self, rrsets: Sequence[RRset], ask_only: bool) -> "asyncio.Future[Result]":
+        self._scripts.forget(rrsets)
+        return self._queue.publish(rrsets, ask_only)
+
+    async def _with_scripts(self, update: Sequence[RRset | Script], ask_only: bool) -> Result:
+        rrsets = [item for item in update if isinstance(item, RRset)]
         scripts = [item for item in update if isinstance(item, Script)]
-        publishing = [self._queue.publish(rrsets, ask_only)] if rrsets else []
+        publishing = [self._publish(rrsets, ask_only)] if rrsets else []
         running = [self._scripts.run(script, ask_only, self._timeout) for script in scripts]
         return worst(await asyncio.gather(*publishing, *running))

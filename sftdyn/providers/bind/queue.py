@@ -54,6 +54,9 @@ PRIMARY_PAUSE = {Verdict.NOBODY: 0.1, Verdict.NOT_SENT: 0.5, Verdict.BAD_KEY: 0.
 # seconds to work off what lay in its sockets when it woke up.
 SECOND_LOOK = 0.25
 
+OK = Result(Outcome.OK)
+UPTODATE = Result(Outcome.UPTODATE)
+WOULD_CHANGE = Result(Outcome.WOULD_CHANGE)
 NO_ZONE = Result(Outcome.NOZONE, "the name server is primary for no zone that contains the name")
 FAILURES = {
     Verdict.NOT_ITS_ZONE: NO_ZONE,
@@ -160,7 +163,7 @@ class Queue:
 
     def _place(self, ticket: Ticket) -> None:
         """Let the shares of a ticket that has nothing in front of it stand in line."""
-        placed = {rrset.key for share in ticket.shares for rrset in share.rrsets}
+        placed = {rrset.key for share in ticket.shares for rrset in share.rrsets} if ticket.shares else ()
         parts: dict[str, list[RRset]] = {}
         now = self._loop.time()
         for rrset in ticket.update:
@@ -177,13 +180,15 @@ class Queue:
             return
         shares = [Share(ticket, self._state(zone), rrsets, self._epoch) for zone, rrsets in parts.items()]
         ticket.shares += shares
+        full = False
         for share in shares:
             share.zone.waiting += 1
-        if any(self._is_full(share.zone.name, share.zone.waiting) for share in shares):
+            full = self._is_full(share.zone.name, share.zone.waiting) or full
+        if full:
             self._answer(ticket, FULL)
-        else:
-            for share in shares:
-                self._stand_in_line(share)
+            return
+        for share in shares:
+            self._stand_in_line(share)
 
     def _look_for(self, ticket: Ticket, name: str) -> None:
         homeless = self._homeless.setdefault(name, [])
@@ -208,6 +213,8 @@ class Queue:
 
     def _is_full(self, zone: str, waiting: int) -> bool:
         """Whether too many updates wait in a zone, or for one; the log says so once."""
+        if waiting <= WAITING and not self._full:
+            return False
         if waiting > WAITING and zone not in self._full:
             where = f"in {zone}" if zone else "for the zone of their name"
             log.error("%d updates wait for the name server %s: until it answers, newer ones get FAIL", WAITING, where)
@@ -332,7 +339,7 @@ class Queue:
         if self._suspects:
             self._suspects.difference_update(rrset.name for rrset in share.rrsets)
         if ticket.ask_only:
-            self._end(share, Result(Outcome.WOULD_CHANGE if changed else Outcome.UPTODATE))
+            self._end(share, WOULD_CHANGE if changed else UPTODATE)
             return
         ticket.written = ticket.written or changed
         if ticket.written and not share.looked and self._late.threaten(share.rrsets):
@@ -340,7 +347,7 @@ class Queue:
             self._loop.call_later(SECOND_LOOK, self._try_again, share)
             return
         self._late.acknowledged(share.rrsets)
-        self._end(share, Result(Outcome.OK if ticket.written else Outcome.UPTODATE))
+        self._end(share, OK if ticket.written else UPTODATE)
 
     def _try_again(self, share: Share) -> None:
         if share.ticket.is_over:  # its time was over while it was under way
@@ -387,9 +394,12 @@ class Queue:
         if result.outcome in FINAL:
             self._answer(ticket, result)
             return
-        results = [part.result for part in ticket.shares if part.result]
-        if sum([len(part.rrsets) for part in ticket.shares if part.result]) == len(ticket.update):
-            self._answer(ticket, worst(results))
+        if len(share.rrsets) == len(ticket.update):
+            self._answer(ticket, result)
+            return
+        settled = [part for part in ticket.shares if part.result]
+        if sum([len(part.rrsets) for part in settled]) == len(ticket.update):
+            self._answer(ticket, worst(part.result for part in settled if part.result))
         else:
             self._release(ticket, share.rrsets)
 
@@ -398,8 +408,8 @@ class Queue:
         for _, promise in ticket.waiters:
             if not promise.done():
                 promise.set_result(result)
-            if result.outcome is Outcome.OK:
-                result = Result(Outcome.UPTODATE)
+            if result is OK:
+                result = UPTODATE
         ticket.waiters.clear()
         self._dismiss(ticket)
 
@@ -411,13 +421,13 @@ class Queue:
         for share in ticket.shares:
             if not share.result:
                 share.zone.waiting -= 1
-        under_way = {rrset.key for share in ticket.shares if share.under_way for rrset in share.rrsets}
-        self._release(ticket, [rrset for rrset in ticket.update if rrset.key not in under_way])
+        under_way = [rrset for share in ticket.shares if share.under_way for rrset in share.rrsets]
+        self._release(ticket, [r for r in ticket.update if r not in under_way] if under_way else ticket.update)
         if not self._tickets:
             self._empty.set()
 
     def _release(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
-        for ready in list(self._order.leave(ticket, rrsets)):
+        for ready in self._order.leave(ticket, rrsets):
             self._place(ready)
 
     def _sweep(self) -> None:

@@ -1,7 +1,7 @@
 """What waits in front of the primary, and in which order: Rules 1 and 2 of the queue."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
@@ -85,17 +85,20 @@ class Order:
             ticket.in_front += len(tickets) > 0
             tickets.append(ticket)
 
-    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> Iterator[Ticket]:
+    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> list[Ticket]:
         """These are settled; the tickets that have nothing in front of them now."""
+        ready: list[Ticket] = []
         for rrset in rrsets:
-            tickets = self._tickets.get(rrset.key, [])
-            if ticket not in tickets:
+            key = rrset.key
+            tickets = self._tickets.get(key)
+            if tickets is None or ticket not in tickets:
                 continue
             was_first = tickets[0] is ticket
             tickets.remove(ticket)
             if not tickets:
-                del self._tickets[rrset.key]
+                del self._tickets[key]
             elif was_first:
                 tickets[0].in_front -= 1
                 if not tickets[0].in_front:
-                    yield tickets[0]
+                    ready.append(tickets[0])
+        return ready

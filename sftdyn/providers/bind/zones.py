@@ -16,7 +16,6 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...values.names import is_within
 from .message import Verdict
 
 REMEMBERED = 900.0  # seconds, at most; at least half of that
@@ -39,7 +38,7 @@ class Zones:
 
     def __init__(self, given: Sequence[str] = ()) -> None:
         self.given = given
-        self._given = sorted(given, key=len, reverse=True)
+        self._given = [(zone, "." + zone.lstrip(".")) for zone in sorted(given, key=len, reverse=True)]
         self._facts: dict[str, Fact] = {}
 
     def are_given(self) -> bool:
@@ -49,7 +48,7 @@ class Zones:
     def zone_of(self, name: str, now: float) -> str | None:
         """The zone of a name; NOWHERE if there is none, None if something must be asked for first."""
         if self._given:
-            return next((zone for zone in self._given if is_within(name, zone)), NOWHERE)
+            return next((zone for zone, end in self._given if name.endswith(end) or name == zone), NOWHERE)
         for place in _upwards(name):
             fact = self._facts.get(place)
             if fact is None or fact.until <= now:
