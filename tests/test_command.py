@@ -287,7 +287,12 @@ def test_the_package_installs_alone(tmp_path: Path) -> None:
     titles = [line.removeprefix("# --- ") for line in keyed.stdout.splitlines() if line.startswith("# --- ")]
     assert {"curl", "FRITZ!Box", "ddclient", "systemd timer"} < set(titles), keyed.stderr
     shipped = {str(path.relative_to(tmp_path / "venv")) for path in (tmp_path / "venv").rglob("*") if path.is_file()}
-    assert {"share/sftdyn/sample.conf", "lib/systemd/system/sftdyn.service", "share/doc/sftdyn/README.md"} <= shipped
+    assert {
+        "share/sftdyn/sample.conf",
+        "share/sftdyn/proxies/nginx",
+        "lib/systemd/system/sftdyn.service",
+        "share/doc/sftdyn/README.md",
+    } <= shipped
     assert {f"share/doc/sftdyn/docs/{path.name}" for path in (ROOT / "docs").iterdir()} <= shipped
     assert any(path.endswith("/site-packages/sftdyn/py.typed") for path in shipped)
 
