@@ -1,10 +1,13 @@
 """The real programs, each with the configuration that `sftdyn --new-key` prints for it, and what it calls each case."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -240,7 +243,7 @@ def test_inadyn_asks_for_the_address_itself(client_of: Callable[..., Sftdyn], bi
     hook = "def get_ip(source_ip, headers, key): return '192.0.2.7'\n"  # inadyn takes no loopback address
     served = client_of("client.dyn.example", more=hook)
     call = Call(tmp_path, f"127.0.0.1:{served.port()}", KEY, "")
-    path = call.configured("inadyn", replaced={"checkip-path = /": "checkip-path = /\n    checkip-ssl = false"})
+    path = call.configured("inadyn", replaced={})
     assert "new IP# 192.0.2.7" in _inadyn(call, path).text
     assert bind.lookup("client.dyn.example") == ["192.0.2.7"]
 
@@ -317,7 +320,6 @@ def test_unifi(client_of: Callable[..., Sftdyn], bind: Bind, path: str) -> None:
 @pytest.mark.parametrize(
     ("title", "marker", "placeholder"),
     [
-        ("OpenWrt", "option update_url 'https://dyn.example", "[IP]"),
         ("pfSense", "https://dyn.example", "%IP%"),
         ("OPNsense", "https://dyn.example", "__MYIP__"),
     ],
@@ -327,12 +329,71 @@ def test_routers_with_a_url_of_their_own(
 ) -> None:
     served = client_of("router.dyn.example")
     [line] = [line for line in CLIENTS[title].splitlines() if marker in line]
-    path = line.partition("https://dyn.example")[2].rstrip("'").replace("KEY", KEY).replace("[PASSWORD]", KEY)
+    path = line.partition("https://dyn.example")[2].replace("KEY", KEY)
     answers = [
         served.get(path.replace(placeholder, address)).text for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8")
     ]
     assert answers == ["OK", "UPTODATE", "OK"]
     assert bind.lookup("router.dyn.example") == ["192.0.2.8"]
+
+
+def json_of(title: str) -> Any:
+    """What stands in braces in a client's file."""
+    return json.loads(re.findall(r"^\{.*?^\}", CLIENTS[title], re.M | re.S)[0])
+
+
+@pytest.mark.parametrize("transfer", ["curl -RsS -o", "wget -nv -t 1 --no-proxy -O"])
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_openwrt(client_of: Callable[..., Sftdyn], bind: Bind, tmp_path: Path, transfer: str, family: str) -> None:
+    """What ddns-scripts runs: one of its programs, and a grep for the provider's answer."""
+    served = client_of("router.dyn.example")
+    kind, first, second = {
+        "ipv4": ("A", "192.0.2.7", "192.0.2.8"),
+        "ipv6": ("AAAA", "2001:db8::7", "2001:db8::8"),
+    }[family]
+    provider = json_of("OpenWrt")
+    assert f"option service_name '{provider['name']}'" in CLIENTS["OpenWrt"]
+
+    def is_success(key: str, address: str) -> bool:
+        said = tmp_path / "said"
+        said.write_text("")
+        url = provider[family]["url"].replace("[PASSWORD]", key).replace("[IP]", address)
+        url = url.replace("https://dyn.example", f"http://127.0.0.1:{served.port()}")
+        got = subprocess.run([*transfer.split(), said, url], capture_output=True, timeout=30, check=False)
+        found = ["grep", "-i", "-E", provider[family]["answer"], said]
+        return not got.returncode and not subprocess.run(found, capture_output=True, check=False).returncode
+
+    assert [is_success(KEY, address) for address in (first, first, second)] == [True, True, True]
+    assert bind.lookup("router.dyn.example", kind) == [second]
+    assert not is_success(WRONG, first)
+    assert not is_success(KEY, "127.0.0.1.2")
+    assert bind.lookup("router.dyn.example", kind) == [second]
+
+
+def test_ddns_updater(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
+    """Octet by octet what it sends; it keeps the first family's parameter in the URL when it sends the other's."""
+    served = client_of("updater.dyn.example")
+    [settings] = json_of("ddns-updater")["settings"]
+    assert settings["url"].startswith("https://")
+
+    def answer(key: str, **addresses: str) -> tuple[bytes, bool]:
+        query = "&".join(f"{settings[family]}={quote(address)}" for family, address in addresses.items())
+        target = settings["url"].partition("https://dyn.example")[2].replace("KEY", key)
+        request = (
+            f"GET {target}?{query} HTTP/1.1\r\nHost: dyn.example\r\nUser-Agent: DDNS-Updater\r\n"
+            "Accept-Encoding: gzip\r\n\r\n"
+        ).encode()
+        head, _, body = raw(served, request).partition(b"\r\n\r\n")
+        status = head.split()[1]
+        return status, status == b"200" and bool(re.search(settings["success_regex"], body.decode()))
+
+    assert answer(KEY, ipv4key="192.0.2.7") == (b"200", True)
+    assert answer(KEY, ipv4key="192.0.2.7", ipv6key="2001:db8::7") == (b"200", True)
+    assert answer(KEY, ipv4key="192.0.2.7", ipv6key="2001:db8::7") == (b"200", True)
+    assert bind.lookup("updater.dyn.example") == ["192.0.2.7"]
+    assert bind.lookup("updater.dyn.example", "AAAA") == ["2001:db8::7"]
+    assert answer(WRONG, ipv4key="192.0.2.8") == (b"403", False)
+    assert bind.lookup("updater.dyn.example") == ["192.0.2.7"]
 
 
 def test_opnsense_dyndns2(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
