@@ -396,6 +396,30 @@ def test_ddns_updater(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     assert bind.lookup("updater.dyn.example") == ["192.0.2.7"]
 
 
+@pytest.mark.parametrize("upper", [False, True], ids=["small", "CAPITALS"])
+def test_synology(client_of: Callable[..., Sftdyn], bind: Bind, upper: bool) -> None:
+    """The query URL with the form's values in it; Synology's own example has the names in capitals."""
+    served = client_of("synology.dyn.example")
+    [line] = [line for line in CLIENTS["Synology"].splitlines() if line.startswith("Query URL:")]
+    path = line.partition("https://dyn.example")[2]
+    if upper:
+        path = re.sub(r"(\w+)=", lambda name: name[0].upper(), path)
+
+    def answer(key: str, hostname: str = "synology.dyn.example", address: str = "192.0.2.7") -> bytes:
+        target = path
+        values = {"HOSTNAME": hostname, "MYIP": address, "USERNAME": "any", "PASSWORD": key}
+        for name, value in values.items():
+            target = target.replace(f"__{name}__", value)
+        return raw(served, f"GET {target} HTTP/1.1\r\nHost: dyn.example\r\nAccept: */*\r\n\r\n".encode())
+
+    assert answer(KEY).endswith(b"\r\n\r\ngood 192.0.2.7")
+    assert answer(KEY).endswith(b"\r\n\r\nnochg 192.0.2.7")
+    assert bind.lookup("synology.dyn.example") == ["192.0.2.7"]
+    assert answer(WRONG, address="192.0.2.8").endswith(b"\r\n\r\nbadauth")
+    assert answer(KEY, "other.dyn.example", "192.0.2.8").endswith(b"\r\n\r\nnohost")
+    assert bind.lookup("synology.dyn.example") == ["192.0.2.7"]
+
+
 def test_opnsense_dyndns2(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     served = client_of("opn.dyn.example")
     headers = {"Authorization": "Basic YW55OjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"}

@@ -198,10 +198,41 @@ def test_a_key_arrives_as_it_was_sent(proxy: Proxy, serve: ServeFixture, bind: B
     assert answers == dict.fromkeys(KEYS.values(), "OK")
 
 
-@pytest.mark.extra
-def test_the_health_check_of_haproxy_finds_sftdyn_well(client_of: ServeFixture, start: Start) -> None:
+@each_proxy
+def test_a_forgotten_trusted_proxies_is_refused_and_named(
+    proxy: Proxy, client_of: ServeFixture, bind: Bind, start: Start
+) -> None:
+    served = client_of(NAME)
+    through = start(proxy, served.port())
+    assert through.ask(f"/{KEY}", "127.0.0.5") == "FAIL"
+    served.wait_for("trusted_proxies")
+    assert bind.lookup(NAME) == []
+
+
+@pytest.mark.parametrize(
+    ("proxy", "line"),
+    [
+        (NGINX, "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"),
+        pytest.param(HAPROXY, "option forwardfor", marks=pytest.mark.extra),
+    ],
+    ids=["nginx", "haproxy"],
+)
+def test_a_line_forgotten_at_the_proxy_is_refused_and_explained(
+    proxy: Proxy, line: str, client_of: ServeFixture, bind: Bind, start: Start
+) -> None:
     served = client_of(NAME, trusted_proxies=["127.0.0.1"])
-    through = start(HAPROXY, served.port())
+    through = start(proxy, served.port(), (line, ""))
+    assert through.ask(f"/{KEY}", "127.0.0.5") == "FAIL"
+    served.wait_for("trusted_proxies")
+    assert bind.lookup(NAME) == []
+    assert through.ask(f"/{KEY}?myip=192.0.2.7", "127.0.0.5") == "OK"
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("check", ["GET /", "HEAD /", "OPTIONS /", ""])
+def test_the_health_check_of_haproxy_finds_sftdyn_well(check: str, client_of: ServeFixture, start: Start) -> None:
+    served = client_of(NAME, trusted_proxies=["127.0.0.1"])
+    through = start(HAPROXY, served.port(), ("option httpchk GET /", f"option httpchk {check}".rstrip()))
     assert haproxy_check(through.folder) == ("L7OK", "200")
     assert through.ask("/", "127.0.0.5") == "127.0.0.5"
 
