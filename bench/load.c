@@ -11,7 +11,7 @@
  * server took the address from the request.
  *
  * Closed loop: `-c` connections, each followed by the next at once. With `-r`, requests start at a fixed rate instead,
- * and latency counts from the moment at which a request was due. Prints one JSON object.
+ * and latency counts from the moment at which a request was due. Prints one JSON object, also when SIGTERM ends it early.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -73,6 +74,7 @@ static long client_count, next_client;
 static struct connection *connections, **idle;
 static int idle_count;
 static int epoll, timer;
+static volatile sig_atomic_t ended; /* by SIGTERM */
 static long started, ok, uptodate, wrong;
 static int64_t time_is_up; /* ns */
 static long in_time;       /* answers until then */
@@ -311,14 +313,17 @@ static bool start_more(int changes, int64_t begin, int64_t end, long last) {
     return true;
 }
 
-/* Requests, `changes` in a thousand of them changes, until the time `end` or the number `last`; all answered: seconds. */
+/*
+ * Requests, `changes` in a thousand of them changes, until the time `end` or the number `last`; then all are answered, or,
+ * after SIGTERM, perhaps not: seconds.
+ */
 static double run(int changes, int64_t end, long last) {
     int64_t begin = now();
     struct epoll_event events[EVENTS];
     bool more = true;
     for (;;) {
         if (more) more = start_more(changes, begin, end, last);
-        if (!more && idle_count == options.connections) return (now() - begin) / 1e9;
+        if (ended || (!more && idle_count == options.connections)) return (now() - begin) / 1e9;
         int count = epoll_wait(epoll, events, EVENTS, PATIENCE);
         if (count == 0) {
             fprintf(stderr, "no answer within %d s\n", PATIENCE / 1000);
@@ -337,11 +342,16 @@ static double run(int changes, int64_t end, long last) {
 /* Rounds over all names until the time is up, of which one in `quiet_rounds` + 1 changes all: seconds in those. */
 static double run_storms(void) {
     double seconds = 0;
-    while (now() < time_is_up) {
+    while (now() < time_is_up && !ended) {
         seconds += run(1000, INT64_MAX, started + client_count);
         for (int i = 0; i < options.quiet_rounds; i++) run(0, INT64_MAX, started + client_count);
     }
     return seconds;
+}
+
+static void end(int number) {
+    (void)number;
+    ended = 1;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -444,6 +454,7 @@ int main(int argc, char **argv) {
     if (options.tls) prepare_tls();
     read_clients();
     make_connections();
+    signal(SIGTERM, end);
     int64_t begin = now();
     time_is_up = begin + (int64_t)(options.seconds * 1e9);
     double storm_seconds = 0;

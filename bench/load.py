@@ -29,8 +29,9 @@ class Sample:
     p99: float
     longest: float
     seconds: float
-    requests: int
+    requests: int  # that got the right answer
     shares: dict[str, float] = field(default_factory=dict)  # process → the share of one core that it used
+    wrong: int = 0  # other answers
 
     @property
     def cost(self) -> float:
@@ -71,13 +72,33 @@ class RunningLoad:
 
     def result(self) -> Sample:
         """Wait for its end. Raises WrongAnswers."""
+        sample, said = self._finish()
+        if sample is None or sample.wrong:
+            raise WrongAnswers(said)
+        return sample
+
+    def count(self) -> Sample:
+        """Wait for its end, whatever was answered. Raises WrongAnswers if nothing more was."""
+        sample, said = self._finish()
+        if sample is None:
+            raise WrongAnswers(said)
+        return sample
+
+    def stop(self) -> Sample:
+        """End it now; what there was until then."""
+        self._process.terminate()
+        return self.count()
+
+    def _finish(self) -> tuple[Sample | None, str]:
         output, errors = self._process.communicate()
-        if self._process.returncode:
-            raise WrongAnswers(f"{errors.strip()}\n{output.strip()}")
+        text = f"{errors.strip()}\n{output.strip()}"
+        if not output:
+            return None, text
         said = json.loads(output)
         count = said["ok"] + said["uptodate"]
         shares = {"load": said["cpu"] / said["seconds"]}
-        return Sample(said["rate"], said["p50"], said["p99"], said["longest"], said["seconds"], count, shares)
+        times = (said["p50"], said["p99"], said["longest"], said["seconds"])
+        return Sample(said["rate"], *times, count, shares, said["wrong"]), text
 
 
 def run_load(load: Load, fleet: Fleet, server: HttpServer, port: int | None = None) -> Sample:
