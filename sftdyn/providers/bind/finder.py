@@ -76,7 +76,7 @@ class Finder:
         now = self._loop.time()
         places = list(dict.fromkeys(place for name in lot for place in self._zones.unknown(name, now)))
         silent: list[str] = []
-        last = Verdict.UNKNOWN
+        last = Verdict.UNKNOWN if places else Verdict.DONE
         trouble = ""
 
         def hear(number: int, transcript: str) -> None:
@@ -92,7 +92,8 @@ class Finder:
                 if number < len(places):
                     self._zones.learn(places[number], last, now)
 
-        await child.send_all([(place, message.harmless(place)) for place in [*places, NOBODYS]], hear)
+        if places:
+            await child.send_all([(place, message.harmless(place)) for place in [*places, NOBODYS]], hear)
         for name in lot:
             if self._zones.zone_of(name, now) is None:
                 self._wanted.setdefault(name)

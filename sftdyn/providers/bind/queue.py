@@ -124,7 +124,7 @@ class Queue:
         for state in self._states.values():
             self._recover(state)
         for ticket in list(self._tickets):
-            if not ticket.in_front:
+            if not ticket.in_front and not ticket.is_over:
                 self._place_anew(ticket)
 
     def is_alive(self) -> bool:
@@ -148,7 +148,7 @@ class Queue:
         """Make the zones hold `update`, or only ask whether they do: the result comes within the timeout."""
         promise: Promise = self._loop.create_future()
         waiter = (self._loop.time() + self._timeout, promise)
-        last = self._order.last(update[0].key)
+        last = self._order.last(update)
         if last and last.is_open and last.ask_only == ask_only and last.update == update:
             last.waiters.append(waiter)
             return promise
@@ -175,7 +175,8 @@ class Queue:
                 return
             parts.setdefault(zone, []).append(rrset)
         if NOWHERE in parts:
-            self._zones.forget(rrset.name for rrset in parts[NOWHERE])  # somebody may add the zone at any time
+            for rrset in parts[NOWHERE]:
+                self._zones.forget(rrset.name)  # somebody may add the zone at any time
             self._answer(ticket, NO_ZONE)
             return
         shares = [Share(ticket, self._state(zone), rrsets, self._epoch) for zone, rrsets in parts.items()]
@@ -318,7 +319,8 @@ class Queue:
             self._accept(share, settlement.changed)
         elif verdict in MOVED and not share.ticket.moved and not self._zones.are_given() and not share.ticket.is_over:
             share.ticket.moved = True  # perhaps to a zone that is new: ask once more
-            self._zones.forget(rrset.name for rrset in share.rrsets)
+            for rrset in share.rrsets:
+                self._zones.forget(rrset.name, below=share.zone.name if verdict is Verdict.HIDDEN else NOWHERE)
             self._place_anew(share.ticket)
         elif verdict in FAILURES:
             if verdict in SUSPICIOUS:

@@ -73,10 +73,11 @@ class Order:
     def __init__(self) -> None:
         self._tickets: dict[Key, list[Ticket]] = {}
 
-    def last(self, key: Key) -> Ticket | None:
-        """The last one that wants something of this record set."""
-        tickets = self._tickets.get(key)
-        return tickets[-1] if tickets else None
+    def last(self, update: Update) -> Ticket | None:
+        """The ticket that is the last one for each record set of an update, if it is one and the same."""
+        lines = [self._tickets.get(rrset.key) for rrset in update]
+        first = lines[0]
+        return first[-1] if first and all(line and line[-1] is first[-1] for line in lines) else None
 
     def enter(self, ticket: Ticket) -> None:
         """Behind all others that share a record set."""

@@ -78,11 +78,12 @@ class Zones:
             until = now + REMEMBERED * random.uniform(0.5, 1.0)  # noqa: S311 # only to spread them
             self._facts[name] = Fact(verdict is not Verdict.NOT_ITS_ZONE, until)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Ask for these anew: they turned out to be elsewhere, or nowhere."""
-        for name in names:
-            for place in _upwards(name):
-                self._facts.pop(place, None)
+    def forget(self, name: str, below: str = NOWHERE) -> None:
+        """Ask anew for a name that turned out to be elsewhere, and for all above it; not for a zone that is there."""
+        for place in _upwards(name):
+            if place == below:
+                break
+            self._facts.pop(place, None)
 
 
 def _upwards(name: str) -> Iterable[str]:

@@ -79,3 +79,26 @@ def test_requests_for_one_name_are_applied_in_their_order(proxied: Callable[...,
     finally:
         bind.signal(signal.SIGCONT)
     assert bind.lookup("order.dyn.example") == ["192.0.2.8"]
+
+
+def test_a_request_joins_only_what_nothing_has_changed_since(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
+    """The third request wants what the first one wants, but the second came between them for one of the names."""
+    served = proxied(bind, {"both": ["join1.dyn.example", "join2.dyn.example"], "one": "join2.dyn.example"})
+    assert update(served, "both", "192.0.2.9") == "OK"
+    bind.signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            futures = []
+            for key, address in (
+                ("both", "192.0.2.8"),
+                ("both", "192.0.2.1"),
+                ("one", "192.0.2.2"),
+                ("both", "192.0.2.1"),
+            ):
+                futures.append(pool.submit(update, served, key, address))
+                time.sleep(0.05)  # the order of arrival is what the test is about, and nothing tells of it
+            bind.signal(signal.SIGCONT)
+            assert [future.result() for future in futures] == ["OK"] * 4
+    finally:
+        bind.signal(signal.SIGCONT)
+    assert bind.lookup("join1.dyn.example") == bind.lookup("join2.dyn.example") == ["192.0.2.1"]

@@ -96,7 +96,7 @@ def test_a_name_under_nothing_is_nowhere() -> None:
     for name in zones.unknown("a.nowhere.", 0.0):
         zones.learn(name, Verdict.NOT_ITS_ZONE, 0.0)
     assert zones.zone_of("a.nowhere.", 0.0) == NOWHERE
-    zones.forget(["a.nowhere."])
+    zones.forget("a.nowhere.")
     assert zones.zone_of("a.nowhere.", 0.0) is None
 
 
