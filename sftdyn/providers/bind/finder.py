@@ -71,38 +71,47 @@ class Finder:
             del self._wanted[name]
         return lot
 
-    async def _ask(self, child: Child, lot: Sequence[str]) -> float:
-        """Ask for the names of a lot; the seconds until the next one."""
+    async def _ask(self, child: Child, names: Sequence[str]) -> float:
+        """Ask for a lot of names; the seconds until the next one."""
         now = self._loop.time()
-        places = list(dict.fromkeys(place for name in lot for place in self._zones.unknown(name, now)))
-        silent: list[str] = []
-        last = Verdict.UNKNOWN if places else Verdict.DONE
-        trouble = ""
-
-        def hear(number: int, transcript: str) -> None:
-            nonlocal last, trouble
-            last = message.verdict(transcript)
-            trouble = message.diagnosis(transcript) or trouble
-            if last is Verdict.UNKNOWN:
-                silent.extend(places[number : number + 1])
-            elif last in message.SPOKEN:
-                for place in silent:
-                    self._zones.learn(place, Verdict.UNKNOWN, now)
-                silent.clear()
-                if number < len(places):
-                    self._zones.learn(places[number], last, now)
-
-        if places:
-            await child.send_all([(place, message.harmless(place)) for place in [*places, NOBODYS]], hear)
-        for name in lot:
+        lot = Lot(self._zones, names, now)
+        if lot.places:
+            await child.send_all([(place, message.harmless(place)) for place in [*lot.places, NOBODYS]], lot.hear)
+        for name in names:
             if self._zones.zone_of(name, now) is None:
                 self._wanted.setdefault(name)
-                self._failed(name, trouble)
+                self._failed(name, lot.trouble)
             else:
                 self._found(name)
-        if last is Verdict.NOBODY:
+        if lot.last is Verdict.NOBODY:
             child.try_elsewhere()
-        if last is Verdict.BAD_KEY:
+        if lot.last is Verdict.BAD_KEY:
             await child.stop()
             return BAD_KEY_PAUSE
-        return 0 if last in message.SPOKEN else PAUSE
+        return 0 if lot.last in message.SPOKEN else PAUSE
+
+
+class Lot:
+    """Names that are asked for at once: what is to be asked, and what was heard."""
+
+    def __init__(self, zones: Zones, names: Sequence[str], now: float) -> None:
+        self.places = list(dict.fromkeys(place for name in names for place in zones.unknown(name, now)))
+        self.last = Verdict.UNKNOWN if self.places else Verdict.DONE
+        self.trouble = ""
+        self._zones = zones
+        self._now = now
+        self._silent: list[str] = []  # no answer, and none to a later question yet
+
+    def hear(self, number: int, transcript: str) -> None:
+        """The answer to one question (Rules 2 and 3 of `zones`)."""
+        place = self.places[number] if number < len(self.places) else None
+        self.last = message.verdict(transcript)
+        self.trouble = message.diagnosis(transcript) or self.trouble
+        if self.last in message.SPOKEN:
+            for silent in self._silent:
+                self._zones.learn(silent, Verdict.UNKNOWN, self._now)
+            self._silent.clear()
+            if place:
+                self._zones.learn(place, self.last, self._now)
+        elif self.last is Verdict.UNKNOWN and place:
+            self._silent.append(place)
