@@ -43,6 +43,7 @@ PROBLEMS = {
     Outcome.NUMHOST: "more host names than a client can have",
 }
 AT_ONCE = 256  # requests of one client; more only wait for each other
+HELD = 1.0  # seconds until a request beyond that is refused
 FULL = Result(Outcome.OVERLOADED, f"{AT_ONCE} requests of this client are under way", retry_after=10)
 NOT_OURS = "the hostname in the request is none of this client's"
 LINES = 8  # of the log, about one request; one more sums up the others
@@ -159,10 +160,13 @@ class Doors:
         self._leave(visit, door, [Part(Result(outcome))], str(address) if outcome is Outcome.ADDRESS else "")
 
     def _has_room(self, visit: Visit, way: Way, client: Client) -> bool:
-        """Whether one more request of this client is in order; if not, it has been answered."""
+        """Whether one more request of this client is in order; if not, it will be answered.
+
+        Not at once: who asks again as soon as there is an answer would keep us from accepting others.
+        """
         if self._under_way[client.names] >= AT_ONCE:
-            parts = [Part(FULL, client.names) for _ in way.door.hosts(client, ())]
-            self._leave(visit, way.door, parts)
+            parts = [Part(FULL, client.names)]
+            asyncio.get_running_loop().call_later(HELD, self._leave, visit, way.door, parts)
             return False
         self._under_way[client.names] += 1
         visit.counted = client.names

@@ -72,7 +72,8 @@ def line(result: Result, update: Update) -> str:
     if result.outcome not in (Outcome.OK, Outcome.UPTODATE):
         return word
     own = [address for rrset in update if rrset.name == update[0].name for address in rrset.addresses]
-    own.sort(key=lambda text: (ip_address(text).version, text))
+    if len(own) > 1:
+        own.sort(key=lambda text: (ip_address(text).version, text))
     return f"{word} {','.join(own)}".rstrip()
 
 

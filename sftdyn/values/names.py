@@ -1,6 +1,7 @@
 """Host names: what the conf, a hook or a router calls a host, and what DNS calls it. Pure."""
 
 import re
+from functools import lru_cache
 from unicodedata import normalize
 
 from .mistake import Mistake
@@ -9,9 +10,11 @@ LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAX_LABEL = 63  # characters (RFC 1035, 2.3.4)
 MAX_LENGTH = 253  # characters without the last dot: 255 octets on the wire
 # What IDNA 2003 writes as ss and σ, and IDNA 2008 as itself (RFC 5894, 7.2): two names, and both may exist.
+CACHED = 4096  # names; dyndns2 clients send theirs each time
 DEVIATIONS = frozenset("ßς")
 
 
+@lru_cache(CACHED)
 def host_name(text: str) -> str:
     """The absolute name that `text` means: lower case, IDNA-encoded, with the last dot.
 

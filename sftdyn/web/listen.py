@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..values.specs import Listener
 
-BACKLOG = 1024  # connections that the kernel holds while we are busy
+BACKLOG = 4096  # connections that the kernel holds while we are busy; more than its somaxconn makes no difference
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 HINTS = {
     errno.EADDRINUSE: "another program has this port; stop it, or choose another",

@@ -72,24 +72,21 @@ class Request:
     target: bytes
     version: str  # "HTTP/1.1"; "HTTP/0.9" for the bare line, which wants the bare answer
     header_lines: bytes  # known to be well-formed; few requests need them
-    _fields: list[tuple[str, str]] | None = None
-
-    @property
-    def fields(self) -> list[tuple[str, str]]:
-        """The headers' names and values (ISO 8859-1, as http.server reads them), in order; read once."""
-        if self._fields is None:
-            self._fields = [(name.decode(), _value(octets)) for name, octets in FIELD.findall(self.header_lines)]
-        return self._fields
 
     @property
     def headers(self) -> Headers:
-        """The headers as hooks get them."""
-        return Headers(self.fields)
+        """All headers, as hooks get them: names and values (ISO 8859-1, as http.server reads them), in order."""
+        return Headers([(name.decode(), _value(octets)) for name, octets in FIELD.findall(self.header_lines)])
 
     def values(self, name: str) -> list[str]:
         """All values of one header, in order."""
-        wanted = name.lower()
-        return [value for other, value in self.fields if other.lower() == wanted]
+        return [_value(octets) for octets in _field(name).findall(self.header_lines)]
+
+
+@lru_cache(16)
+def _field(name: str) -> re.Pattern[bytes]:
+    """Finds the headers of one name, with their continuation lines, in well-formed header lines."""
+    return re.compile(rb"^%b:([^\n]*(?:\n[ \t][^\n]*)*)" % re.escape(name.encode()), re.IGNORECASE | re.MULTILINE)
 
 
 def _value(octets: bytes) -> str:

@@ -6,7 +6,7 @@ from itertools import islice
 
 from . import message
 from .message import Verdict
-from .nsupdate import Child, Route
+from .nsupdate import ASKING, Child, Route
 from .zones import Zones
 
 LOT = 64  # names that are asked for at once
@@ -50,7 +50,7 @@ class Finder:
 
     async def _work(self, busy: int) -> None:
         """Ask whenever `busy` or more names are wanted."""
-        child = Child(self._route)
+        child = Child(self._route, ASKING)
         try:
             while True:
                 if len(self._wanted) >= busy:

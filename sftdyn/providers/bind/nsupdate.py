@@ -19,6 +19,10 @@ from . import message
 UDP_TIMEOUT = 2
 TCP_TIMEOUT = 3
 STUCK = 5
+# As nsupdate's arguments: so for what changes something, and so for what only asks, which may be repeated. Now and then
+# an answer is lost, as two nsupdates may have the same local port (SO_REUSEPORT).
+WRITING = ("-u", str(UDP_TIMEOUT), "-r", "0", "-t", str(TCP_TIMEOUT))
+ASKING = ("-u", "1", "-r", "2", "-t", str(TCP_TIMEOUT))
 # nsupdate fails a TCP message at once with "timed out", unsent, if its timers slept: after this many
 # idle seconds, a datagram goes first and wakes them.
 IDLE = 1
@@ -80,10 +84,10 @@ class Route:
             await asyncio.sleep(self._next_tcp - clock())
 
 
-async def _start(arguments: Sequence[str]) -> Process:
+async def _start(arguments: Sequence[str], timers: Sequence[str] = WRITING) -> Process:
     return await asyncio.create_subprocess_exec(
         program(),
-        *("-u", str(UDP_TIMEOUT), "-r", "0", "-t", str(TCP_TIMEOUT)),
+        *timers,
         *arguments,
         stdin=PIPE,
         stdout=PIPE,
@@ -106,8 +110,9 @@ async def _end(process: Process) -> None:
 class Child:
     """One long-lived nsupdate. It is started when first needed, and again whenever it is gone or its route changes."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, timers: Sequence[str] = WRITING) -> None:
         self._route = route
+        self._timers = timers
         self._started_for: tuple[Primary, tuple[str, ...]] | None = None
         self._process: Process | None = None
         self._number = 0
@@ -156,7 +161,7 @@ class Child:
         if self._process and (self._process.returncode is not None or self._started_for != wanted):
             await self.stop()
         if self._process is None:
-            self._process = await _start(wanted[1])
+            self._process = await _start(wanted[1], self._timers)
             self._started_for = wanted
             assert self._process.stdin
             self._process.stdin.write(message.greeting(self._route.primary).encode())
