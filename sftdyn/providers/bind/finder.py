@@ -10,8 +10,8 @@ from .nsupdate import ASKING, Child, Route
 from .zones import Zones
 
 LOT = 64  # names that are asked for at once
-# How many names must be wanted for the first child, and for the second; more children gain nothing on two cores.
-BUSY = (1, LOT)
+# How many names must be wanted for the first child, the second and the third; more gain nothing on two cores.
+BUSY = (1, LOT, 2 * LOT)
 IDLE_CHILD = 10.0  # seconds until a child without questions is ended
 NOBODYS = "nobodys-zone.invalid."  # ends each lot: who is asked for this one answers at once, if at all
 PAUSE = 0.1  # seconds until the next try, where nobody answers
@@ -106,12 +106,13 @@ class Lot:
         """The answer to one question (Rules 2 and 3 of `zones`)."""
         place = self.places[number] if number < len(self.places) else None
         self.last = message.verdict(transcript)
-        self.trouble = message.diagnosis(transcript) or self.trouble
         if self.last in message.SPOKEN:
             for silent in self._silent:
                 self._zones.learn(silent, Verdict.UNKNOWN, self._now)
             self._silent.clear()
             if place:
                 self._zones.learn(place, self.last, self._now)
-        elif self.last is Verdict.UNKNOWN and place:
+            return
+        self.trouble = message.diagnosis(transcript) or self.trouble
+        if self.last is Verdict.UNKNOWN and place:
             self._silent.append(place)

@@ -60,6 +60,8 @@ DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.NOT_SENT),
     (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
 )
+# What one of them needs: most transcripts hold none of it.
+TROUBLE = re.compile(r"^; |NOTAUTH\(BAD|could|can't|ran out", re.M)
 FAILED = re.compile(r"^update failed: (\w+)", re.M)
 ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)
 
@@ -69,9 +71,10 @@ def verdict(transcript: str) -> Verdict:
 
     A diagnostic beats the status behind `Answer:`, which is NOERROR for a reply with a broken TSIG too.
     """
-    for pattern, meaning in DIAGNOSTICS:
-        if pattern.search(transcript):
-            return meaning
+    if TROUBLE.search(transcript):
+        for pattern, meaning in DIAGNOSTICS:
+            if pattern.search(transcript):
+                return meaning
     status = FAILED.search(transcript) or ANSWERED.search(transcript)
     return RCODES.get(status[1], Verdict.AWAY) if status else Verdict.UNKNOWN
 
