@@ -17,6 +17,7 @@ from . import __version__
 from .conf.check import describe
 from .conf.config import load
 from .conf.newkey import new_key
+from .conf.threads import log_only_the_type
 from .providers.bind import nsupdate
 from .service import Service, tls_context
 from .systemd import JournalFormatter, is_journal
@@ -96,6 +97,7 @@ def _set_up_logging(verbosity: int) -> None:
     level = LEVELS[min(max(LEVELS.index(logging.WARNING) + verbosity, 0), len(LEVELS) - 1)]
     logging.basicConfig(handlers=[handler], level=level)
     warnings.showwarning = _log_warning
+    threading.excepthook = log_only_the_type
 
 
 def _log_warning(

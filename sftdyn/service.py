@@ -13,6 +13,7 @@ from typing import Any
 from . import __version__
 from .conf.config import Config, load
 from .conf.source import ConfigError
+from .conf.threads import Raised, in_thread
 from .doors.answer import Doors
 from .providers.bind.provider import BindProvider
 from .systemd import Notifier, passed_sockets
@@ -26,6 +27,7 @@ from .web.tls import server_context
 log = logging.getLogger(__name__)
 
 RENEWAL_INTERVAL = 20.0  # seconds between two looks at the certificate's files
+SLOW_CONF = 10  # seconds until the log says that the conf is still being read
 GARBAGE = 20_000  # objects more than there were, until those that form cycles are looked for
 STATUS_INTERVAL = 10.0  # seconds between two status lines for systemd
 
@@ -115,7 +117,7 @@ class Service:
         async with self._reloading:
             self._notifier.reloading()
             try:
-                config = await asyncio.to_thread(load, self._config.path, self._options)
+                config = await self._load()
                 context = await asyncio.to_thread(tls_context, config)
             except ConfigError as error:
                 log.error("the conf stays as it was: %s", error)
@@ -125,6 +127,18 @@ class Service:
                 self._take(config, context)
                 log.info("the conf is read again")
             self._notifier.say("READY=1", f"STATUS={self._status()}")
+
+    async def _load(self) -> Config:
+        """Run the conf again. Raises what it raises; one that never ends delays the next reload, and nothing else."""
+        loading = in_thread(load, self._config.path, self._options, late=lambda: None)
+        done, _ = await asyncio.wait([loading], timeout=SLOW_CONF)
+        if not done:
+            log.warning("the conf has not been read yet, after %d s", SLOW_CONF)
+        ended = await loading
+        if isinstance(ended, Raised):
+            raise ended.error
+        assert isinstance(ended.value, Config)
+        return ended.value
 
     def _take(self, config: Config, context: ssl.SSLContext | None) -> None:
         old = self._config

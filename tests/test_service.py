@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.conftest import ServeFixture
 from tests.lab.bind import Bind
@@ -97,3 +98,23 @@ def test_two_instances_on_one_port(serve: ServeFixture, bind: Bind) -> None:
     assert [first.update("k") for _ in range(20)] == ["OK"] + ["UPTODATE"] * 19
     first.stop()
     assert second.update("k") == "UPTODATE"
+
+
+def test_a_conf_that_never_ends_its_reload_does_not_hold_up_the_end(
+    serve: ServeFixture, bind: Bind, tmp_path: Path
+) -> None:
+    """The fixture wants it to end with 0, and soon."""
+    marker = tmp_path / "again"
+    served = serve(
+        conf(
+            bind,
+            f"import os, time\nif os.path.exists({str(marker)!r}):\n    time.sleep(1000)\n",
+            clients={"k": "slow.dyn.example"},
+        )
+    )
+    marker.touch()
+    served.process.send_signal(signal.SIGHUP)
+    assert served.update("k") == "OK"
+    start = time.monotonic()
+    assert served.stop() == 0
+    assert time.monotonic() - start < 10

@@ -57,7 +57,8 @@ class Doubts:
 
 def _filled_in(sentence: str, entries: list[tuple[str, Client]], lines_of: LinesOf) -> str:
     """The sentence with the names of its first entries, and the lines where those would not do."""
-    names = {key: "" if sentence == SWAPPED else _shown_name(client) for key, client in entries[:SHOWN]}
+    # Where the key looks like a host name, the host's name may be the key.
+    names = {key: "" if HOST_NAME.fullmatch(key) else _shown_name(client) for key, client in entries[:SHOWN]}
     unclear = [key for key, name in names.items() if not name or sentence == TWICE]
     lines = lines_of(unclear) if unclear else {}
     shown = ", ".join(_entry(name, lines.get(key, [])) for key, name in names.items())

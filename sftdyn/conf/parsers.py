@@ -16,6 +16,8 @@ from ..values.specs import DNS_PORT, Listener
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
+MAX_CHANGES = 1_000_000  # in an hour
+MAX_PORT = 65535
 
 
 def several(value: object) -> list[Any]:
@@ -51,8 +53,8 @@ def timeout(value: object) -> float:
 
 def max_changes(value: object) -> int:
     """Changes in an hour; 0: no limit."""
-    if not _is_whole(value) or value < 0:
-        raise Mistake("a whole number of changes in an hour; 0 means no limit")
+    if not _is_whole(value) or not 0 <= value <= MAX_CHANGES:
+        raise Mistake(f"a whole number of changes in an hour, at most {MAX_CHANGES}; 0 means no limit")
     return value
 
 
@@ -150,7 +152,7 @@ def _listener(value: object, tls: bool) -> Listener:
     """`PORT`, `IP:PORT` or `[IP6]:PORT`; a number is a port."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise Mistake('write a port or an address with one: 8080, "192.0.2.1:8080" or "[2001:db8::1]:8080"')
-    text = str(value)
+    text = value if isinstance(value, str) else f"{min(max(value, -1), MAX_PORT + 1)}"
     if ":" not in text:
         return Listener(None, _port(text), tls)
     name, port = _host_and_port(text)
@@ -175,6 +177,6 @@ def _address(text: str) -> str | None:
 
 
 def _port(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MAX_PORT:
         raise Mistake("a port is a number from 0 to 65535")
     return int(text)

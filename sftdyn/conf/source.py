@@ -73,7 +73,8 @@ class Source:
         try:
             return compile(text, str(self.path), "exec")
         except SyntaxError as error:
-            raise ConfigError(f"{self._place(error.lineno)}: the conf is not valid Python: {error.msg}") from None
+            what = error.msg.partition("repeated:")[0]  # a name of the conf stands behind it
+            raise ConfigError(f"{self._place(error.lineno)}: the conf is not valid Python: {what}") from None
         except ValueError:
             raise ConfigError(f"{self.path}: the conf is not valid Python: it holds a null byte") from None
         except (RecursionError, MemoryError):

@@ -28,7 +28,7 @@ from ..values.update import Provider, RRset, Script, Update
 from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
-from ..web.request import BadRequest, Request
+from ..web.request import BadRequest, Request, basic
 from .arrivals import Arrivals
 from .demand import read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
@@ -41,6 +41,7 @@ Host: TypeAlias = tuple[str, ...] | Outcome
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {
     Outcome.NUMHOST: "more host names than a client can have",
+    Outcome.NOTFQDN: "the hostname in the request is not a full host name",
 }
 AT_ONCE = 256  # requests of one client; more only wait for each other
 HELD = 1.0  # seconds until a request beyond that is refused
@@ -59,6 +60,7 @@ class Visit:
     respond: Respond
     arrival: int = 0  # its number in the order of arrival, where hooks could change that order
     counted: tuple[str, ...] = ()  # the client among whose requests under way it is counted
+    has_left: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +103,7 @@ class Doors:
         self._config = config
         self._provider = provider
         self._hooks.use(config)
-        self._quota.allow(config.max_changes)
+        self._quota.allow(config.max_changes, monotonic())
 
     def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
         """Reply to a request, now or later."""
@@ -133,15 +135,24 @@ class Doors:
             visit = Visit(request, caller, respond, arrival)
             try:
                 if self._is_welcome(visit):
-                    address = await self._hooks.address(caller.address, request)
+                    address = await self._address(visit)
                     for way in ways(request, self._config.dyndns2):
-                        if client := await self._hooks.find(way.key, address):
+                        if client := await self._hooks.find(way.key, address, caller.address):
                             if self._has_room(visit, way, client):
                                 await self._publish_all(self._errand(visit, way, client, address))
                             return
                     self._turn_away(visit, address)
             except Exception as error:
                 self._fail(visit, error)
+
+    async def _address(self, visit: Visit) -> Address:
+        """The client's address, as get_ip sees it. Raises HookFailed, but not for the bare `/`."""
+        try:
+            return await self._hooks.address(visit.caller.address, visit.request)
+        except HookFailed:
+            if visit.request.target or any(basic(visit.request)):
+                raise
+            return visit.caller.address
 
     def _is_welcome(self, visit: Visit) -> bool:
         """Whether it is a request that can be for a client; if not, it has been answered."""
@@ -165,7 +176,8 @@ class Doors:
         Not at once: who asks again as soon as there is an answer would keep us from accepting others.
         """
         if self._under_way[client.names] >= AT_ONCE:
-            parts = [Part(FULL, client.names)]
+            hosts = way.door.hosts(client, read_parameters(way.query))
+            parts = [Part(FULL, client.names)] * len(hosts)
             asyncio.get_running_loop().call_later(HELD, self._leave, visit, way.door, parts)
             return False
         self._under_way[client.names] += 1
@@ -230,7 +242,7 @@ class Doors:
         items: Sequence[RRset | Script] = update
         try:
             if visit.arrival:
-                items = await self._hooks.commands(update, visit.request.headers)
+                items = await self._hooks.commands(update, visit.request.headers, visit.caller.address)
                 if self._arrivals.overtaken(visit.arrival, {item.key: item for item in items}):
                     return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
             return await self._provider.publish(items, ask_only)
@@ -267,6 +279,9 @@ class Doors:
         self._leave(visit, door_of(visit.request, self._config.dyndns2), [Part(failure(error))])
 
     def _leave(self, visit: Visit, door: Door, parts: Sequence[Part], address: str = "") -> None:
+        if visit.has_left:
+            return
+        visit.has_left = True
         if visit.counted:
             self._under_way[visit.counted] -= 1
             if not self._under_way[visit.counted]:

@@ -18,7 +18,7 @@ ADDRESS_NAMES = frozenset(
 PREFIX_NAMES = frozenset("prefix ipv6prefix ip6lanprefix".split())
 OFFLINE, HOSTNAME = "offline", "hostname"
 # Where NAS and some guides write the key, the first that is given; after all other places.
-KEY_NAMES = ("token", "key", "password")
+KEY_NAMES = (b"token", b"key", b"password")
 PRESERVE = "preserve"  # leave this family alone, as an address of clients made for deSEC
 Parameters: TypeAlias = Sequence[tuple[str, str]]
 
@@ -82,10 +82,11 @@ def read_hostnames(parameters: Parameters) -> list[str]:
     return [part for name, value in parameters if name == HOSTNAME for part in _parts(value)]
 
 
-def read_key(parameters: Parameters) -> bytes | None:
-    """The key that a request has among its parameters, if any."""
-    given = dict(reversed(parameters))  # the first one of each name counts
-    return next((given[name].lstrip("/").encode() for name in KEY_NAMES if given.get(name)), None)
+def read_key(query: bytes) -> bytes:
+    """The key that a query has among its parameters, as sent; empty if there is none."""
+    pairs = [pair.partition(b"=") for pair in query.split(b"&")]
+    given = {name.lower(): value.lstrip(b"/") for name, _, value in reversed(pairs) if value}  # the first one counts
+    return next((given[name] for name in KEY_NAMES if given.get(name)), b"")
 
 
 def _parts(value: str) -> list[str]:

@@ -4,15 +4,15 @@ import asyncio
 import inspect
 import itertools
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..conf.clients import as_client
 from ..conf.config import Config
 from ..conf.parsers import MAX_TTL
 from ..conf.source import error_line
+from ..conf.threads import Ended, Returned, in_thread
 from ..values.addresses import Address, as_record, parse_address
 from ..values.mistake import Mistake
 from ..values.names import host_name
@@ -22,6 +22,7 @@ from ..web.request import Request
 
 MAX_LINES = 1000  # of nsupdatecommands
 AT_ONCE = 64  # calls that can block before others wait for them
+OF_ONE_CALLER = 32  # of these, for requests from one address: nobody takes all places
 GIVEN_UP = 100  # calls that may hang for ever before hooks are not called any more
 
 DELETE = re.compile(r"(?:update\s+)?del(?:ete)?\s+(\S+)\s+(?:\d+\s+)?(?:IN\s+)?(A|AAAA)", re.I)
@@ -42,6 +43,7 @@ class HookThreads:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._crowds: WeakValueDictionary[Address, asyncio.Semaphore] = WeakValueDictionary()
         self._given_up = 0
 
     def use(self, config: Config) -> None:
@@ -53,24 +55,24 @@ class HookThreads:
         get_ip = self._config.hooks.get_ip
         if get_ip is None:
             return source
-        answer = await self._call("get_ip", get_ip, str(source), request.headers, _decoded(request.target))
+        answer = await self._call(source, "get_ip", get_ip, str(source), request.headers, _decoded(request.target))
         try:
             return parse_address(str(answer))
         except Mistake as mistake:
             raise HookFailed(f"get_ip returned something that is {mistake}") from None
 
-    async def find(self, key: bytes, address: Address) -> Client | None:
+    async def find(self, key: bytes, address: Address, caller: Address) -> Client | None:
         """The client whose key this is. Raises HookFailed."""
         get_host = self._config.hooks.get_host
         if get_host is None:
             return self._config.keyring.find(key)
-        answer = await self._call("get_host", get_host, _decoded(key), str(address))
+        answer = await self._call(caller, "get_host", get_host, _decoded(key), str(address))
         try:
             return as_client(answer) if answer else None
         except Mistake as mistake:
             raise HookFailed(f"get_host returned {mistake}") from None
 
-    async def commands(self, update: Update, headers: Mapping[str, str]) -> Sequence[RRset | Script]:
+    async def commands(self, update: Update, headers: Mapping[str, str], caller: Address) -> Sequence[RRset | Script]:
         """What nsupdatecommands makes of an update: record sets and scripts. Raises HookFailed.
 
         It is called for each address; of removals it does not know.
@@ -78,80 +80,50 @@ class HookThreads:
         if self._config.hooks.nsupdatecommands is None:
             return update
         pairs = [(rrset, address) for rrset in update for address in rrset.addresses]
-        answers = await asyncio.gather(*(self._commands(rrset, address, headers) for rrset, address in pairs))
+        answers = await asyncio.gather(*(self._commands(caller, rrset, address, headers) for rrset, address in pairs))
         sets: dict[Key, RRset] = {rrset.key: rrset for rrset in update if not rrset.addresses}
         for rrset in (rrset for answer in answers if not isinstance(answer, Script) for rrset in answer):
             other = sets.get(rrset.key, rrset)
             sets[rrset.key] = rrset._replace(addresses=tuple(sorted({*rrset.addresses, *other.addresses})))
         return [*sets.values(), *(answer for answer in answers if isinstance(answer, Script))]
 
-    async def _commands(self, rrset: RRset, address: str, headers: Mapping[str, str]) -> Update | Script:
+    async def _commands(
+        self, caller: Address, rrset: RRset, address: str, headers: Mapping[str, str]
+    ) -> Update | Script:
         hook = self._config.hooks.nsupdatecommands
         name = rrset.name.rstrip(".")
-        lines = await self._call("nsupdatecommands", _lines, hook, name, address, headers)
+        lines = await self._call(caller, "nsupdatecommands", _lines, hook, name, address, headers)
         if not isinstance(lines, str):
             raise HookFailed("nsupdatecommands returned no list of lines")
         return replacement(lines, rrset.name) or Script(rrset.name, rrset.type, address, lines)
 
-    async def _call(self, name: str, function: Callable[..., Any], *arguments: object) -> Any:
+    async def _call(self, caller: Address, name: str, function: Callable[..., Any], *arguments: object) -> Any:
         if self._given_up >= GIVEN_UP:
             raise HookFailed(f"{name} is not called: {GIVEN_UP} calls of hooks hang; mend the hook, and restart")
-        started: asyncio.Future[_Returned | _Raised] | None = None
+        crowd = self._crowds.setdefault(caller, asyncio.Semaphore(OF_ONE_CALLER))
+        call: asyncio.Future[Ended] | None = None
         try:
-            async with asyncio.timeout(self._config.timeout), self._places:
-                started = self._in_thread(function, *arguments)
-                answer = await started
+            async with asyncio.timeout(self._config.timeout), crowd, self._places:
+                call = in_thread(function, *arguments, late=self._came_back)
+                await asyncio.wait([call])
         except TimeoutError:
-            if started is None:
-                raise HookFailed(f"{name} was not called: {AT_ONCE} calls of hooks are under way") from None
+            if call is None:
+                raise HookFailed(f"{name} was not called: too many calls of hooks are under way") from None
+        if not call.done():
+            call.cancel()
             self._given_up += 1
-            raise HookFailed(f"{name} took longer than {self._config.timeout:g} s and is given up") from None
-        if isinstance(answer, _Raised):
-            line = error_line(answer.error, self._config.path)
-            place = f"{self._config.path}:{line}" if line else self._config.path
-            raise HookFailed(f"{place}: {name} raised {type(answer.error).__name__}")
-        return answer.value
+            raise HookFailed(f"{name} took longer than {self._config.timeout:g} s and is given up")
+        return self._value(name, call.result())
 
-    def _in_thread(self, function: Callable[..., Any], *arguments: object) -> "asyncio.Future[_Returned | _Raised]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Returned | _Raised] = loop.create_future()
+    def _came_back(self) -> None:
+        self._given_up -= 1
 
-        def run() -> None:
-            answer = _caught(function, *arguments)
-            try:
-                loop.call_soon_threadsafe(self._came_back, future, answer)
-            except RuntimeError:
-                pass  # the service has ended meanwhile
-
-        threading.Thread(target=run, name="hook", daemon=True).start()
-        return future
-
-    def _came_back(self, future: "asyncio.Future[_Returned | _Raised]", answer: "_Returned | _Raised") -> None:
-        if future.done():
-            self._given_up -= 1
-        else:
-            future.set_result(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Returned:
-    """What a hook returned."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """What a hook raised, as a value: some exceptions do not pass from a thread to the event loop."""
-
-    error: BaseException
-
-
-def _caught(function: Callable[..., Any], *arguments: object) -> _Returned | _Raised:
-    try:
-        return _Returned(function(*arguments))
-    except BaseException as error:
-        return _Raised(error)
+    def _value(self, name: str, ended: Ended) -> Any:
+        if isinstance(ended, Returned):
+            return ended.value
+        line = error_line(ended.error, self._config.path)
+        place = f"{self._config.path}:{line}" if line else self._config.path
+        raise HookFailed(f"{place}: {name} raised {type(ended.error).__name__}")
 
 
 def _decoded(octets: bytes) -> str:

@@ -10,7 +10,7 @@ from ..values.update import Update
 from ..web.reply import Reply
 from ..web.request import Request, basic
 from . import dyndns2, secret_url
-from .demand import Parameters, read_key, read_parameters
+from .demand import Parameters, read_key
 
 # Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
 UPDATE = b"update"
@@ -51,7 +51,8 @@ def ways(request: Request, with_dyndns2: bool) -> Iterator[Way]:
         yield Way(SECRET_URL, path, query)
     if door := _door_at(path, with_dyndns2):
         name, password = basic(request)
-        for key in (password or name, read_key(read_parameters(query))):
+        given = read_key(query)
+        for key in dict.fromkeys((password or name, given, given.replace(b"+", b" "))):  # a blank may be sent as a plus
             if key:
                 yield Way(door, key, query)
 
@@ -63,7 +64,7 @@ def without_client(request: Request, with_dyndns2: bool) -> tuple[Door, Outcome]
     """
     path, query = split(request.target)
     door = _door_at(path, with_dyndns2)
-    if door and not basic(request)[1] and not read_key(read_parameters(query)):
+    if door and not basic(request)[1] and not read_key(query):
         if door is DYNDNS2 or path:
             return door, Outcome.CHALLENGE
         if not request.target:

@@ -15,11 +15,15 @@ class Quota:
         self._many = MANY
         self._interval = 0.0
         self._tolerance = 0.0
-        self.allow(per_hour)
+        self.allow(per_hour, 0.0)
 
-    def allow(self, per_hour: int) -> None:
-        """From now on, so many."""
-        self._interval = HOUR / per_hour if per_hour else 0.0
+    def allow(self, per_hour: int, now: float) -> None:
+        """From now on, so many; who has used a part of its changes keeps to the same part."""
+        interval = HOUR / per_hour if per_hour else 0.0
+        if interval != self._interval:
+            factor = interval / self._interval if self._interval else 0.0
+            self._full_at = {client: now + (at - now) * factor for client, at in self._full_at.items() if at > now}
+        self._interval = interval
         self._tolerance = self._interval * (min(per_hour, BURST) - 1)
 
     def ask(self, client: Hashable, now: float) -> "Grant":
@@ -32,7 +36,7 @@ class Quota:
 
     def is_used_up(self, client: Hashable, now: float) -> bool:
         """Whether the client has no change left."""
-        return self._full_at.get(client, now) - now > self._tolerance
+        return bool(self._interval) and self._full_at.get(client, now) - now > self._tolerance
 
     def give_back(self, client: Hashable) -> None:
         """A change that was granted did not happen."""

@@ -29,7 +29,7 @@ from typing import Protocol, TypeAlias
 
 from .reply import Reply, render
 from .request import MAX_HEAD, BadRequest, Request, parse, split_head, without_blank_lines
-from .tls import TLSLayer
+from .tls import TLSLayer, TooLong
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +156,9 @@ class Connection:
             else:
                 self._send(self._tls.to_send())  # the alert
                 self.drop()
+        except TooLong:
+            log.debug("TLS with %s failed: the handshake is too long", self._peer)
+            self.drop()
         return b""
 
     def _understand(self, text: bytes) -> None:
@@ -185,8 +188,14 @@ class Connection:
         if self.state is not State.ANSWERING:
             return
         octets = render(reply, self._request)
+        try:
+            octets = self._tls.to_send(octets) + self._tls.close() if self._tls else octets
+        except ssl.SSLError as error:  # half of a message of its own stands behind the request: RFC 8446, 4.6.3
+            log.debug("TLS with %s failed: %s", self._peer, error.reason)
+            self.drop()
+            return
         self.state = State.CLOSING
-        self._send(self._tls.to_send(octets) + self._tls.close() if self._tls else octets)
+        self._send(octets)
         if not self._outgoing:
             self._part()
         else:

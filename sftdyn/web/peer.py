@@ -16,6 +16,8 @@ from .request import Request
 CACHED = 4096  # peers and proxies; most come again every few minutes
 FORWARDING = re.compile(rb"^(?:x-forwarded-for|forwarded|x-real-ip):", re.IGNORECASE | re.MULTILINE)
 
+HOP = re.compile(r'\[([^\]]{1,45})\](?::\d+)?|([\d.]{7,15}):\d+|([^"\[]{2,45})')
+
 NOBODY_TRUSTED = (
     "a proxy on this machine passed the request on, and trusted_proxies is empty: "
     'its own address is not the client\'s; set trusted_proxies = ["127.0.0.1", "::1"]'
@@ -102,13 +104,9 @@ def elements_of(headers: Iterable[str]) -> list[str]:
 
 def hop_address(element: str) -> Address:
     """`ADDRESS`, `IPV4:PORT`, `[IPV6]` or `[IPV6]:PORT`, in quotes or not, as proxies write them. Raises Mistake."""
-    if len(element) > 1 and element[0] == element[-1] == '"':
-        element = element[1:-1]
-    if element.startswith("["):
-        element = element[1:].partition("]")[0]
-    elif element.count(":") == 1:
-        element = element.partition(":")[0]
+    quoted = len(element) > 1 and element[0] == element[-1] == '"'
+    form = HOP.fullmatch(element[1:-1] if quoted else element)
     try:
-        return parse_address(element)
+        return parse_address(form[1] or form[2] or form[3] if form else "")
     except Mistake:
         raise Mistake("an entry of X-Forwarded-For is no address") from None

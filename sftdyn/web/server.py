@@ -69,7 +69,8 @@ class Server:
         """Accept no more, drop who has asked nothing yet, and finish what is in flight."""
         listening, self._listening = self._listening, []
         for one in listening:
-            self._accept(one)  # who is at the door already
+            for _ in range(BACKLOG // AT_ONCE):
+                self._accept(one)  # who is at the door already
             self._loop.remove_reader(one.socket)
             one.socket.close()
         if self._reading():

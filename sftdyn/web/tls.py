@@ -8,6 +8,11 @@ from pathlib import Path
 
 from ..values.mistake import Mistake
 
+HANDSHAKE = b"\x16"  # the type of a record (RFC 8446, 5.1)
+HELLO_HEAD = 9  # octets: the record's head, and the first message's, whose length ends it
+MAX_HELLO = 16 * 1024  # octets; the longest known are under 4 KiB, with a post-quantum key
+MAX_HANDSHAKE = 64 * 1024  # octets
+
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     """TLS 1.2 and 1.3 with this certificate and private key (PEM). Raises Mistake."""
@@ -31,39 +36,65 @@ def _no_password() -> str:
     raise Mistake("the private key is encrypted; decrypt it with: openssl pkey -in KEY -out NEWKEY")
 
 
+class TooLong(Exception):
+    """A handshake for which nobody should keep memory."""
+
+
 class TLSLayer:
-    """The server's end of one TLS connection."""
+    """The server's end of one TLS connection.
+
+    A handshake costs memory as long as what the client announces, so that is bounded before OpenSSL sees it.
+    """
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._object: ssl.SSLObject | None = None  # made when there is something to read
         self._established = False
+        self._start = b""
+        self._received = 0  # octets of the handshake
 
     def receive(self, octets: bytes) -> bytes:
-        """The plain text that came with `octets`, if any. Raises ssl.SSLError."""
+        """The plain text that came with `octets`, if any. Raises ssl.SSLError, TooLong."""
+        if self._object is None:
+            self._start += octets
+            if len(self._start) < HELLO_HEAD:
+                return b""
+            octets, self._start = self._start, b""
+            if octets[:1] == HANDSHAKE and int.from_bytes(octets[6:HELLO_HEAD]) > MAX_HELLO:
+                raise TooLong
+            self._object = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        return self._decrypt(self._object, octets)
+
+    def _decrypt(self, layer: ssl.SSLObject, octets: bytes) -> bytes:
         self._incoming.write(octets)
         text = b""
         try:
             if not self._established:
-                self._object.do_handshake()
+                self._received += len(octets)
+                layer.do_handshake()
                 self._established = True
-            while chunk := self._object.read():
+            while chunk := layer.read():
                 text += chunk
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        except ssl.SSLWantReadError:
+            if not self._established and self._received > MAX_HANDSHAKE:
+                raise TooLong from None
+        except ssl.SSLZeroReturnError:
             pass
         return text
 
     def to_send(self, text: bytes = b"") -> bytes:
         """Octets for the wire: the handshake's, and those of `text`."""
-        if text:
+        if text and self._object:
             self._object.write(text)
         return self._outgoing.read()
 
     def close(self) -> bytes:
         """Octets for the wire that end the session (close_notify)."""
         try:
-            self._object.unwrap()
+            if self._object:
+                self._object.unwrap()
         except ssl.SSLError:
             pass  # the client's end of it is not waited for
         return self._outgoing.read()

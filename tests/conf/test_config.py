@@ -158,6 +158,9 @@ def test_the_confs_own_variables_are_its_own(path: Path) -> None:
         (MINIMAL + "clients['s3cr3t'] = Client('a.example', networks=['x'])\n", 2, "addresses or networks in a list"),
         (MINIMAL + "addresses = 's3cr3t'\n", 2, 'addresses: write "connection"'),
         (MINIMAL + "dyndns2 = 'no'\n", 2, "dyndns2: write True or False"),
+        ("http = 10**5000\n", 1, "a port is a number from 0 to 65535"),
+        (MINIMAL + "max_changes = 10**400\n", 2, "a whole number of changes in an hour, at most 1000000"),
+        (MINIMAL + "clients = dict(s3cr3t='a.example', s3cr3t='b.example')\n", 2, "keyword argument"),
         (MINIMAL + "dyndns2 = no\n", 2, "write True or False"),
         (MINIMAL + "c = Client('a.example', tll=60)\n", 2, "tll: there is no such setting; did you mean ttl?"),
         (

@@ -53,3 +53,10 @@ def test_this_machines_own_address_is_published_with_a_warning_once_an_hour(
     served = serve(conf(bind, clients={KEY: "own.dyn.example"}))
     assert [served.update(KEY) for _ in range(3)] == ["OK", "UPTODATE", "UPTODATE"]
     assert len([line for line in served.log if "came from this machine itself" in line]) == 1
+
+
+def test_the_bare_url_answers_also_where_get_ip_wants_a_header(serve: ServeFixture, bind: Bind) -> None:
+    hook = "def get_ip(source_ip, headers, key):\n    return headers['X-Forwarded-For']\n"
+    served = serve(conf(bind, hook, clients={KEY: "bare.dyn.example"}))
+    assert (served.get("/").status, served.get("/").text) == (200, "127.0.0.1")
+    assert served.get(f"/{KEY}").status == 500

@@ -311,3 +311,32 @@ def nsupdatecommands(host, new_ip, headers):
             assert 0 < most <= 16
     finally:
         own_bind.signal(signal.SIGCONT)
+
+
+def test_a_hook_that_takes_just_as_long_as_the_timeout_is_not_one_that_hangs(serve: ServeFixture, bind: Bind) -> None:
+    hook = "import time\ndef get_host(querystring, ip):\n    time.sleep(0.2)\n    return 'edge.dyn.example'\n"
+    served = serve(conf(bind, hook, timeout=0.2, max_changes=0))
+    with ThreadPoolExecutor(25) as pool:
+        list(pool.map(lambda _: served.update("k"), range(300)))
+    assert not [line for line in served.log if "calls of hooks hang" in line]
+
+
+def test_one_caller_does_not_take_all_places_of_hooks(serve: ServeFixture, bind: Bind) -> None:
+    hook = "import time\ndef get_host(querystring, ip):\n    time.sleep(0.2)\n    return None if 'x' in querystring else 'shared.dyn.example'\n"
+    served = serve(conf(bind, hook))
+    over = threading.Event()
+
+    def flood() -> None:
+        while not over.is_set():
+            served.get("/update?token=x", source="127.0.0.9")
+
+    with ThreadPoolExecutor(100) as pool:
+        for _ in range(100):
+            pool.submit(flood)
+        try:
+            time.sleep(1)  # until they wait for each other
+            start = time.monotonic()
+            assert served.get("/k", source="127.0.0.1").text == "OK"
+            assert time.monotonic() - start < 1.5
+        finally:
+            over.set()

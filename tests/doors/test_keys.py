@@ -113,3 +113,11 @@ def test_another_method_at_dyndns2_is_a_bad_agent(serve: ServeFixture, bind: Bin
     served = serve(conf(bind, clients={KEY: "post.dyn.example"}))
     answer = served.get("/nic/update?hostname=post.dyn.example", method="POST")
     assert (answer.status, answer.text) == (405, "badagent")
+
+
+def test_a_key_with_a_plus_or_a_blank_is_found_as_a_parameter(ask: Ask, bind: Bind) -> None:
+    get = ask(clients={"ab+cd==0123456789": "plus.dyn.example", "ef gh 0123456789abc": "blank.dyn.example"})
+    for sent in ("ab+cd==0123456789", "ab%2Bcd%3D%3D0123456789"):
+        assert get(f"/update?myip=192.0.2.7&password={sent}").text in ("OK", "UPTODATE")
+    for sent in ("ef+gh+0123456789abc", "ef%20gh%200123456789abc"):
+        assert get(f"/update?myip=192.0.2.7&token={sent}").text in ("OK", "UPTODATE")

@@ -48,3 +48,16 @@ def test_uptodate_costs_nothing(serve: ServeFixture, bind: Bind) -> None:
     assert served.update("k") == "OK"
     assert [served.update("k") for _ in range(20)] == ["UPTODATE"] * 20
     assert served.update("k", "127.0.0.2") == "OK"
+
+
+def test_another_number_of_changes_counts_from_the_reload_on() -> None:
+    quota = Quota(1)
+    assert [quota.ask("a", 0.0).granted for _ in range(2)] == [True, False]
+    quota.allow(0, 0.0)
+    assert quota.ask("a", 0.0).granted  # no limit
+    quota = Quota(1)
+    quota.ask("a", 0.0)
+    quota.allow(60, 60.0)
+    assert quota.ask("a", 60.0).granted
+    quota.allow(1, 60.0)
+    assert not quota.ask("a", 60.0).granted  # a reload makes nobody's quota whole

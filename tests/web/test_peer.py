@@ -39,7 +39,10 @@ def test_whose_request_it_is(peer: str, forwarded: list[str], client: str) -> No
     assert str(caller.address) == client
 
 
-@pytest.mark.parametrize("header", ["", " , ,", "unknown", "203.0.113.9, rubbish", "::1%x", '"', '"192.0.2.7'])
+@pytest.mark.parametrize(
+    "header",
+    ["", " , ,", "unknown", "203.0.113.9, rubbish", "::1%x", '"', '"192.0.2.7', "1.2.3.4:JUNK", "[::1]JUNK", "[::1]:"],
+)
 def test_a_broken_proxy_header_names_nobody(header: str) -> None:
     caller = identify("127.0.0.1", request(f"X-Forwarded-For: {header}"), Proxies(PROXIES))
     assert (str(caller.address), caller.shown) == ("127.0.0.1", "127.0.0.1")

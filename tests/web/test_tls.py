@@ -1,10 +1,17 @@
 """HTTPS: certificates, versions, renewal."""
 
+import re
 import signal
+import socket
+import ssl
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from tests.conftest import ServeFixture
 from tests.lab.bind import Bind
@@ -85,3 +92,63 @@ def test_a_renewed_certificate_is_used(serve: ServeFixture, bind: Bind, tmp_path
     switch("server.crt", "three")
     served.wait_for("the certificate is read again", seen, seconds=60)  # without a signal
     assert serial_of(port) not in (first, second)
+
+
+def expanded(secret: bytes, label: bytes, length: int) -> bytes:
+    """HKDF-Expand-Label (RFC 8446, 7.1) with an empty context."""
+    name = b"tls13 " + label
+    info = length.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0"
+    return HKDFExpand(SHA384(), length, info).derive(secret)
+
+
+def half_a_key_update(port: int, request: bytes, folder: Path) -> socket.socket:
+    """A TLS 1.3 connection with a request, and behind it half of a KeyUpdate message."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.keylog_filename = str(folder / "keys")
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    layer = context.wrap_bio(incoming, outgoing)
+    while True:
+        try:
+            layer.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            connection.sendall(outgoing.read())
+            incoming.write(connection.recv(65536))
+    connection.sendall(outgoing.read())
+    [secret] = re.findall(r"CLIENT_TRAFFIC_SECRET_0 \w+ (\w+)", (folder / "keys").read_text())
+    key, iv = (expanded(bytes.fromhex(secret), label, length) for label, length in ((b"key", 32), (b"iv", 12)))
+    for number, (kind, text) in enumerate(((23, request), (22, b"\x18\0\0\x01"))):
+        head = b"\x17\x03\x03" + (len(text) + 17).to_bytes(2, "big")
+        nonce = (int.from_bytes(iv, "big") ^ number).to_bytes(12, "big")
+        connection.sendall(head + AESGCM(key).encrypt(nonce, text + bytes([kind]), head))
+    return connection
+
+
+def test_half_a_message_of_tls_behind_a_request_holds_up_nothing(
+    serve: ServeFixture, bind: Bind, certificate: Path, tmp_path: Path
+) -> None:
+    """The fixture wants it to end at once, too."""
+    served = serve(conf(bind, clients={"k": "half.dyn.example"}, http=None, https="127.0.0.1:0", **tls(certificate)))
+    for request in (b"GET / HTTP/1.0\r\n\r\n", b"GET /k HTTP/1.0\r\n\r\n"):
+        with half_a_key_update(served.port("https"), request, tmp_path) as connection:
+            assert connection.recv(65536) is not None  # an end, if not an answer
+            while connection.recv(65536):
+                pass
+        (tmp_path / "keys").unlink()
+    assert not [line for line in served.log if "SSLWantReadError" in line]
+
+
+def test_a_hello_that_announces_too_much_costs_nothing(serve: ServeFixture, bind: Bind, certificate: Path) -> None:
+    served = serve(conf(bind, http=None, https="127.0.0.1:0", **tls(certificate)))
+    before = served.resident()
+    with ExitStack() as stack:
+        for _ in range(500):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", served.port("https")), timeout=10))
+            connection.sendall(b"\x16\x03\x01\x00\x04\x01\x01\xff\xb8")
+    with socket.create_connection(("127.0.0.1", served.port("https")), timeout=10) as connection:
+        connection.sendall(b"\x16\x03\x01\x00\x04\x01\x01\xff\xb8")
+        assert connection.recv(1) == b""
+    assert served.resident() - before < 20_000

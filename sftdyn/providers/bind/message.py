@@ -82,9 +82,10 @@ def verdict(transcript: str) -> Verdict:
 def diagnosis(transcript: str) -> str:
     """The lines in which nsupdate complained, for the log; "" if it did not."""
     complaints = transcript.partition("Answer:")[0].split("\n")
-    return "; ".join(line.strip("; ") for line in complaints if line.strip())
+    return "; ".join(line.strip("; ") for line in complaints if line.strip())[:MAX_DIAGNOSIS]
 
 
+MAX_DIAGNOSIS = 300  # characters; nsupdate quotes the lines that it does not understand
 NO_ANSWER = "no answer from the name server"
 
 
