@@ -1,6 +1,7 @@
 """Asks the primary which names are apexes, in lots, through children of its own; see `zones` for what that means."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
 
@@ -8,6 +9,8 @@ from . import message
 from .message import Verdict
 from .nsupdate import ASKING, Child, Route
 from .zones import Zones
+
+log = logging.getLogger(__name__)
 
 LOT = 64  # names that are asked for at once
 # How many names must be wanted for the first child, the second and the third; more gain nothing on two cores.
@@ -42,6 +45,10 @@ class Finder:
         """Nobody waits for this one any more."""
         self._wanted.pop(name, None)
 
+    def is_alive(self) -> bool:
+        """Whether names are still looked for."""
+        return not any(worker.done() for worker in self._workers)
+
     async def close(self) -> None:
         """End all work."""
         for worker in self._workers:
@@ -54,7 +61,14 @@ class Finder:
         try:
             while True:
                 if len(self._wanted) >= busy:
-                    await asyncio.sleep(await self._ask(child, self._next_lot()))
+                    lot = self._next_lot()
+                    try:
+                        pause = await self._ask(child, lot)
+                    except Exception:
+                        log.exception("defect in the search for zones")
+                        self._wanted.update(dict.fromkeys(lot))
+                        pause = PAUSE
+                    await asyncio.sleep(pause)
                     continue
                 self._wake.clear()
                 try:
@@ -75,14 +89,19 @@ class Finder:
         """Ask for a lot of names; the seconds until the next one."""
         now = self._loop.time()
         lot = Lot(self._zones, names, now)
-        if lot.places:
-            await child.send_all([(place, message.harmless(place)) for place in [*lot.places, NOBODYS]], lot.hear)
-        for name in names:
-            if self._zones.zone_of(name, now) is None:
-                self._wanted.setdefault(name)
-                self._failed(name, lot.trouble)
-            else:
+
+        def hear(number: int, transcript: str) -> None:
+            lot.hear(number, transcript)
+            for name in lot.found():
                 self._found(name)
+
+        if lot.places:
+            await child.send_all([(place, message.harmless(place)) for place in [*lot.places, NOBODYS]], hear)
+        for name in lot.found():
+            self._found(name)
+        for name in lot.names:
+            self._wanted.setdefault(name)
+            self._failed(name, lot.trouble)
         if lot.last is Verdict.NOBODY:
             child.try_elsewhere()
         if lot.last is Verdict.BAD_KEY:
@@ -95,6 +114,7 @@ class Lot:
     """Names that are asked for at once: what is to be asked, and what was heard."""
 
     def __init__(self, zones: Zones, names: Sequence[str], now: float) -> None:
+        self.names = list(names)  # that are not found
         self.places = list(dict.fromkeys(place for name in names for place in zones.unknown(name, now)))
         self.last = Verdict.UNKNOWN if self.places else Verdict.DONE
         self.trouble = ""
@@ -116,3 +136,15 @@ class Lot:
         self.trouble = message.diagnosis(transcript) or self.trouble
         if self.last is Verdict.UNKNOWN and place:
             self._silent.append(place)
+
+    def found(self) -> list[str]:
+        """The names whose zones are known meanwhile, each once: from the first on, or all if some are held up."""
+        known: list[str] = []
+        for name in self.names:
+            if self._zones.zone_of(name, self._now) is not None:
+                known.append(name)
+            elif not self._silent:
+                break
+        if known:
+            self.names = [name for name in self.names if name not in known]
+        return known

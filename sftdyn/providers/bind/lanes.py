@@ -24,7 +24,9 @@ class Line:
 
     def health(self) -> Health:
         """Which lane serves it."""
-        return Health.ILL if self.suspects and self.zone.health is Health.WELL else self.zone.health
+        if self.zone.health is Health.NEW or (self.suspects and self.zone.health is Health.WELL):
+            return Health.ILL
+        return self.zone.health
 
 
 class Lane:
@@ -36,6 +38,7 @@ class Lane:
         self.lines: dict[Line, None] = {}  # the one that waits longest first
         self.wake = asyncio.Event()
         self.rests_until = 0.0  # event loop time; from suspects
+        self.has_looked = False  # after late writes, since the last batch
 
     def add(self, line: Line) -> None:
         """Serve this line, too."""
@@ -43,13 +46,22 @@ class Lane:
         self.wake.set()
 
     def next_line(self, now: float) -> Line | None:
-        """The line whose turn it is; it goes to the end."""
-        for line in self.lines:
-            if line.zone.not_before <= now and not (line.suspects and self.rests_until > now):
-                del self.lines[line]
-                self.lines[line] = None
-                return line
-        return None
+        """The line whose turn it is, if any; it goes to the end.
+
+        Of silent zones, the one that worked last: where all were silent together, it is the likeliest to be back.
+        """
+        ready = (
+            line
+            for line in self.lines
+            if line.zone.not_before <= now and not (line.suspects and self.rests_until > now)
+        )
+        line = next(ready, None)
+        if line and line.zone.health is Health.SILENT:
+            line = max((line, *ready), key=lambda line: line.zone.answered)
+        if line:
+            del self.lines[line]
+            self.lines[line] = None
+        return line
 
     def due(self) -> Iterator[float]:
         """When lines that have to wait are ready."""

@@ -6,7 +6,7 @@ is too old. So the names in it are watched until then, and a late value is repla
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...values.update import Key, RRset
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 # Seconds. A signature is good for 300 s (TSIG's fudge as nsupdate sends it; RFC 8945, 10.2).
 WATCHED = 330.0
 INTERVAL = 1.0
+INTERRUPTED = 5.0  # after a look without an answer, which may have taken two of them
 
 
 @dataclass(slots=True)
@@ -62,19 +63,21 @@ class LateWrites:
         """When each watched zone wants its next look."""
         return self._next_look
 
-    async def look(self, zone: str, dialogue: Dialogue, now: float) -> None:
+    async def look(self, zone: str, dialogue: Dialogue, clock: Callable[[], float]) -> None:
         """Ask for all that is watched in a zone, and mend what a late write undid. Raises Interrupted."""
+        now = clock()
         self._suspects = {key: suspect for key, suspect in self._suspects.items() if suspect.until > now}
         watched = [suspect for suspect in self._suspects.values() if suspect.zone == zone]
         if not watched:
             self._next_look.pop(zone, None)
             return
-        self._next_look[zone] = now + INTERVAL
+        self._next_look[zone] = now + INTERRUPTED
         rrsets = [suspect.newest for suspect in watched if suspect.newest]
         for start in range(0, len(rrsets), BATCH):
             some = rrsets[start : start + BATCH]
             for rrset in await dialogue.wrong(zone, some, {r.key: r.addresses for r in some}):
                 await self._mend(dialogue, zone, rrset)
+        self._next_look[zone] = clock() + INTERVAL
 
     async def _mend(self, dialogue: Dialogue, zone: str, rrset: RRset) -> None:
         suspect = self._suspects.get(rrset.key)

@@ -5,15 +5,17 @@ them are settled, or when its time is over. What a ticket is batched with never 
 
 Rule 2. Two tickets that want to write one record set are applied in the order of their arrival; so are two that
 only ask about it, since one message cannot hold both questions. The later one waits outside (`Order`) and enters
-a line when nothing is in front of it. Whoever wants just what the last one wants joins it, and gets its answer.
+a line, zone by zone, when nothing is in front of it. Whoever wants just what the last one wants joins it, and gets
+its answer.
 
 Rule 3. Ready shares stand in lines: one for each zone, for changing and for asking, for suspects and for the others.
 A lane serves its lines in turn, each turn one batch. So who asks never waits for all that change, one zone never for
 all of another, and nothing is looked through to find what is ready.
 
 Rule 4. There are three lanes, each with a child of its own. WELL is for zones in order. A zone that cannot be
-written (frozen, not loaded, refusing) is served in ILL, with growing pauses, and one that is silent in SILENT, where
-each try costs seconds; after one success it is back in WELL. So a zone in trouble delays itself only.
+written (frozen, not loaded, refusing) is served in ILL, with growing pauses, as is one that has not answered yet; one
+that is silent in SILENT, where each try costs seconds. After one success it is in WELL. So a zone in trouble delays
+itself only.
 
 Rule 5. A name that failed alone, hidden or refused, is a suspect: it is settled singly in ILL, which rests as long as
 each of them took, until it works again. So it costs its neighbours no halving.
@@ -22,11 +24,12 @@ Rule 6. If nobody listens, or the key is not taken, all lanes pause: that is the
 
 Rule 7. Another primary or other zones are used from the next batch on; what waits is placed anew.
 
-Rule 8. What late writes could undo is looked after every second, whatever waits.
+Rule 8. What late writes could undo is looked after every second, whatever waits; between two looks there is a batch.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from ...values.outcome import Outcome, Result, worst
@@ -36,7 +39,7 @@ from .dialogue import Interrupted, Settlement, Sight
 from .finder import Finder
 from .lanes import Lane, Line
 from .late import LateWrites
-from .message import Verdict
+from .message import NO_ANSWER, Verdict
 from .nsupdate import Route
 from .tickets import DROPPED, Health, Order, Promise, Share, Ticket, Zone
 from .zones import NOWHERE, Zones
@@ -98,7 +101,10 @@ class Queue:
         self._epoch = 0  # how often the primary or the zones have changed
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
-        self._lanes = {health: Lane(route, self._sight) for health in Health}
+        self._ready: deque[Ticket] = deque()  # to be placed
+        self._is_placing = False
+        lanes = (Health.WELL, Health.ILL, Health.SILENT)
+        self._lanes: dict[Health, Lane] = {health: Lane(route, self._sight) for health in lanes}
         self._tasks = [asyncio.create_task(self._work(lane)) for lane in self._lanes.values()]
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -109,6 +115,8 @@ class Queue:
             return
         if primary != self._route.primary:
             self._sight.forget()
+            for state in self._states.values():
+                self._serve(state, Health.NEW)
         self._route.primary = primary
         closing = self._loop.create_task(self._finder.close())
         self._closing.add(closing)
@@ -122,14 +130,14 @@ class Queue:
         for line in self._lines.values():
             line.shares.clear()
         for state in self._states.values():
-            self._recover(state)
+            state.pause = state.not_before = 0.0
         for ticket in list(self._tickets):
-            if not ticket.in_front and not ticket.is_over:
+            if not ticket.is_over:
                 self._place_anew(ticket)
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
-        return not any(task.done() for task in self._tasks)
+        return self._finder.is_alive() and not any(task.done() for task in self._tasks)
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end the children."""
@@ -155,14 +163,14 @@ class Queue:
         ticket = Ticket(update, ask_only, [waiter])
         self._tickets[ticket] = None
         self._order.enter(ticket)
-        if not ticket.in_front:
+        if len(ticket.blocked) < len(update):
             self._place(ticket)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP, self._sweep)
         return promise
 
     def _place(self, ticket: Ticket) -> None:
-        """Let the shares of a ticket that has nothing in front of it stand in line."""
+        """Let the shares of a ticket that have nothing in front of them stand in line."""
         placed = {rrset.key for share in ticket.shares for rrset in share.rrsets} if ticket.shares else ()
         parts: dict[str, list[RRset]] = {}
         now = self._loop.time()
@@ -174,6 +182,8 @@ class Queue:
                 self._look_for(ticket, rrset.name)
                 return
             parts.setdefault(zone, []).append(rrset)
+        if ticket.blocked:
+            parts = {zone: part for zone, part in parts.items() if ticket.blocked.isdisjoint([r.key for r in part])}
         if NOWHERE in parts:
             for rrset in parts[NOWHERE]:
                 self._zones.forget(rrset.name)  # somebody may add the zone at any time
@@ -192,12 +202,11 @@ class Queue:
             self._stand_in_line(share)
 
     def _look_for(self, ticket: Ticket, name: str) -> None:
-        homeless = self._homeless.setdefault(name, [])
-        homeless.append(ticket)
-        if self._is_full(NOWHERE, len(self._homeless)):
+        if name not in self._homeless and self._is_full(NOWHERE, len(self._homeless) + 1):
             self._answer(ticket, FULL)
-        else:
-            self._finder.want(name)
+            return
+        self._homeless.setdefault(name, []).append(ticket)
+        self._finder.want(name)
 
     def _found(self, name: str) -> None:
         for ticket in self._homeless.pop(name, []):
@@ -227,7 +236,8 @@ class Queue:
     def _state(self, zone: str) -> Zone:
         state = self._states.get(zone)
         if state is None:
-            state = self._states[zone] = Zone(zone)
+            # The first one takes no second child: most have one zone only.
+            state = self._states[zone] = Zone(zone, Health.NEW if self._states else Health.WELL)
         return state
 
     def _stand_in_line(self, share: Share) -> None:
@@ -263,19 +273,28 @@ class Queue:
             try:
                 if now < self._paused_until:
                     await self._rest(lane, now)
-                elif zone := self._zone_to_look_after(lane, now):
-                    await self._late.look(zone, lane.dialogue, now)
+                elif not lane.has_looked and (zone := self._zone_to_look_after(lane, now)):
+                    lane.has_looked = True
+                    await self._look_after(lane, zone)
                 elif line := lane.next_line(now):
+                    lane.has_looked = False
                     batch = lane.next_batch(line, self._epoch)
                     await self._settle(lane, line, batch)
+                elif lane.has_looked:
+                    lane.has_looked = False
                 else:
                     await self._rest(lane, now)
-            except Interrupted:
-                continue  # a later look will tell
             except Exception:
                 log.exception("defect in the queue")
                 for share in batch:
                     self._end(share, DEFECT)
+
+    async def _look_after(self, lane: Lane, zone: str) -> None:
+        """What late writes could undo there; a zone that does not answer is asked again later, and elsewhere."""
+        try:
+            await self._late.look(zone, lane.dialogue, self._loop.time)
+        except Interrupted as interruption:
+            self._suffer(self._state(zone), interruption.settlement, self._loop.time())
 
     async def _rest(self, lane: Lane, now: float) -> None:
         """Until something arrives or falls due."""
@@ -290,7 +309,8 @@ class Queue:
                 await lane.child.stop()
 
     def _lane_of(self, zone: str) -> Lane:
-        return self._lanes[self._state(zone).health]
+        health = self._state(zone).health
+        return self._lanes[Health.ILL if health is Health.NEW else health]
 
     def _zone_to_look_after(self, lane: Lane, now: float) -> str | None:
         looks = self._late.next_looks().items()
@@ -315,7 +335,7 @@ class Queue:
         """An answer, or another try."""
         verdict = settlement.verdict
         if verdict is Verdict.DONE:
-            self._recover(share.zone)
+            self._recover(share.zone, now)
             self._accept(share, settlement.changed)
         elif verdict in MOVED and not share.ticket.moved and not self._zones.are_given() and not share.ticket.is_over:
             share.ticket.moved = True  # perhaps to a zone that is new: ask once more
@@ -324,13 +344,14 @@ class Queue:
             self._place_anew(share.ticket)
         elif verdict in FAILURES:
             if verdict in SUSPICIOUS:
-                self._recover(share.zone)
+                self._recover(share.zone, now)
                 self._suspects.update(rrset.name for rrset in share.rrsets)
             self._end(share, FAILURES[verdict])
         else:
             if verdict is Verdict.UNKNOWN and settlement.changed and not share.ticket.ask_only:
                 share.ticket.written = True
                 self._late.unanswered(share.zone.name, share.rrsets, now)
+                self._lane_of(share.zone.name).wake.set()
             share.ticket.trouble = settlement.reason or share.ticket.trouble
             self._suffer(share.zone, settlement, now)
             self._try_again(share)
@@ -344,11 +365,11 @@ class Queue:
             self._end(share, WOULD_CHANGE if changed else UPTODATE)
             return
         ticket.written = ticket.written or changed
+        self._late.acknowledged(share.rrsets)
         if ticket.written and not share.looked and self._late.threaten(share.rrsets):
             share.looked = True
             self._loop.call_later(SECOND_LOOK, self._try_again, share)
             return
-        self._late.acknowledged(share.rrsets)
         self._end(share, OK if ticket.written else UPTODATE)
 
     def _try_again(self, share: Share) -> None:
@@ -359,6 +380,7 @@ class Queue:
 
     def _suffer(self, zone: Zone, settlement: Settlement, now: float) -> None:
         """A try has failed: of this zone, of the whole primary, or (without a word of nsupdate) of the child."""
+        zone.trouble = settlement.reason or zone.trouble
         if settlement.verdict in PRIMARY_PAUSE:
             self._paused_until = now + PRIMARY_PAUSE[settlement.verdict]
         elif zone.not_before <= now:  # once for a whole batch
@@ -367,10 +389,12 @@ class Queue:
             if settlement.reason:
                 self._serve(zone, Health.SILENT if settlement.verdict is Verdict.UNKNOWN else Health.ILL)
 
-    def _recover(self, zone: Zone) -> None:
+    def _recover(self, zone: Zone, now: float) -> None:
         """The zone works."""
-        if zone.pause:
+        zone.answered = now
+        if zone.pause or zone.health is not Health.WELL:
             zone.pause = zone.not_before = 0.0
+            zone.trouble = ""
             self._serve(zone, Health.WELL)
 
     def _serve(self, zone: Zone, health: Health) -> None:
@@ -383,11 +407,14 @@ class Queue:
                     lane.lines.pop(line, None)
                 if line.shares:
                     self._lanes[line.health()].add(line)
+        self._lane_of(zone.name).wake.set()  # it may have to look after late writes there
 
     def _end(self, share: Share, result: Result) -> None:
         """A share is settled; perhaps its ticket with it."""
         ticket = share.ticket
         share.under_way = False
+        if share.result:
+            return
         if ticket.is_over:
             self._release(ticket, share.rrsets)
             return
@@ -417,6 +444,8 @@ class Queue:
 
     def _dismiss(self, ticket: Ticket) -> None:
         """Nobody waits for it any more. What is under way stays in front of others until it comes back."""
+        if ticket.is_over:
+            return
         ticket.is_over = True
         ticket.is_open = False
         self._tickets.pop(ticket, None)
@@ -429,18 +458,33 @@ class Queue:
             self._empty.set()
 
     def _release(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
-        for ready in self._order.leave(ticket, rrsets):
-            self._place(ready)
+        """Place what these stood in front of; one after the other, as that may release more."""
+        self._ready.extend(self._order.leave(ticket, rrsets))
+        if self._is_placing:
+            return
+        self._is_placing = True
+        try:
+            while self._ready:
+                if not (ready := self._ready.popleft()).is_over:
+                    self._place(ready)
+        finally:
+            self._is_placing = False
 
     def _sweep(self) -> None:
         """Answer those whose time is over."""
         now = self._loop.time()
-        for ticket in [ticket for ticket in self._tickets if ticket.waiters[0][0] <= now]:
-            result = Result(Outcome.TIMEOUT, f"not within {self._timeout:g} s: {ticket.trouble}")
-            for deadline, promise in ticket.waiters:
-                if deadline <= now and not promise.done():
-                    promise.set_result(result)
-            ticket.waiters = [waiter for waiter in ticket.waiters if waiter[0] > now]
-            if not ticket.waiters:
-                self._dismiss(ticket)
-        self._sweeper = self._loop.call_later(SWEEP, self._sweep) if self._tickets else None
+        try:
+            for ticket in [ticket for ticket in self._tickets if ticket.waiters[0][0] <= now]:
+                self._give_up(ticket, now)
+        finally:
+            self._sweeper = self._loop.call_later(SWEEP, self._sweep) if self._tickets else None
+
+    def _give_up(self, ticket: Ticket, now: float) -> None:
+        troubles = [ticket.trouble, *(share.zone.trouble for share in ticket.shares if not share.result), NO_ANSWER]
+        reason = f"not within {self._timeout:g} s: {next(filter(None, troubles))}"
+        for deadline, promise in ticket.waiters:
+            if deadline <= now and not promise.done():
+                promise.set_result(Result(Outcome.TIMEOUT, reason))
+        ticket.waiters = [waiter for waiter in ticket.waiters if waiter[0] > now]
+        if not ticket.waiters:
+            self._dismiss(ticket)

@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 from ...values.outcome import Result
 from ...values.update import Key, RRset, Update
-from .message import NO_ANSWER
 
 Promise: TypeAlias = "asyncio.Future[Result]"
 
@@ -18,6 +17,7 @@ DROPPED = -1  # the epoch of a share in whose place there are others
 class Health(Enum):
     """How a zone is, and so which lane serves it."""
 
+    NEW = auto()  # it has not answered yet
     WELL = auto()
     ILL = auto()
     SILENT = auto()
@@ -28,10 +28,12 @@ class Zone:
     """One zone as the queue sees it."""
 
     name: str
-    health: Health = Health.WELL
+    health: Health = Health.NEW
     pause: float = 0.0  # seconds, the last one
     not_before: float = 0.0  # event loop time of the next try
     waiting: int = 0  # shares
+    answered: float = 0.0  # event loop time, when it worked last
+    trouble: str = ""  # what was last in the way
 
 
 @dataclass(eq=False, slots=True)
@@ -41,9 +43,9 @@ class Ticket:
     update: Update
     ask_only: bool
     waiters: list[tuple[float, Promise]]  # each with its deadline (event loop time)
-    in_front: int = 0  # record sets for which an earlier ticket is not settled yet
+    blocked: set[Key] = field(default_factory=set)  # record sets for which an earlier ticket is not settled yet
     shares: "list[Share]" = field(default_factory=list)
-    trouble: str = NO_ANSWER  # what was last in the way
+    trouble: str = ""  # what was last in the way
     written: bool = False  # the primary may have it already, by our hand
     moved: bool = False  # its zone turned out to be served elsewhere once
     is_open: bool = True  # it can be joined: nothing of it was sent
@@ -83,11 +85,12 @@ class Order:
         """Behind all others that share a record set."""
         for rrset in ticket.update:
             tickets = self._tickets.setdefault(rrset.key, [])
-            ticket.in_front += len(tickets) > 0
+            if tickets:
+                ticket.blocked.add(rrset.key)
             tickets.append(ticket)
 
     def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> list[Ticket]:
-        """These are settled; the tickets that have nothing in front of them now."""
+        """These are settled; the tickets that have nothing in front of them now for one of these."""
         ready: list[Ticket] = []
         for rrset in rrsets:
             key = rrset.key
@@ -99,7 +102,6 @@ class Order:
             if not tickets:
                 del self._tickets[key]
             elif was_first:
-                tickets[0].in_front -= 1
-                if not tickets[0].in_front:
-                    ready.append(tickets[0])
+                tickets[0].blocked.discard(key)
+                ready.append(tickets[0])
         return ready
