@@ -1,6 +1,7 @@
 """One client, name or zone never slows another: what one suffers is its own."""
 
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ServeFixture
-from tests.lab.bind import ALL, Bind
+from tests.lab.bind import ALL, ZONE, Bind
 from tests.lab.conf import conf
 from tests.lab.process import Sftdyn
 from tests.providers.bind.conftest import in_background, update
@@ -216,3 +217,76 @@ def test_an_unreadable_key_is_named_at_once(serve: ServeFixture, own_bind: Bind)
     line = served.wait_for("FAIL home.dyn.example")
     assert "not within 2 s: " in line
     assert "key" in line.partition("not within 2 s: ")[2], line
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Bind]:
+    """A name server with a zone that is silent: a secondary, which forwards updates to who never answers."""
+    folder = tmp_path / "bind"
+    folder.mkdir()
+    (folder / "silent.example.zone").write_text(ZONE)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        zone = 'type secondary; masterfile-format text; file "silent.example.zone"; allow-update-forwarding { any; };'
+        primary = f"primaries {{ 127.0.0.1 port {nobody.getsockname()[1]}; }};"
+        server = Bind(
+            folder, {"dyn.example": ALL, "well.example": ALL}, extra=f'zone "silent.example" {{ {zone} {primary} }};\n'
+        )
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["given", "found"])
+def test_a_silent_zone_delays_itself_only(serve: ServeFixture, silent: Bind, given: bool) -> None:
+    bad = {f"bad{n}": f"h{n}.silent.example" for n in range(10)}
+    good = {f"good{n}": f"h{n}.{'well' if n % 2 else 'dyn'}.example" for n in range(20)}
+    both: dict[str, object] = {"both": ["h0.silent.example", "both.dyn.example"], "half": "both.dyn.example"}
+    zones = {"zone": ["dyn.example", "well.example", "silent.example"]} if given else {}
+    served = serve(
+        conf(silent, clients={**bad, **good, **both}, trusted_proxies=["127.0.0.1"], timeout=4, max_changes=0, **zones)
+    )
+    assert update(served, "good0", "192.0.2.200") == "OK"
+    with storm(served, list(bad)):
+        served.wait_for("FAIL")  # by now it is known to be silent
+        for n, key in enumerate(good):
+            start = time.monotonic()
+            assert update(served, key, f"192.0.2.{n + 1}") == "OK"
+            assert time.monotonic() - start < SOON
+        with in_background(partial(update, served, "both", "192.0.2.1")) as answers:
+            served.wait_for("FAIL")
+            start = time.monotonic()
+            assert update(served, "half", "192.0.2.2") == "OK"
+            assert time.monotonic() - start < SOON
+    assert answers == ["FAIL"]
+
+
+def test_a_long_line_for_one_name_ends_with_its_zone(proxied: Callable[..., Sftdyn], own_bind: Bind) -> None:
+    """Each of them releases the next one: that must not be a recursion."""
+    settings = {"clients": {"k": "home.dyn.example"}, "trusted_proxies": ["127.0.0.1"], "timeout": 20}
+    served = proxied(own_bind, {"k": "home.dyn.example"}, timeout=20, zone="dyn.example")
+    own_bind.signal(signal.SIGSTOP)
+    with ThreadPoolExecutor(250) as pool:
+        calls = [pool.submit(update, served, "k", f"10.0.0.{n}") for n in range(250)]
+        try:
+            time.sleep(1)  # until they wait in front of the name server; nothing tells of it
+            gone = conf(own_bind, **{**settings, "clients": {}, "zone": "other.example"})  # type: ignore[arg-type]
+            (served.folder / "conf0").write_text(gone)
+            served.process.send_signal(signal.SIGHUP)
+            served.wait_for("the conf is read again")
+        finally:
+            own_bind.signal(signal.SIGCONT)
+        assert {call.result() for call in calls} <= {"FAIL", "OK", "UPTODATE"}
+    assert not [line for line in served.log if "defect" in line]
+
+
+def test_a_late_write_is_mended_where_nobody_asks_for_anything(serve: ServeFixture, own_bind: Bind) -> None:
+    served = serve(conf(own_bind, clients={"k": "idle.dyn.example"}, trusted_proxies=["127.0.0.1"], timeout=1))
+    assert update(served, "k", "192.0.2.2") == "OK"
+    own_bind.signal(signal.SIGSTOP)
+    assert update(served, "k", "192.0.2.66") == "FAIL"
+    time.sleep(2)  # nsupdate waits longer than we do, and what is unanswered is watched after that only
+    own_bind.signal(signal.SIGCONT)
+    assert update(served, "k", "192.0.2.2") in ("OK", "UPTODATE")
+    own_bind.edit("zone dyn.example", "update delete idle.dyn.example A", "update add idle.dyn.example 30 A 192.0.2.66")
+    served.wait_for("an update that the name server applied late is mended", seconds=15)
+    assert own_bind.lookup("idle.dyn.example") == ["192.0.2.2"]
