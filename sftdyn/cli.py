@@ -17,10 +17,10 @@ from . import __version__
 from .conf.check import describe
 from .conf.config import load
 from .conf.newkey import new_key
-from .conf.threads import log_only_the_type
 from .providers.bind import nsupdate
 from .service import Service, tls_context
 from .systemd import JournalFormatter, is_journal
+from .threads import log_only_the_type
 from .values.mistake import Mistake
 from .web.listen import CannotListen
 

@@ -13,10 +13,10 @@ from typing import Any
 from . import __version__
 from .conf.config import Config, load
 from .conf.source import ConfigError
-from .conf.threads import Raised, in_thread
 from .doors.answer import Doors
 from .providers.bind.provider import BindProvider
 from .systemd import Notifier, passed_sockets
+from .threads import Raised, in_thread
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
 from .web.listen import Listening, choose_tls, open_sockets

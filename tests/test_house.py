@@ -48,7 +48,7 @@ def test_imports_run_in_one_direction() -> None:
 
 
 # Only to the right, by DESIGN: who is in one of these rooms may import from the same room and from those behind it.
-ROOMS = ["__main__", "cli", "service", "systemd", "doors", "conf", "web providers", "values"]
+ROOMS = ["__main__", "cli", "service", "systemd", "doors", "conf", "web providers", "fetch threads", "values"]
 
 
 def room(module: str) -> int:
@@ -68,6 +68,10 @@ def test_web_and_providers_do_not_know_each_other() -> None:
         for here, there in (("web", "providers"), ("providers", "web")):
             if module.startswith(here):
                 assert not [name for name in own_imports(module) if name.startswith(there)], module
+
+
+def test_web_neither_asks_others_nor_starts_threads() -> None:
+    assert not [name for name in MODULES if name.startswith("web") and own_imports(name) & {"fetch", "threads"}]
 
 
 def test_a_folder_says_in_one_line_what_it_knows() -> None:
@@ -92,7 +96,7 @@ def test_sockets_and_processes_have_one_room_each() -> None:
     def rooms(*modules: str) -> set[str]:
         return {name for name, tree in MODULES.items() if imports(tree) & set(modules)}
 
-    assert rooms("socket") == {"web.server", "web.connection", "web.listen", "systemd"}
+    assert rooms("socket") <= {"web.server", "web.connection", "web.listen", "systemd", "fetch"}
     assert rooms("subprocess", "asyncio.subprocess") == {"providers.bind.nsupdate"}
 
 

@@ -12,7 +12,7 @@ from ..conf.clients import as_client
 from ..conf.config import Config
 from ..conf.parsers import MAX_TTL
 from ..conf.source import error_line
-from ..conf.threads import Ended, Returned, in_thread
+from ..threads import Ended, Returned, in_thread
 from ..values.addresses import Address, as_record, parse_address
 from ..values.mistake import Mistake
 from ..values.names import host_name

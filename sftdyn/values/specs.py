@@ -1,36 +1,15 @@
-"""What the conf constructs: clients, listeners, name servers. Frozen, without sockets."""
+"""What the conf constructs: clients, listeners, providers. Frozen, without sockets; secrets hidden in `repr`."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from .addresses import Network
 
 DNS_PORT = 53
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What one key stands for. All host names are absolute."""
-
-    names: tuple[str, ...]  # updated together
-    ttl: int | None = None  # seconds; None: the conf's
-    lan: tuple[tuple[str, IPv6Address], ...] = ()  # hosts behind the router: their name and host part
-    prefix_length: int | None = None  # bits of the router's IPv6 address that its network has, too
-    networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Where to accept connections; without a host on every address, IPv4 and IPv6."""
-
-    host: str | None
-    port: int
-    tls: bool
-
-    def __str__(self) -> str:
-        host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +23,111 @@ class Primary:
     def __str__(self) -> str:
         where = f"{self.host} port {self.port}" if self.host else "the local name server (nsupdate -l)"
         return f"{where}, key file {self.keyfile}" if self.keyfile else where
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A provider: a primary that takes updates by RFC 2136."""
+
+    primary: Primary = Primary()
+    zones: tuple[str, ...] = ()  # absolute names; empty: found by asking
+    passes_secret = False
+
+    @property
+    def place(self) -> Hashable:
+        """What is the same for all who write to the same name server."""
+        return Bind, self.primary.host, self.primary.port
+
+    def takes(self, secret: str) -> bool:
+        """Whether a request with this secret can be for a client of this provider."""
+        return True
+
+    def __str__(self) -> str:
+        return str(self.primary)
+
+
+TOKEN = re.compile("[!-~]+")  # what can be a token in a header
+
+
+@dataclass(frozen=True, slots=True)
+class Cloudflare:
+    """A provider: zones at Cloudflare, or behind an API like its own.
+
+    Without `token` and `key`, the secret of each request is the token.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    email: str | None = None
+    key: str | None = field(default=None, repr=False)  # the account's global one, with `email`
+    key_file: Path | None = None
+    zone: str | None = None  # name or id; None: found by asking
+    create: bool = False  # whether records may be made, and removed for `offline`
+    proxied: bool | None = None  # of records that are made
+    url: str = "https://api.cloudflare.com/client/v4"
+    ca: Path | None = None  # PEM file, instead of the system's
+
+    @property
+    def passes_secret(self) -> bool:
+        """Whether the secret of each request is the token."""
+        return not (self.token or self.token_file or self.key or self.key_file)
+
+    @property
+    def place(self) -> Hashable:
+        """What is the same for all who write through the same API."""
+        return Cloudflare, self.url
+
+    def takes(self, secret: str) -> bool:
+        """Whether a request with this secret can be for a client of this provider."""
+        return not self.passes_secret or TOKEN.fullmatch(secret) is not None
+
+    def __str__(self) -> str:
+        return f"{self.url}, " + ("with the token of each request" if self.passes_secret else "with credentials")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A provider: a function of the conf."""
+
+    function: Callable[..., Any]
+    passes_secret = True
+
+    @property
+    def place(self) -> Hashable:
+        """The same after a reload."""
+        return Function, self.function.__qualname__
+
+    def takes(self, secret: str) -> bool:
+        """Whether a request with this secret can be for a client of this provider."""
+        return True
+
+    def __str__(self) -> str:
+        return f"the conf's function {self.function.__qualname__}"
+
+
+Spec: TypeAlias = Bind | Cloudflare | Function
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What one key stands for. All host names are absolute."""
+
+    names: tuple[str, ...]  # updated together
+    ttl: int | None = None  # seconds; None: the conf's
+    lan: tuple[tuple[str, IPv6Address], ...] = ()  # hosts behind the router: their name and host part
+    prefix_length: int | None = None  # bits of the router's IPv6 address that its network has, too
+    networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
+    provider: Spec | None = None  # None: the conf's
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where to accept connections; without a host on every address, IPv4 and IPv6."""
+
+    host: str | None
+    port: int
+    tls: bool
+
+    def __str__(self) -> str:
+        host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
