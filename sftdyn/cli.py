@@ -22,6 +22,7 @@ from .service import Service, tls_context
 from .systemd import JournalFormatter, is_journal
 from .threads import log_only_the_type
 from .values.mistake import Mistake
+from .values.specs import Bind
 from .web.listen import CannotListen
 
 DEFAULT_CONF = "/etc/sftdyn/conf"
@@ -41,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.new_key:
             print(new_key(options.new_key, options.url))
             return 0
-        nsupdate.program()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
         config = load(Path(options.conf), settings)
+        if any(isinstance(spec, Bind) for spec in config.providers):
+            nsupdate.program()
         if options.check:
             tls_context(config)
             print("\n".join(describe(config)))

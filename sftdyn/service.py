@@ -14,7 +14,7 @@ from . import __version__
 from .conf.config import Config, load
 from .conf.source import ConfigError
 from .doors.answer import Doors
-from .providers.bind.provider import BindProvider
+from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
 from .values.mistake import Mistake
@@ -76,8 +76,8 @@ class Service:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_defect)
         _log_doubts(self._config)
-        self._provider = BindProvider(self._config.primary, self._config.zones, self._config.timeout)
-        self._doors = Doors(self._config, self._provider, self._tally.count)
+        self._providers = Providers(self._config.provider, self._config.providers, self._config.timeout)
+        self._doors = Doors(self._config, self._providers, self._tally.count)
         self._server = Server(self._doors, self._context, self._config.trusted_proxies)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
@@ -95,7 +95,7 @@ class Service:
         await self._stop.wait()
         self._notifier.say("STOPPING=1")
         await self._server.stop()
-        await self._provider.close()
+        await self._providers.close()
         for task in self._tasks:
             task.cancel()
         return 0
@@ -150,8 +150,8 @@ class Service:
         if context:
             self._server.context = context
         self._server.proxies = Proxies(config.trusted_proxies)
-        self._provider.use(config.primary, config.zones, config.timeout)
-        self._doors.use(config, self._provider)
+        self._providers.use(config.provider, config.providers, config.timeout)
+        self._doors.use(config)
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""
@@ -174,7 +174,7 @@ class Service:
 
     async def _feed_watchdog(self) -> None:
         """Only while the provider works, too."""
-        while self._provider.is_alive():
+        while self._providers.is_alive():
             self._notifier.say("WATCHDOG=1")
             await asyncio.sleep(self._notifier.interval)
 

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,23 @@ def in_thread(function: Callable[..., Any], *arguments: object, late: Callable[[
 
     threading.Thread(target=run, name="conf", daemon=True).start()
     return future
+
+
+def error_line(error: BaseException, path: Path) -> int | None:
+    """The last line of the file at `path` that the exception came through."""
+    line, step = None, error.__traceback__
+    while step:
+        if step.tb_frame.f_code.co_filename == str(path):
+            line = step.tb_lineno
+        step = step.tb_next
+    return line
+
+
+def raised_at(name: str, error: BaseException, path: Path) -> str:
+    """Where in the file at `path` the function `name` raised what: never the text, which could hold a key."""
+    line = error_line(error, path)
+    place = f"{path}:{line}" if line else str(path)
+    return f"{place}: {name} raised {type(error).__name__}"
 
 
 def log_only_the_type(arguments: threading.ExceptHookArgs) -> None:

@@ -203,10 +203,18 @@ def test_without_nsupdate_it_names_the_package(tmp_path: Path) -> None:
     """As on a machine without BIND's tools: the folders of programs are hidden by empty ones."""
     script = 'for d in /usr/bin /usr/sbin; do test -e $d/nsupdate && mount --bind /dev/null $d/nsupdate; done; "$@"'
     user = [] if os.getuid() == 0 else ["--map-root-user"]
-    command = ["unshare", "--mount", *user, "sh", "-c", script, "sh", sys.executable, "-m", "sftdyn", "--check", "x"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    command = ["unshare", "--mount", *user, "sh", "-c", script, "sh", sys.executable, "-m", "sftdyn", "--check"]
+
+    def checked(text: str) -> subprocess.CompletedProcess[str]:
+        conf = tmp_path / "conf"
+        conf.write_text(text + 'http = 8080\nclients["a key that is long enough"] = "c.dyn.example"\n')
+        return subprocess.run([*command, str(conf)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    result = checked("")
     assert result.returncode == 1
     assert "apt install bind9-dnsutils" in result.stderr
+    elsewhere = checked("provider = Cloudflare()\n")
+    assert elsewhere.returncode == 0, elsewhere.stderr
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """What `sftdyn --check` says of a conf: what it means, and what is dangerous about it."""
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 
-from ..values.specs import Listener
+from ..values.specs import Bind, Listener
 from .config import Config
 from .permissions import others_can_read
 
@@ -13,16 +14,24 @@ def describe(config: Config) -> list[str]:
     """What the conf means, and what is dangerous about it, a line each; without any key."""
     clients = config.keyring.clients.values()
     names = {name for client in clients for name in client.names}
-    zones = ", ".join(zone.rstrip(".") for zone in config.zones) or "found by asking"
     who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {len(names)} host names"
     return [
         f"conf: {config.path}",
         *(f"listens on: {listener}" for listener in config.listeners),
-        f"updates: {config.primary}",
-        f"zones: {zones}",
+        *_about_providers(config),
         f"clients: {who}",
         *(f"warning: {warning}" for warning in warnings(config)),
     ]
+
+
+def _about_providers(config: Config) -> Iterator[str]:
+    """Where names are published; where that is not the same for all, for how many clients."""
+    used = config.providers
+    for spec, clients in used.items():
+        of = f" ({clients} clients)" if len(used) > 1 else ""
+        yield f"updates: {spec}{of}"
+        if isinstance(spec, Bind):
+            yield "zones: " + (", ".join(zone.rstrip(".") for zone in spec.zones) or "found by asking")
 
 
 def warnings(config: Config) -> list[str]:

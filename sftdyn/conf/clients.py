@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from ..values.mistake import Mistake
 from ..values.names import is_within
-from ..values.specs import Client
+from ..values.specs import Bind, Client
 from ..web.request import decode
-from . import parsers
+from . import parsers, providers
 from .doubts import Doubts
 from .misspelt import no_such_parameter
+from .providers import Resolver
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
-PARAMETERS = ("ttl", "lan", "prefix_length", "networks")  # of Client
+PARAMETERS = ("ttl", "lan", "prefix_length", "networks", "provider")  # of Client
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
 MAX_LETTERS = 6000  # in all of them
 
@@ -41,6 +42,10 @@ class Keyring:
             client = self.clients.get(digest(decode(target)))
         return client
 
+    def matched(self, target: bytes) -> bytes:
+        """What of `target`, whose client was found, is the key."""
+        return target if digest(target) in self.clients else decode(target)
+
 
 class Entries(dict[object, object]):
     """The conf's `clients`, which remembers the keys that were set again."""
@@ -55,15 +60,15 @@ class Entries(dict[object, object]):
         super().__setitem__(key, value)
 
 
-def read_clients(entries: Mapping[object, object], zones: tuple[str, ...]) -> tuple[Keyring, Doubts]:
-    """The clients of the conf's entries, and what is odd about them. Raises EntryMistake."""
+def read_clients(entries: Mapping[object, object], resolver: Resolver) -> tuple[Keyring, Doubts]:
+    """The clients of the conf's entries, their providers resolved, and what is odd about them. Raises EntryMistake."""
     clients: dict[bytes, Client] = {}
     met: set[bytes] = set()
     doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
     for key, value in entries.items():
         try:
             text = _text(key)
-            clients[_digest_of_new(text, met)] = client = _in_zones(as_client(value), zones)
+            clients[_digest_of_new(text, met)] = client = settle(as_client(value), resolver)
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
         doubts.look_at(text, client)
@@ -76,6 +81,7 @@ def make_client(
     lan: object = None,
     prefix_length: object = None,
     networks: object = (),
+    provider: object = None,
     **unknown: object,
 ) -> Client:
     """`Client("home.dyn.example", …, ttl=60)` of the conf. Raises Mistake."""
@@ -97,6 +103,7 @@ def make_client(
         behind,
         None if prefix_length is None else parsers.prefix_length(prefix_length),
         parsers.networks(networks),
+        None if provider is None else providers.provider(provider),
     )
 
 
@@ -157,7 +164,12 @@ def _digest_of_new(key: str, met: set[bytes]) -> bytes:
     return found
 
 
-def _in_zones(client: Client, zones: tuple[str, ...]) -> Client:
+def settle(client: Client, resolver: Resolver) -> Client:
+    """The client with its provider as it is meant in the conf. Raises Mistake."""
+    if client.provider is not None:
+        client = replace(client, provider=resolver.resolve(client.provider))
+    spec = client.provider or resolver.default
+    zones = spec.zones if isinstance(spec, Bind) else ()
     names = [*client.names, *(name for name, _ in client.lan)]
     if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
         raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")

@@ -1,5 +1,7 @@
 """What the conf and the command line mean: one frozen Config, checked, or a ConfigError that says what to write."""
 
+import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +10,15 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import DNS_PORT, Listener, Primary
+from ..values.specs import Bind, Listener, Spec
 from .clients import Entries, EntryMistake, Keyring, make_client, read_clients
-from .permissions import others_can_write
-from .settings import SETTINGS
+from .permissions import others_can_read, others_can_write
+from .providers import Resolver, make_bind, make_cloudflare, primary, readable
+from .settings import NEW, SETTINGS
 from .source import ConfigError, Source
+
+# What the conf finds there already.
+NAMES = {"Client": make_client, "Bind": make_bind, "Cloudflare": make_cloudflare}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,8 @@ class Config:
     cert: Path | None
     key: Path | None
     keyring: Keyring
-    primary: Primary
-    zones: tuple[str, ...]  # absolute names; empty: found by asking
+    provider: Spec  # of clients that name none
+    resolver: Resolver  # for clients that get_host makes
     ttl: int  # seconds
     timeout: float  # seconds
     trusted_proxies: tuple[Network, ...]
@@ -49,6 +55,13 @@ class Config:
     reuse_port: bool  # other processes may listen on the same addresses
     hooks: Hooks
     doubts: tuple[str, ...]  # what is dangerous about how the conf is written; without any key
+
+    @property
+    def providers(self) -> Mapping[Spec, int]:
+        """What publishes for its clients, and for how many, most first; none: whatever get_host says."""
+        named = Counter(client.provider for client in self.keyring.clients.values())
+        used = Counter({self.provider: named.pop(None, 0)}) + Counter({s: n for s, n in named.items() if s})
+        return dict(used.most_common()) or {self.provider: 0}
 
 
 def load(path: Path, options: Mapping[str, object] = MappingProxyType({})) -> Config:
@@ -62,13 +75,13 @@ class _Reader:
     def __init__(self, source: Source, options: Mapping[str, object]) -> None:
         self._source = source
         self._options = options
-        self._names = source.run({"clients": Entries(), "Client": make_client}, SETTINGS) | dict(options)
+        self._names = source.run(NAMES | {"clients": Entries()}, SETTINGS, NEW) | dict(options)
         self._folder = source.path.absolute().parent
 
     def config(self) -> Config:
         hooks = Hooks(self._setting("get_ip"), self._setting("get_host"), self._setting("nsupdatecommands"))
-        zones = self._setting("zone") or ()
-        keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(zones)
+        resolver = self._resolver()
+        keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(resolver)
         cert, key = self._certificate()
         return Config(
             path=self._source.path,
@@ -76,8 +89,8 @@ class _Reader:
             cert=cert,
             key=key,
             keyring=keyring,
-            primary=self._primary(),
-            zones=zones,
+            provider=resolver.default,
+            resolver=resolver,
             ttl=self._setting("ttl"),
             timeout=self._setting("timeout"),
             trusted_proxies=self._setting("trusted_proxies"),
@@ -86,7 +99,12 @@ class _Reader:
             max_changes=self._setting("max_changes"),
             reuse_port=self._setting("reuse_port"),
             hooks=hooks,
-            doubts=(*others_can_write(self._source.path), *self._source.doubts, *doubts),
+            doubts=(
+                *others_can_write(self._source.path),
+                *itertools.chain(*map(others_can_read, resolver.secret_files)),
+                *self._source.doubts,
+                *doubts,
+            ),
         )
 
     def _setting(self, name: str) -> Any:
@@ -110,13 +128,10 @@ class _Reader:
         relative = self._setting(name)
         if relative is None:
             return None
-        path = self._folder.joinpath(relative)
         try:
-            path.open("rb").close()
-        except OSError as error:
-            reason = f"cannot read the file: {error.strerror}; name a file that this user may read"
-            raise self._error(name, reason) from None
-        return path
+            return readable(self._folder, relative)
+        except Mistake as mistake:
+            raise self._error(name, mistake) from None
 
     def _certificate(self) -> tuple[Path | None, Path | None]:
         cert, key = self._file("cert"), self._file("key")
@@ -134,19 +149,25 @@ class _Reader:
             raise self._error("https", 'needs a certificate; add key = "server.key" and cert = "server.crt"')
         return (*plain, *tls)
 
-    def _primary(self) -> Primary:
-        keyfile = self._file("nskeyfile")
-        host, port = self._setting("server") or (None, DNS_PORT)
-        if host and not keyfile:
-            raise self._error("server", 'another name server wants signed updates; add nskeyfile = "sftdyn.key"')
-        return Primary(host, port, keyfile)
+    def _resolver(self) -> Resolver:
+        """Of providers; `Bind()` is what server, nskeyfile and zone say."""
+        keyfile, server = self._file("nskeyfile"), self._setting("server")
+        zones, provider = self._setting("zone") or (), self._setting("provider") or Bind()
+        try:
+            where = primary(server, keyfile)
+        except Mistake as mistake:
+            raise self._error("server", f'{mistake}; add nskeyfile = "sftdyn.key"') from None
+        try:
+            return Resolver(self._folder, Bind(where, zones), provider)
+        except Mistake as mistake:
+            raise self._error("provider", mistake) from None
 
-    def _clients(self, zones: tuple[str, ...]) -> tuple[Keyring, list[str]]:
+    def _clients(self, resolver: Resolver) -> tuple[Keyring, list[str]]:
         name = "CLIENTS" if self._names.get("CLIENTS") else "clients"
         if name == "CLIENTS" and self._names.get("clients"):
             raise self._error("CLIENTS", "clients is set, too; keep all entries in one of them")
         try:
-            keyring, doubts = read_clients(self._setting(name), zones)
+            keyring, doubts = read_clients(self._setting(name), resolver)
         except EntryMistake as mistake:
             lines = self._source.lines_of([mistake.key])[mistake.key]
             raise self._source.error(name, mistake, max(lines, default=None)) from None

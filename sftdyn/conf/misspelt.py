@@ -9,13 +9,17 @@ ALIKE_NAME = 0.75
 ALIKE_PARAMETER = 0.6
 
 
-def no_such_setting(name: str, settings: Collection[str], alike: float = ALIKE_NAME) -> str | None:
-    """The reply to a name that is none of `settings`, but almost one; else None."""
-    near = get_close_matches(name.lower(), settings, n=1, cutoff=alike)
-    return f"there is no such setting; did you mean {near[0]}?" if near else None
+def nearest(name: str, settings: Collection[str], alike: float = ALIKE_NAME) -> str | None:
+    """Which of `settings` a name that is none of them almost is."""
+    return next(iter(get_close_matches(name.lower(), settings, n=1, cutoff=alike)), None)
+
+
+def did_you_mean(setting: str) -> str:
+    """The reply to a name that is almost `setting`."""
+    return f"there is no such setting; did you mean {setting}?"
 
 
 def no_such_parameter(name: str, settings: Collection[str]) -> str:
     """The reply to a parameter that is none of `settings`."""
-    reply = no_such_setting(name, settings, ALIKE_PARAMETER)
-    return f"{name}: " + (reply or f"there is no such setting, only {', '.join(settings)}")
+    near = nearest(name, settings, ALIKE_PARAMETER)
+    return f"{name}: " + (did_you_mean(near) if near else f"there is no such setting, only {', '.join(settings)}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import parsers
+from . import parsers, providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Setting:
     meaning: str  # in the docs' table; empty: not there
     without: str = "none"  # what the table says where there is no default
     arguments: str = ""  # of a function
+    is_new: bool = False  # so what is almost its name may be an old conf's own variable
 
 
 _LISTENERS = (
@@ -26,8 +27,12 @@ _LISTENERS = (
 _CERTIFICATE = "private key and certificate for `https`, PEM files, relative to the conf"
 _CLIENTS = (
     'secret key → host name, list of host names, or `Client("name", …, ttl=60)`, which also takes `lan`, '
-    "`prefix_length` (see below) and `networks`, a list of networks that its addresses must be in. "
+    "`prefix_length` (see below), `networks`, a list of networks that its addresses must be in, and `provider`. "
     'A key may be given as `"sha256:…"`, the output of `printf %s KEY | sha256sum`. `CLIENTS` is the same'
+)
+_PROVIDER = (
+    "where names are published: `Bind(…)`, `Cloudflare(…)` or a function ([providers.md](providers.md)); "
+    "`Bind()` is what `server`, `nskeyfile` and `zone` say"
 )
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
@@ -51,6 +56,7 @@ _ALL = (
         without="the local one",
     ),
     Setting("zone", parsers.zones, None, "the zone of the host names, or a list", without="found by asking"),
+    Setting("provider", providers.provider, None, _PROVIDER, without="`Bind()`", is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),
@@ -80,3 +86,4 @@ _ALL = (
 )
 
 SETTINGS = {setting.name: setting for setting in _ALL}
+NEW = frozenset(setting.name for setting in _ALL if setting.is_new)

@@ -10,8 +10,9 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from ..threads import error_line
 from ..values.mistake import Mistake
-from .misspelt import no_such_setting
+from .misspelt import did_you_mean, nearest
 
 LARGE = 1 << 20  # octets of a conf whose compilation takes much memory
 TRUTH = frozenset("no yes on off true false".split())
@@ -28,14 +29,18 @@ class Source:
         self.path = path
         self.doubts: list[str] = []  # file, line and category: the warning's own text quotes the conf
 
-    def run(self, names: Mapping[str, Any], settings: Collection[str]) -> dict[str, Any]:
-        """What the conf leaves behind when it runs with `names` already there. Raises ConfigError."""
+    def run(self, names: Mapping[str, Any], settings: Collection[str], new: Collection[str]) -> dict[str, Any]:
+        """What the conf leaves behind when it runs with `names` already there. Raises ConfigError.
+
+        What is almost a setting's name is refused; if that setting is `new`, it may be an old conf's own variable,
+        and is in `doubts`.
+        """
         namespace = {"__file__": str(self.path), "__name__": "sftdyn_conf", **names}
         text = self._read()
         with warnings.catch_warnings(record=True) as caught:
-            self._run(text, namespace, settings)
+            self._run(text, namespace, settings, new)
         met = (f"{warning.filename}:{warning.lineno}: {warning.category.__name__}" for warning in caught)
-        self.doubts = list(dict.fromkeys(met))
+        self.doubts += dict.fromkeys(met)
         if len(text) > LARGE:
             _give_back_memory()
         return namespace
@@ -54,9 +59,9 @@ class Source:
                 lines[constant.value].add(constant.lineno)
         return {key: sorted(found) for key, found in lines.items()}
 
-    def _run(self, text: bytes, namespace: dict[str, Any], settings: Collection[str]) -> None:
+    def _run(self, text: bytes, namespace: dict[str, Any], settings: Collection[str], new: Collection[str]) -> None:
         code = self._compiled(text)
-        self._refuse_typing_mistakes(set(code.co_names) - set(namespace), settings)
+        self._look_for_typing_mistakes(set(code.co_names) - set(namespace), settings, new)
         try:
             exec(code, namespace)
         except BaseException as error:
@@ -93,26 +98,21 @@ class Source:
     def _place(self, line: int | None) -> str:
         return f"{self.path}:{line}" if line else str(self.path)
 
-    def _refuse_typing_mistakes(self, names: Collection[str], settings: Collection[str]) -> None:
-        """Refuse a name that nothing reads and that is almost a setting's: `htps = 4443`."""
-        replies = {name: no_such_setting(name, settings) for name in set(names) - set(settings)}
-        if not any(replies.values()):
+    def _look_for_typing_mistakes(
+        self, names: Collection[str], settings: Collection[str], new: Collection[str]
+    ) -> None:
+        """Refuse a name that nothing reads and that is almost a setting's: `htps = 4443`. Raises ConfigError."""
+        meant = {name: near for name in set(names) - set(settings) if (near := nearest(name, settings))}
+        if not meant:
             return
         tree = self._tree()
         used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        for name in _definitions(tree).keys() - used:
-            if (reply := replies.get(name)) and not name.startswith("_"):
-                raise self.error(name, reply)
-
-
-def error_line(error: BaseException, path: Path) -> int | None:
-    """The last line of the file at `path` that the exception came through."""
-    line, step = None, error.__traceback__
-    while step:
-        if step.tb_frame.f_code.co_filename == str(path):
-            line = step.tb_lineno
-        step = step.tb_next
-    return line
+        for name, line in _definitions(tree).items():
+            if name in used or name not in meant or name.startswith("_"):
+                continue
+            if meant[name] not in new:
+                raise self.error(name, did_you_mean(meant[name]))
+            self.doubts.append(f"{self._place(line)}: {name}: {did_you_mean(meant[name])}")
 
 
 def _give_back_memory() -> None:

@@ -20,11 +20,12 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from ..conf.config import Config
+from ..providers.running import Providers
 from ..values.addresses import Address
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result, worst
-from ..values.specs import Client
-from ..values.update import Provider, RRset, Script, Update
+from ..values.specs import Bind, Client, Spec
+from ..values.update import RRset, Script, Update
 from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
@@ -80,6 +81,8 @@ class Errand:
     door: Door
     client: Client
     hosts: Sequence[Host]  # in the order of the reply
+    provider: Spec
+    secret: str | None  # what matched the key, where the provider wants it
     parts: dict[Host, Part]  # settled
     updates: dict[Host, Update]  # for the provider
 
@@ -87,9 +90,9 @@ class Errand:
 class Doors:
     """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget."""
 
-    def __init__(self, config: Config, provider: Provider, count: Callable[[Result], None]) -> None:
+    def __init__(self, config: Config, providers: Providers, count: Callable[[Result], None]) -> None:
         self._config = config
-        self._provider = provider
+        self._providers = providers
         self._count = count
         self._hooks = HookThreads(config)
         self._arrivals = Arrivals()
@@ -98,10 +101,9 @@ class Doors:
         self._under_way: Counter[tuple[str, ...]] = Counter()  # requests of each client
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def use(self, config: Config, provider: Provider) -> None:
-        """From now on, this conf and provider."""
+    def use(self, config: Config) -> None:
+        """From now on, this conf."""
         self._config = config
-        self._provider = provider
         self._hooks.use(config)
         self._quota.allow(config.max_changes, monotonic())
 
@@ -123,7 +125,8 @@ class Doors:
     def _enter(self, visit: Visit) -> None:
         if self._is_welcome(visit):
             for way in ways(visit.request, self._config.dyndns2):
-                if client := self._config.keyring.find(way.key):
+                client = self._config.keyring.find(way.key)
+                if client and self._is_taken(client, way):
                     if self._has_room(visit, way, client):
                         self._publish(self._errand(visit, way, client, visit.caller.address))
                     return
@@ -137,7 +140,8 @@ class Doors:
                 if self._is_welcome(visit):
                     address = await self._address(visit)
                     for way in ways(request, self._config.dyndns2):
-                        if client := await self._hooks.find(way.key, address, caller.address):
+                        client = await self._hooks.find(way.key, address, caller.address)
+                        if client and self._is_taken(client, way):
                             if self._has_room(visit, way, client):
                                 await self._publish_all(self._errand(visit, way, client, address))
                             return
@@ -170,6 +174,16 @@ class Doors:
         door, outcome = without_client(visit.request, self._config.dyndns2)
         self._leave(visit, door, [Part(Result(outcome))], str(address) if outcome is Outcome.ADDRESS else "")
 
+    def _is_taken(self, client: Client, way: Way) -> bool:
+        """Whether the client's provider can do with what was found to be a key: it may be the token for it."""
+        provider = client.provider or self._config.provider
+        return not provider.passes_secret or provider.takes(self._secret(way))
+
+    def _secret(self, way: Way) -> str:
+        """What matched the key; for get_host, what it was called with."""
+        key = way.key if self._config.hooks.get_host else self._config.keyring.matched(way.key)
+        return key.decode("utf-8", "surrogateescape")
+
     def _has_room(self, visit: Visit, way: Way, client: Client) -> bool:
         """Whether one more request of this client is in order; if not, it will be answered.
 
@@ -199,7 +213,9 @@ class Doors:
             updates.update({host: wanted(client, host, demand, address, self._config.ttl) for host in own})
         except Mistake as mistake:
             parts.update({host: Part(Result(Outcome.BADADDRESS, str(mistake)), host) for host in own})
-        return Errand(visit, way.door, client, hosts, parts, updates)
+        provider = client.provider or self._config.provider
+        secret = self._secret(way) if provider.passes_secret else None
+        return Errand(visit, way.door, client, hosts, provider, secret, parts, updates)
 
     def _trust(self, caller: Caller) -> None:
         """The client shall have its caller's address. Raises Mistake if that is known to be another's."""
@@ -217,7 +233,7 @@ class Doors:
             return
         grant = self._quota.ask(errand.client.names, monotonic())
         [(host, update)] = errand.updates.items()
-        promise = asyncio.ensure_future(self._provider.publish(update, not grant.granted))
+        promise = self._providers.publish(errand.provider, update, not grant.granted, errand.secret)
         promise.add_done_callback(partial(self._guarded, errand.visit, self._settled, errand, grant, host))
 
     def _settled(self, errand: Errand, grant: Grant, host: Host, promise: "asyncio.Future[Result]") -> None:
@@ -242,10 +258,11 @@ class Doors:
         items: Sequence[RRset | Script] = update
         try:
             if visit.arrival:
-                items = await self._hooks.commands(update, visit.request.headers, visit.caller.address)
+                if isinstance(errand.provider, Bind):
+                    items = await self._hooks.commands(update, visit.request.headers, visit.caller.address)
                 if self._arrivals.overtaken(visit.arrival, {item.key: item for item in items}):
                     return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
-            return await self._provider.publish(items, ask_only)
+            return await self._providers.publish(errand.provider, items, ask_only, errand.secret)
         except Exception as error:
             return failure(error)
 
@@ -256,7 +273,7 @@ class Doors:
 
         What was under way when this request came may have turned out to be no change.
         """
-        outcomes = [result.outcome for result in results.values()]
+        outcomes = [result.outcome for result in results.values() if not result.repeats]
         grant.settle(changed=Outcome.OK in outcomes)
         if Outcome.WOULD_CHANGE in outcomes:
             now = monotonic()

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..conf.clients import as_client
+from ..conf.clients import as_client, settle
 from ..conf.config import Config
 from ..conf.parsers import MAX_TTL
-from ..conf.source import error_line
-from ..threads import Ended, Returned, in_thread
+from ..threads import Ended, Returned, in_thread, raised_at
 from ..values.addresses import Address, as_record, parse_address
 from ..values.mistake import Mistake
 from ..values.names import host_name
@@ -68,7 +67,7 @@ class HookThreads:
             return self._config.keyring.find(key)
         answer = await self._call(caller, "get_host", get_host, _decoded(key), str(address))
         try:
-            return as_client(answer) if answer else None
+            return settle(as_client(answer), self._config.resolver) if answer else None
         except Mistake as mistake:
             raise HookFailed(f"get_host returned {mistake}") from None
 
@@ -121,9 +120,7 @@ class HookThreads:
     def _value(self, name: str, ended: Ended) -> Any:
         if isinstance(ended, Returned):
             return ended.value
-        line = error_line(ended.error, self._config.path)
-        place = f"{self._config.path}:{line}" if line else self._config.path
-        raise HookFailed(f"{place}: {name} raised {type(ended.error).__name__}")
+        raise HookFailed(raised_at(name, ended.error, self._config.path))
 
 
 def _decoded(octets: bytes) -> str:

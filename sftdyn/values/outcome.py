@@ -75,6 +75,7 @@ class Result(NamedTuple):
     outcome: Outcome
     reason: str = ""
     retry_after: int = 60  # seconds, where a later try makes sense
+    repeats: bool = False  # a success once more, where nothing can be asked: no change for the quota
 
 
 def worst(results: Iterable[Result]) -> Result:

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 from .addresses import Network
 
 DNS_PORT = 53
+CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+TOKEN = re.compile("[!-~]+")  # what can be a secret in a header
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,6 @@ class Bind:
         return str(self.primary)
 
 
-TOKEN = re.compile("[!-~]+")  # what can be a token in a header
-
-
 @dataclass(frozen=True, slots=True)
 class Cloudflare:
     """A provider: zones at Cloudflare, or behind an API like its own.
@@ -64,7 +63,7 @@ class Cloudflare:
     zone: str | None = None  # name or id; None: found by asking
     create: bool = False  # whether records may be made, and removed for `offline`
     proxied: bool | None = None  # of records that are made
-    url: str = "https://api.cloudflare.com/client/v4"
+    url: str = CLOUDFLARE
     ca: Path | None = None  # PEM file, instead of the system's
 
     @property
@@ -93,16 +92,21 @@ class Function:
     passes_secret = True
 
     @property
+    def name(self) -> str:
+        """As the conf calls it."""
+        return str(getattr(self.function, "__qualname__", type(self.function).__qualname__))
+
+    @property
     def place(self) -> Hashable:
         """The same after a reload."""
-        return Function, self.function.__qualname__
+        return Function, self.name
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
         return True
 
     def __str__(self) -> str:
-        return f"the conf's function {self.function.__qualname__}"
+        return f"the conf's function {self.name}"
 
 
 Spec: TypeAlias = Bind | Cloudflare | Function

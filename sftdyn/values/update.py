@@ -1,8 +1,9 @@
 """What shall become of a zone: the values that doors hand to a provider."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from .outcome import Result
 
@@ -38,12 +39,28 @@ class Script:
 
 
 Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, type) once
+Promise: TypeAlias = "asyncio.Future[Result]"
 
 
 class Provider(Protocol):
-    """Makes updates true where the names live. An update is atomic in each zone that it touches.
+    """Makes updates true where the names live. It knows no HTTP server, no quota and no client.
 
-    With `ask_only` nothing is changed: the outcome is UPTODATE, or WOULD_CHANGE.
+    An update is atomic in each zone that it touches. With `ask_only` nothing is changed: the outcome is UPTODATE, or
+    WOULD_CHANGE. `secret` is what matched the client's key, where the provider wants it; it is not kept.
     """
 
-    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False) -> Awaitable[Result]: ...
+    def publish(
+        self, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None
+    ) -> Promise: ...
+
+    def use(self, spec: Any, timeout: float) -> None:
+        """From now on, be as the conf says now; an update takes at most `timeout` seconds."""
+
+    def under_way(self) -> Mapping[Key, Promise]:
+        """The record sets that are not settled, and what settles the last update of each."""
+
+    def is_alive(self) -> bool:
+        """Whether updates are still worked on."""
+
+    async def close(self) -> None:
+        """Let what waits come to its end; then let go of everything."""

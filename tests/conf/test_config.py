@@ -7,7 +7,7 @@ import pytest
 from sftdyn.conf.config import Config, load
 from sftdyn.conf.settings import SETTINGS, Setting
 from sftdyn.conf.source import ConfigError
-from sftdyn.values.specs import Client, Primary
+from sftdyn.values.specs import Bind, Client, Primary
 from tests.lab.machine import ROOT
 
 DOCS = ROOT / "docs/conf.md"  # where the tables of settings and functions are
@@ -32,8 +32,8 @@ def test_five_lines_are_enough(path: Path) -> None:
     config = loaded(path, 'http = "8080"\nclients["a secret key"] = "Home.dyn.example"\n')
     assert [str(listener) for listener in config.listeners] == ["http://*:8080"]
     assert config.keyring.find(b"a%20secret%20key") == Client(("home.dyn.example.",))
-    assert config.primary == Primary()
-    assert (config.zones, config.ttl, config.timeout) == ((), 30, 10)
+    assert config.provider == Bind(Primary(), ())
+    assert (config.ttl, config.timeout) == (30, 10)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_listeners(path: Path, value: str, urls: list[str]) -> None:
 )
 def test_another_primary(path: Path, value: str, host: str, port: int) -> None:
     config = loaded(path, f'{MINIMAL}server = {value}\nnskeyfile = "sftdyn.key"\n')
-    assert config.primary == Primary(host, port, path.parent / "sftdyn.key")
+    assert config.provider == Bind(Primary(host, port, path.parent / "sftdyn.key"))
 
 
 @pytest.mark.parametrize(

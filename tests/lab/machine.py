@@ -5,7 +5,8 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,15 @@ def free_port() -> int:
                 return port
         except OSError:
             continue
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    """Return when `holds` is true. Raises CannotRun if it takes longer; for what nobody tells."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise CannotRun(f"not after {seconds:g} s: {what}")
+        time.sleep(0.01)
 
 
 def accepts(host: str, port: int) -> bool:

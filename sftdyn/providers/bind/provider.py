@@ -1,12 +1,12 @@
 """One primary as a provider: record sets go through the queue, scripts beside it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from ...values.outcome import Result, worst
-from ...values.specs import Primary
-from ...values.update import RRset, Script
+from ...values.specs import Bind
+from ...values.update import Key, Promise, RRset, Script
 from .nsupdate import Route
 from .queue import Queue
 from .script import Scripts
@@ -15,20 +15,23 @@ from .script import Scripts
 class BindProvider:
     """Publishes at one primary; made inside a running event loop.
 
-    `zones` (absolute names) hold all names; without any, the primary is asked for each name's zone.
     After `timeout` seconds, an update that the primary did not settle has failed.
     """
 
-    def __init__(self, primary: Primary, zones: Sequence[str], timeout: float) -> None:
+    def __init__(self, spec: Bind, timeout: float) -> None:
         self._timeout = timeout
-        self._route = Route(primary)
-        self._queue = Queue(self._route, zones, timeout)
+        self._route = Route(spec.primary)
+        self._queue = Queue(self._route, spec.zones, timeout)
         self._scripts = Scripts(self._route)
 
-    def use(self, primary: Primary, zones: Sequence[str], timeout: float) -> None:
+    def use(self, spec: Bind, timeout: float) -> None:
         """From now on, this primary, with these zones; what is under way there comes to its end."""
         self._timeout = timeout
-        self._queue.use(primary, zones, timeout)
+        self._queue.use(spec.primary, spec.zones, timeout)
+
+    def under_way(self) -> Mapping[Key, Promise]:
+        """The record sets that are not settled, and what settles the last update of each."""
+        return self._queue.under_way()
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
@@ -38,13 +41,13 @@ class BindProvider:
         """Let what waits come to its end, which the timeout bounds; then end all processes."""
         await self._queue.close()
 
-    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False) -> "asyncio.Future[Result]":
+    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None) -> Promise:
         """Make the zone hold `update`, or only ask whether it does: the result comes within the timeout."""
         if isinstance(update[-1], Script):  # which stand behind all record sets
             return asyncio.ensure_future(self._with_scripts(update, ask_only))
         return self._publish(cast(Sequence[RRset], update), ask_only)
 
-    def _publish(self, rrsets: Sequence[RRset], ask_only: bool) -> "asyncio.Future[Result]":
+    def _publish(self, rrsets: Sequence[RRset], ask_only: bool) -> Promise:
         self._scripts.forget(rrsets)
         return self._queue.publish(rrsets, ask_only)
 

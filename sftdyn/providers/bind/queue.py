@@ -34,14 +34,14 @@ from collections.abc import Iterable, Sequence
 
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Primary
-from ...values.update import RRset, Update
+from ...values.update import Key, Promise, RRset, Update
 from .dialogue import Interrupted, Settlement, Sight
 from .finder import Finder
 from .lanes import Lane, Line
 from .late import LateWrites
 from .message import NO_ANSWER, Verdict
 from .nsupdate import Route
-from .tickets import DROPPED, Health, Order, Promise, Share, Ticket, Zone
+from .tickets import DROPPED, Health, Order, Share, Ticket, Zone
 from .zones import NOWHERE, Zones
 
 log = logging.getLogger(__name__)
@@ -134,6 +134,10 @@ class Queue:
         for ticket in list(self._tickets):
             if not ticket.is_over:
                 self._place_anew(ticket)
+
+    def under_way(self) -> dict[Key, Promise]:
+        """The record sets that are not settled, and what settles the last update of each."""
+        return self._order.promises()
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""

@@ -1,15 +1,11 @@
 """What waits in front of the primary, and in which order: Rules 1 and 2 of the queue."""
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TypeAlias
 
 from ...values.outcome import Result
-from ...values.update import Key, RRset, Update
-
-Promise: TypeAlias = "asyncio.Future[Result]"
+from ...values.update import Key, Promise, RRset, Update
 
 DROPPED = -1  # the epoch of a share in whose place there are others
 
@@ -80,6 +76,10 @@ class Order:
         lines = [self._tickets.get(rrset.key) for rrset in update]
         first = lines[0]
         return first[-1] if first and all(line and line[-1] is first[-1] for line in lines) else None
+
+    def promises(self) -> dict[Key, Promise]:
+        """For each record set that is not settled, what the last ticket for it promises."""
+        return {key: tickets[-1].waiters[-1][1] for key, tickets in self._tickets.items() if tickets[-1].waiters}
 
     def enter(self, ticket: Ticket) -> None:
         """Behind all others that share a record set."""

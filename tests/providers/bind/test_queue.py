@@ -10,6 +10,7 @@ import pytest
 
 from sftdyn.providers.bind.provider import BindProvider
 from sftdyn.values.outcome import Outcome
+from sftdyn.values.specs import Bind as Spec
 from sftdyn.values.specs import Primary
 from sftdyn.values.update import RRset
 from tests.lab.bind import Bind
@@ -25,7 +26,7 @@ def test_when_too_many_wait_the_newest_fail_at_once(
 
     async def pile_up() -> list[Outcome]:
         nobody = Primary("127.0.0.1", free_port(), bind.keyfile)
-        provider = BindProvider(nobody, ["dyn.example."], timeout=1)
+        provider = BindProvider(Spec(nobody, ("dyn.example.",)), timeout=1)
         futures = [provider.publish([RRset(f"p{n}.dyn.example.", "A", ("192.0.2.7",), 30)]) for n in range(30)]
         results = await asyncio.gather(*futures)
         await provider.close()

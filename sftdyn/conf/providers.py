@@ -1,0 +1,195 @@
+"""What the conf writes as a provider, `Bind(…)`, `Cloudflare(…)` or a function, and what it means where the conf is."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from ..values.mistake import Mistake
+from ..values.specs import CLOUDFLARE, DNS_PORT, TOKEN, Bind, Cloudflare, Function, Primary, Spec
+from . import parsers
+from .misspelt import no_such_parameter
+
+BIND_PARAMETERS = ("server", "keyfile", "zone")
+CLOUDFLARE_PARAMETERS = (
+    *("token", "token_file", "email", "key", "key_file"),
+    *("zone", "create", "proxied", "url", "ca"),
+)
+ZONE_ID = re.compile("[0-9a-f]{32}")
+MAX_SECRET = 4096  # octets of a file that holds one
+MANY = 1000  # providers that are remembered
+ANOTHER_SERVER = "another name server wants signed updates"
+
+T = TypeVar("T")
+
+
+def readable(folder: Path, relative: Path) -> Path:
+    """The path of a file that can be read, relative to the conf's folder. Raises Mistake."""
+    path = folder.joinpath(relative)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise Mistake(f"cannot read the file: {error.strerror}; name a file that this user may read") from None
+    return path
+
+
+def primary(server: tuple[str, int] | None, keyfile: Path | None) -> Primary:
+    """The name server that these two name. Raises Mistake."""
+    host, port = server or (None, DNS_PORT)
+    if host and not keyfile:
+        raise Mistake(ANOTHER_SERVER)
+    return Primary(host, port, keyfile)
+
+
+def make_bind(
+    *values: object, server: object = None, keyfile: object = None, zone: object = None, **unknown: object
+) -> Bind:
+    """`Bind(server="ns.example", keyfile="ns.key", zone="dyn.example")` of the conf. Raises Mistake."""
+    _only_named("Bind", 'server="ns.example"', values, unknown, BIND_PARAMETERS)
+    try:
+        where = primary(_optional("server", parsers.server, server), _optional("keyfile", parsers.path, keyfile))
+    except Mistake as mistake:
+        reason = f'{mistake}; add keyfile="ns.key"' if str(mistake) == ANOTHER_SERVER else mistake
+        raise Mistake(f"Bind: {reason}") from None
+    return Bind(where, _optional("zone", parsers.zones, zone) or ())
+
+
+def make_cloudflare(
+    *values: object,
+    token: object = None,
+    token_file: object = None,
+    email: object = None,
+    key: object = None,
+    key_file: object = None,
+    zone: object = None,
+    create: object = False,
+    proxied: object = None,
+    url: object = CLOUDFLARE,
+    ca: object = None,
+    **unknown: object,
+) -> Cloudflare:
+    """`Cloudflare(token_file="cloudflare.token")` of the conf. Raises Mistake."""
+    _only_named("Cloudflare", 'token_file="cloudflare.token"', values, unknown, CLOUDFLARE_PARAMETERS)
+    if sum(value is not None for value in (token, token_file, key, key_file)) > 1:
+        raise Mistake("Cloudflare: more than one of token, token_file, key and key_file; keep one of them")
+    if (email is None) != (key is None and key_file is None):
+        raise Mistake(
+            "Cloudflare: the global key goes with the account's address: email and key, or email and key_file"
+        )
+    return Cloudflare(
+        token=_optional("token", _secret, token),
+        token_file=_optional("token_file", parsers.path, token_file),
+        email=_optional("email", _secret, email),
+        key=_optional("key", _secret, key),
+        key_file=_optional("key_file", parsers.path, key_file),
+        zone=_optional("zone", _cloudflare_zone, zone),
+        create=_checked("create", parsers.yes_or_no, create),
+        proxied=_optional("proxied", parsers.yes_or_no, proxied),
+        url=_checked("url", _base_url, url),
+        ca=_optional("ca", parsers.path, ca),
+    )
+
+
+def provider(value: object) -> Spec:
+    """What may stand for a provider. Raises Mistake."""
+    if isinstance(value, Bind | Cloudflare | Function):
+        return value
+    if value in (make_bind, make_cloudflare):
+        raise Mistake("the brackets are missing; write Bind() or Cloudflare()")
+    if callable(value):
+        return Function(value)
+    raise Mistake("write Bind(…), Cloudflare(…), or a function: def mine(name, type, ttl, addresses, secret)")
+
+
+class Resolver:
+    """Providers as they are meant in the conf in `folder`: files read, paths absolute, `Bind()` as the settings say."""
+
+    def __init__(self, folder: Path, of_settings: Bind, default: Spec) -> None:
+        self._folder = folder
+        self._of_settings = of_settings
+        self._known: dict[Spec, Spec] = {}
+        self.secret_files: dict[Path, None] = {}
+        self.default = self.resolve(default)
+
+    def resolve(self, spec: Spec) -> Spec:
+        """What `spec` means here. Raises Mistake."""
+        known = self._known.get(spec)
+        if known is None:
+            if len(self._known) >= MANY:  # get_host may make a new one for each request
+                self._known.clear()
+            known = self._known[spec] = self._resolved(spec)
+        return known
+
+    def _resolved(self, spec: Spec) -> Spec:
+        if isinstance(spec, Bind):
+            if spec == Bind():
+                return self._of_settings
+            keyfile = spec.primary.keyfile and self._readable("keyfile", spec.primary.keyfile)
+            return replace(spec, primary=replace(spec.primary, keyfile=keyfile))
+        if isinstance(spec, Cloudflare):
+            return replace(
+                spec,
+                token=(spec.token_file and self._content("token_file", spec.token_file)) or spec.token,
+                key=(spec.key_file and self._content("key_file", spec.key_file)) or spec.key,
+                ca=spec.ca and self._readable("ca", spec.ca),
+            )
+        return spec
+
+    def _readable(self, name: str, path: Path) -> Path:
+        return _checked(name, partial(readable, self._folder), path)
+
+    def _content(self, name: str, relative: Path) -> str:
+        path = self._readable(name, relative)
+        self.secret_files[path] = None
+        with path.open("rb") as file:
+            return _checked(name, _secret, file.read(MAX_SECRET).decode("ascii", "replace").strip())
+
+
+def _only_named(
+    what: str, example: str, values: tuple[object, ...], unknown: dict[str, object], known: Sequence[str]
+) -> None:
+    """Refuse what has no name, or an unknown one. Raises Mistake."""
+    if values:
+        raise Mistake(f"{what}: name what you give it, such as {what}({example})")
+    for name in unknown:
+        raise Mistake(f"{what}: {no_such_parameter(name, known)}")
+
+
+def _checked(name: str, parse: Callable[[Any], T], value: object) -> T:
+    try:
+        return parse(value)
+    except Mistake as mistake:
+        raise Mistake(f"{name}: {mistake}") from None
+
+
+def _optional(name: str, parse: Callable[[Any], T], value: object) -> T | None:
+    return None if value is None else _checked(name, parse, value)
+
+
+def _secret(value: object) -> str:
+    """What goes into a header as it is."""
+    if not isinstance(value, str) or not TOKEN.fullmatch(value):
+        raise Mistake("empty, or with characters that no header can hold; copy it as Cloudflare shows it")
+    return value
+
+
+def _cloudflare_zone(value: object) -> str:
+    """A zone's id, or its name without the last dot."""
+    if isinstance(value, str) and ZONE_ID.fullmatch(value.lower()):
+        return value.lower()
+    return parsers.host(value).rstrip(".")
+
+
+def _base_url(value: object) -> str:
+    """The whole base of an API."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+        good = parts.scheme == "https" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not isinstance(value, str) or not good or parts.query or parts.fragment or not TOKEN.fullmatch(value):
+        raise Mistake(f'write the whole base of the API, with https: "{CLOUDFLARE}"')
+    return value.rstrip("/")

@@ -1,0 +1,164 @@
+"""The running providers: one for each that the conf names, over all reloads, and the order among them.
+
+A provider that stays equal in the conf runs on. One that changes in the same place (the same name server, the same
+API) runs on with new settings; one that is gone ends when all that it has under way is settled.
+
+Each provider keeps the order of arrival of its own updates. Between two of them it is kept where they could write the
+same records: in the same place, and over a reload, where a name may have got another provider.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..values.outcome import Outcome, Result
+from ..values.specs import Bind, Function, Spec
+from ..values.update import Key, Promise, Provider, RRset, Script
+from .bind.provider import BindProvider
+from .function import FunctionProvider
+
+MANY = 100  # providers; beyond it, one that get_host has named goes when it has nothing to do
+TOO_LATE = Result(Outcome.TIMEOUT, "an earlier update of the name, through another provider, is still under way")
+
+MAKERS: dict[type[Any], Callable[[Any, float], Provider]] = {Bind: BindProvider, Function: FunctionProvider}
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """One provider at work."""
+
+    spec: Spec
+    provider: Provider
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """An update that is not settled, as the other providers see it."""
+
+    running: Running
+    promise: Promise
+    keys: Sequence[Key]
+    is_old: bool = False  # from before a reload
+
+
+class Providers:
+    """All running providers; made inside a running event loop."""
+
+    def __init__(self, default: Spec, named: Iterable[Spec], timeout: float) -> None:
+        self._running: dict[Spec, Running] = {}
+        self._pending: dict[Key, list[Pending]] = {}  # kept while there is more than one provider
+        self._alone: Running | None = None  # the default one, while there is no other and nothing to remember
+        self._default = default
+        self._timeout = timeout
+        self._ending: set[asyncio.Task[None]] = set()
+        self.use(default, named, timeout)
+
+    def use(self, default: Spec, named: Iterable[Spec], timeout: float) -> None:
+        """From now on, these; what is under way comes to its end where it is."""
+        self._remember_what_is_under_way()
+        for pending in itertools.chain(*self._pending.values()):
+            pending.is_old = True
+        self._default, self._timeout = default, timeout
+        wanted = dict.fromkeys(named)
+        gone = [running for spec, running in self._running.items() if spec not in wanted]
+        for spec in wanted:
+            running = self._running.get(spec) or next((old for old in gone if old.spec.place == spec.place), None)
+            if running is None:
+                self._start(spec)
+                continue
+            if running in gone:
+                gone.remove(running)
+                del self._running[running.spec]
+                self._running[spec] = running
+                running.spec = spec
+            running.provider.use(spec, timeout)
+        for running in gone:
+            self._end(running)
+        self._look_whether_alone()
+
+    def publish(
+        self, spec: Spec, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None
+    ) -> Promise:
+        """Make `update` true through this provider: the result comes within the timeout, twice at most."""
+        if spec is self._default and self._alone:
+            return self._alone.provider.publish(update, ask_only, secret)
+        running = self._running.get(spec) or self._start(spec)
+        before = self._in_front(running, update)
+        if before:
+            promise: Promise = asyncio.ensure_future(self._after(before, running, update, ask_only, secret))
+        else:
+            promise = running.provider.publish(update, ask_only, secret)
+        if self._alone is None:
+            self._remember(Pending(running, promise, [item.key for item in update]))
+        return promise
+
+    def is_alive(self) -> bool:
+        """Whether updates are still worked on."""
+        return all(running.provider.is_alive() for running in self._running.values())
+
+    async def close(self) -> None:
+        """Let what waits come to its end; then end all."""
+        for running in list(self._running.values()):
+            self._end(running)
+        await asyncio.gather(*self._ending)
+
+    def _start(self, spec: Spec) -> Running:
+        self._remember_what_is_under_way()
+        running = self._running[spec] = Running(spec, MAKERS[type(spec)](spec, self._timeout))
+        self._look_whether_alone()
+        return running
+
+    def _end(self, running: Running) -> None:
+        self._running.pop(running.spec, None)
+        task = asyncio.get_running_loop().create_task(running.provider.close())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    # Order between providers.
+
+    def _look_whether_alone(self) -> None:
+        alone = len(self._running) == 1 and not self._pending
+        self._alone = self._running.get(self._default) if alone else None
+
+    def _remember_what_is_under_way(self) -> None:
+        """In the one provider that has been alone so far."""
+        if self._alone:
+            for key, promise in self._alone.provider.under_way().items():
+                self._remember(Pending(self._alone, promise, [key]))
+
+    def _remember(self, pending: Pending) -> None:
+        for key in pending.keys:
+            self._pending.setdefault(key, []).append(pending)
+        pending.promise.add_done_callback(lambda _: self._forget(pending))
+
+    def _forget(self, pending: Pending) -> None:
+        for key in pending.keys:
+            others = self._pending[key]
+            others.remove(pending)
+            if not others:
+                del self._pending[key]
+        if not self._pending:
+            self._look_whether_alone()
+
+    def _in_front(self, running: Running, update: Sequence[RRset | Script]) -> list[Promise]:
+        """What other providers must have settled before this one may write."""
+        place = running.spec.place
+        return [
+            pending.promise
+            for item in update
+            for pending in self._pending.get(item.key, ())
+            if pending.running is not running and (pending.is_old or pending.running.spec.place == place)
+        ]
+
+    async def _after(
+        self,
+        before: Sequence[Promise],
+        running: Running,
+        update: Sequence[RRset | Script],
+        ask_only: bool,
+        secret: str | None,
+    ) -> Result:
+        _, late = await asyncio.wait(before, timeout=self._timeout)
+        return TOO_LATE if late else await running.provider.publish(update, ask_only, secret)

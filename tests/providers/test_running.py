@@ -1,0 +1,92 @@
+"""Several providers beside each other, and what a reload does to them."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ServeFixture
+from tests.lab.bind import ALL, Bind
+from tests.lab.conf import conf
+from tests.lab.machine import wait_until
+from tests.lab.process import Sftdyn
+from tests.providers.bind.conftest import in_background
+
+HOME = 'clients["k"] = Client("two.dyn.example", provider={})\n'
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[Bind]:
+    """Another primary for the same zone, with another key."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    server = Bind(folder, {"dyn.example": ALL})
+    server.start()
+    yield server
+    server.kill()
+
+
+def spec(bind: Bind) -> str:
+    """How a conf names it."""
+    return f'Bind(server="127.0.0.1:{bind.port}", keyfile={str(bind.keyfile)!r}, zone="dyn.example")'
+
+
+def reload(served: Sftdyn, text: str) -> None:
+    (served.folder / "conf0").write_text(text)
+    since = len(served.log)
+    served.signal(signal.SIGHUP)
+    served.wait_for("the conf is read again", since)
+
+
+def ask(served: Sftdyn, address: str, key: str = "k") -> str:
+    return served.get(f"/{key}?ip={address}").text
+
+
+def test_each_client_is_published_where_its_provider_says(serve: ServeFixture, bind: Bind, second: Bind) -> None:
+    served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "two.dyn.example"}, ttl=77))
+    bind.edit("zone dyn.example", "update delete two.dyn.example")
+    assert [ask(served, "192.0.2.1"), ask(served, "192.0.2.2", "d")] == ["OK", "OK"]
+    assert (second.lookup("two.dyn.example"), bind.lookup("two.dyn.example")) == (["192.0.2.1"], ["192.0.2.2"])
+    assert [ask(served, "192.0.2.1"), ask(served, "192.0.2.2", "d")] == ["UPTODATE", "UPTODATE"]
+
+
+def test_a_provider_that_is_silent_delays_its_own_names_only(serve: ServeFixture, bind: Bind, second: Bind) -> None:
+    served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "apart.dyn.example"}, max_changes=0))
+    second.signal(signal.SIGSTOP)
+    with in_background(lambda: ask(served, "192.0.2.1")) as answers:
+        for n in range(20):
+            assert ask(served, f"192.0.2.{n}", "d") in ("OK", "UPTODATE")
+        assert not answers
+        second.signal(signal.SIGCONT)
+    assert answers == ["OK"]
+
+
+def test_a_name_that_changes_its_provider_waits_for_what_the_old_one_has_under_way(
+    serve: ServeFixture, bind: Bind, second: Bind
+) -> None:
+    served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "apart.dyn.example"}, timeout=30, max_changes=0))
+    bind.edit("zone dyn.example", "update delete two.dyn.example")
+    second.signal(signal.SIGSTOP)
+    with in_background(lambda: ask(served, "192.0.2.1")) as old:
+        wait_until(served.children, "a child that writes")
+        reload(served, conf(bind, HOME.format("Bind()"), clients={"d": "apart.dyn.example"}, timeout=30, max_changes=0))
+        with in_background(lambda: ask(served, "192.0.2.2")) as new:
+            assert [ask(served, f"192.0.2.{n}", "d") for n in range(1, 9)].count("FAIL") == 0
+            assert bind.lookup("two.dyn.example") != ["192.0.2.2"]
+            second.signal(signal.SIGCONT)
+        assert new == ["OK"]
+    assert old == ["OK"]
+    assert bind.lookup("two.dyn.example") == ["192.0.2.2"]
+
+
+def test_a_reload_that_drops_a_provider_ends_its_processes(serve: ServeFixture, bind: Bind, second: Bind) -> None:
+    served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "gone.dyn.example"}))
+    assert ask(served, "192.0.2.3", "d") == "OK"
+    keeps = set(served.children())
+    assert ask(served, "192.0.2.1") == "OK"
+    before = set(served.children()) - keeps
+    reload(served, conf(bind, clients={"d": "gone.dyn.example", "k": "two.dyn.example"}))
+    wait_until(lambda: not before & set(served.children()), "the end of the old provider's processes")
+    assert ask(served, "192.0.2.2") in ("OK", "UPTODATE")
+    assert bind.lookup("two.dyn.example") == ["192.0.2.2"]
