@@ -13,7 +13,7 @@ from tests.lab.machine import wait_until
 from tests.lab.process import Sftdyn
 from tests.providers.bind.conftest import in_background
 
-HOME = 'clients["k"] = Client("two.dyn.example", provider={})\n'
+HOME = 'clients["k"] = Client("wanderer.dyn.example", provider={})\n'
 
 
 @pytest.fixture
@@ -44,10 +44,13 @@ def ask(served: Sftdyn, address: str, key: str = "k") -> str:
 
 
 def test_each_client_is_published_where_its_provider_says(serve: ServeFixture, bind: Bind, second: Bind) -> None:
-    served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "two.dyn.example"}, ttl=77))
-    bind.edit("zone dyn.example", "update delete two.dyn.example")
+    served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "wanderer.dyn.example"}, ttl=77))
+    bind.edit("zone dyn.example", "update delete wanderer.dyn.example")
     assert [ask(served, "192.0.2.1"), ask(served, "192.0.2.2", "d")] == ["OK", "OK"]
-    assert (second.lookup("two.dyn.example"), bind.lookup("two.dyn.example")) == (["192.0.2.1"], ["192.0.2.2"])
+    assert (second.lookup("wanderer.dyn.example"), bind.lookup("wanderer.dyn.example")) == (
+        ["192.0.2.1"],
+        ["192.0.2.2"],
+    )
     assert [ask(served, "192.0.2.1"), ask(served, "192.0.2.2", "d")] == ["UPTODATE", "UPTODATE"]
 
 
@@ -66,18 +69,18 @@ def test_a_name_that_changes_its_provider_waits_for_what_the_old_one_has_under_w
     serve: ServeFixture, bind: Bind, second: Bind
 ) -> None:
     served = serve(conf(bind, HOME.format(spec(second)), clients={"d": "apart.dyn.example"}, timeout=30, max_changes=0))
-    bind.edit("zone dyn.example", "update delete two.dyn.example")
+    bind.edit("zone dyn.example", "update delete wanderer.dyn.example")
     second.signal(signal.SIGSTOP)
     with in_background(lambda: ask(served, "192.0.2.1")) as old:
         wait_until(served.children, "a child that writes")
         reload(served, conf(bind, HOME.format("Bind()"), clients={"d": "apart.dyn.example"}, timeout=30, max_changes=0))
         with in_background(lambda: ask(served, "192.0.2.2")) as new:
             assert [ask(served, f"192.0.2.{n}", "d") for n in range(1, 9)].count("FAIL") == 0
-            assert bind.lookup("two.dyn.example") != ["192.0.2.2"]
+            assert bind.lookup("wanderer.dyn.example") != ["192.0.2.2"]
             second.signal(signal.SIGCONT)
         assert new == ["OK"]
     assert old == ["OK"]
-    assert bind.lookup("two.dyn.example") == ["192.0.2.2"]
+    assert bind.lookup("wanderer.dyn.example") == ["192.0.2.2"]
 
 
 def test_a_reload_that_drops_a_provider_ends_its_processes(serve: ServeFixture, bind: Bind, second: Bind) -> None:
@@ -86,7 +89,7 @@ def test_a_reload_that_drops_a_provider_ends_its_processes(serve: ServeFixture, 
     keeps = set(served.children())
     assert ask(served, "192.0.2.1") == "OK"
     before = set(served.children()) - keeps
-    reload(served, conf(bind, clients={"d": "gone.dyn.example", "k": "two.dyn.example"}))
+    reload(served, conf(bind, clients={"d": "gone.dyn.example", "k": "wanderer.dyn.example"}))
     wait_until(lambda: not before & set(served.children()), "the end of the old provider's processes")
     assert ask(served, "192.0.2.2") in ("OK", "UPTODATE")
-    assert bind.lookup("two.dyn.example") == ["192.0.2.2"]
+    assert bind.lookup("wanderer.dyn.example") == ["192.0.2.2"]
