@@ -75,9 +75,13 @@ def test_the_confs_in_the_papers_work(paper: Path, text: str, tmp_path: Path, ce
     for name in ("server.key", "server.crt"):
         copy(certificate / name, tmp_path)
     (tmp_path / "clients").touch()  # which the conf with very many clients reads
+    (tmp_path / "ns2.key").touch()
+    (tmp_path / "cloudflare.token").write_text("token")
     conf = tmp_path / "conf"
     conf.write_text(
-        (text if "http" in text else f"http = 8080\n{text}").replace("/etc/sftdyn/clients", f"{tmp_path}/clients")
+        (text if re.search("^https? =", text, re.MULTILINE) else f"http = 8080\n{text}").replace(
+            "/etc/sftdyn/clients", f"{tmp_path}/clients"
+        )
     )
     command = [sys.executable, "-m", "sftdyn", "--check", str(conf)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
