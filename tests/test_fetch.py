@@ -1,0 +1,550 @@
+"""The outgoing client, against servers that do what servers do, and what they should not."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from sftdyn.fetch import LOOKUPS, Answer, Failed, Family, Fetcher, Lookup, Route, Trouble
+from sftdyn.values.mistake import Mistake
+from tests.lab.machine import make_certificate
+
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+FAMILIES = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
+Talk = Callable[["Peer"], object]
+
+
+class Peer:
+    """One accepted connection, as the server sees it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+
+    def request(self) -> bytes:
+        """The next request with its body; b"" at the end of the connection."""
+        octets = b""
+        while b"\r\n\r\n" not in octets:
+            more = self.connection.recv(65536)
+            if not more:
+                return b""
+            octets += more
+        head, _, body = octets.partition(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
+        while len(body) < length:
+            body += self.connection.recv(65536)
+        return head + b"\r\n\r\n" + body
+
+    def say(self, octets: bytes) -> None:
+        self.connection.sendall(octets)
+
+
+class Server:
+    """Talks to each connection in a thread of its own: to the first one by the first of `talks`, the last for the rest."""
+
+    def __init__(self, *talks: Talk, host: str = "127.0.0.1", port: int = 0, tls: Path | None = None) -> None:
+        self.accepted = 0
+        self.heard: list[bytes] = []
+        self._talks = talks
+        self._context: ssl.SSLContext | None = None
+        if tls:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(tls / "server.crt", tls / "server.key")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family)
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            talk = self._talks[min(self.accepted, len(self._talks) - 1)]
+            self.accepted += 1
+            self._open.append(connection)
+            self._threads.append(threading.Thread(target=self._talk, args=[connection, talk]))
+            self._threads[-1].start()
+
+    def _talk(self, connection: socket.socket, talk: Talk) -> None:
+        try:
+            if self._context:
+                connection = self._context.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            talk(Peer(connection))
+        except OSError:
+            pass
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join()
+        for connection in self._open:
+            connection.close()
+
+
+@contextlib.contextmanager
+def serving(*talks: Talk, host: str = "127.0.0.1", port: int = 0, tls: Path | None = None) -> Iterator[Server]:
+    server = Server(*talks, host=host, port=port, tls=tls)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def says(octets: bytes) -> Talk:
+    """Hears one request, says this, and closes the connection."""
+
+    def talk(peer: Peer) -> None:
+        if peer.request():
+            peer.say(octets)
+
+    return talk
+
+
+def keeps_saying(octets: bytes) -> Talk:
+    """The same for all requests of a connection."""
+
+    def talk(peer: Peer) -> None:
+        while peer.request():
+            peer.say(octets)
+
+    return talk
+
+
+def waits(peer: Peer) -> None:
+    """Says nothing, ever."""
+    while peer.connection.recv(65536):
+        pass
+
+
+def drips(octets: bytes) -> Talk:
+    """An octet every few milliseconds."""
+
+    def talk(peer: Peer) -> None:
+        peer.request()
+        for octet in octets:
+            peer.say(bytes([octet]))
+            time.sleep(0.02)
+
+    return talk
+
+
+def ask(
+    port: int,
+    *requests: str,
+    seconds: float = 5,
+    scheme: str = "http",
+    host: str = "127.0.0.1",
+    ca: Path | None = None,
+    family: Family = None,
+    limit: int = 1000,
+) -> list[Answer | Failed]:
+    """What became of some requests, one after the other."""
+
+    async def all_of_them() -> list[Answer | Failed]:
+        fetcher = Fetcher(Route(ca, family), limit)
+        became: list[Answer | Failed] = []
+        for request in requests or ["GET"]:
+            try:
+                body = b"body" if request == "POST" else b""
+                became.append(await fetcher.fetch(request, f"{scheme}://{host}:{port}/path?q=1", seconds, body=body))
+            except Failed as failed:
+                became.append(failed)
+        fetcher.close()
+        return became
+
+    return asyncio.run(all_of_them())
+
+
+def trouble(became: Sequence[Answer | Failed]) -> tuple[Trouble, bool]:
+    """Of the only request, which has failed."""
+    [failed] = became
+    assert isinstance(failed, Failed), failed
+    assert failed.__context__ is None
+    return failed.trouble, failed.sent
+
+
+def body(became: Sequence[Answer | Failed]) -> bytes:
+    """Of the only request, which was answered."""
+    [answer] = became
+    assert isinstance(answer, Answer), answer
+    return answer.body
+
+
+def test_a_question_is_plain_http() -> None:
+    heard: list[bytes] = []
+
+    def talk(peer: Peer) -> None:
+        heard.append(peer.request())
+        peer.say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nRetry-After:  7 \r\n\r\nhi")
+
+    with serving(talk) as server:
+        [answer] = ask(server.port)
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (404, "7", b"hi")
+    lines = heard[0].decode().split("\r\n")
+    assert lines[0] == "GET /path?q=1 HTTP/1.1"
+    assert f"Host: 127.0.0.1:{server.port}" in lines
+    assert "User-Agent: sftdyn/1.0" in lines
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        FINE,
+        b"HTTP/1.1 100 Continue\r\n\r\n" + FINE,
+        b"HTTP/1.0 200\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1;x=y\r\nh\r\n01\r\ni\r\n0\r\nTrailer: x\r\n\r\n",
+    ],
+)
+def test_a_body_is_framed_in_many_ways(octets: bytes) -> None:
+    with serving(says(octets)) as server:
+        assert body(ask(server.port)) == b"hi"
+
+
+def test_no_body_is_no_body() -> None:
+    with serving(keeps_saying(b"HTTP/1.1 204 No Content\r\n\r\n")) as server:
+        assert [answer.body for answer in ask(server.port, "GET", "GET") if isinstance(answer, Answer)] == [b"", b""]
+        assert server.accepted == 1
+
+
+def test_a_connection_is_kept_alive() -> None:
+    with serving(keeps_saying(FINE)) as server:
+        assert len([answer for answer in ask(server.port, *["GET", "POST"] * 5) if isinstance(answer, Answer)]) == 10
+        assert server.accepted == 1
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        FINE + b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_connection_is_not_kept_where_the_next_answer_could_be_another_one(octets: bytes) -> None:
+    """One of them says more than it was asked for."""
+    with serving(keeps_saying(octets)) as server:
+        for answer in ask(server.port, "GET", "GET", "GET"):
+            assert isinstance(answer, Answer)
+            assert answer.status == 200
+        assert server.accepted == 3
+
+
+def test_a_connection_that_was_closed_while_idle_costs_nothing() -> None:
+    """Seen before anything is sent: also what is no question goes over a fresh one."""
+    with serving(says(FINE)) as server:
+
+        async def twice() -> None:
+            fetcher = Fetcher(Route())
+            for _ in range(2):
+                answer = await fetcher.fetch("POST", f"http://127.0.0.1:{server.port}/", 5, body=b"x")
+                assert answer.status == 200
+                await asyncio.sleep(0.2)  # the end of the connection arrives
+            fetcher.close()
+
+        asyncio.run(twice())
+        assert server.accepted == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_connection_that_ends_with_the_next_request_is_tried_again_for_questions_only(method: str) -> None:
+    def once(peer: Peer) -> None:
+        peer.request()
+        peer.say(FINE)
+        peer.request()
+
+    with serving(once) as server:
+        first, second = ask(server.port, "GET", method)
+        assert isinstance(first, Answer)
+        if method == "GET":
+            assert isinstance(second, Answer)
+        else:
+            assert trouble([second]) == (Trouble.CLOSED, True)
+        assert server.accepted == (2 if method == "GET" else 1)
+
+
+def test_a_redirect_is_an_answer_like_others() -> None:
+    with serving(says(FINE)) as other:
+        found = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % other.port
+        with serving(says(found)) as server:
+            [answer] = ask(server.port)
+            assert isinstance(answer, Answer)
+            assert answer.status == 302
+        assert other.accepted == 0
+
+
+def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(says(FINE)) as proxy, serving(says(FINE)) as server:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        assert body(ask(server.port)) == b"hi"
+        assert proxy.accepted == 0
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        waits,
+        drips(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 900),
+        drips(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n" + b"x" * 900),
+    ],
+    ids=["silent", "slow header", "trickling body"],
+)
+def test_the_deadline_is_for_the_whole_request(talk: Talk) -> None:
+    with serving(talk) as server:
+        start = time.monotonic()
+        assert trouble(ask(server.port, seconds=0.4)) == (Trouble.SILENT, True)
+        assert 0.35 < time.monotonic() - start < 0.8
+
+
+def test_the_deadline_is_also_for_tls(certificate: Path) -> None:
+    with serving(waits) as server:
+        start = time.monotonic()
+        became = ask(server.port, seconds=0.4, scheme="https", ca=certificate / "server.crt")
+        assert trouble(became)[1] is False
+        assert time.monotonic() - start < 0.8
+
+
+def test_a_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more than a few of its threads are ever there."""
+    hanging = threading.Event()
+    asked: list[object] = []
+
+    def hang(*arguments: object) -> list[object]:
+        asked.append(arguments)
+        hanging.wait(20)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        start = time.monotonic()
+        for _ in range(LOOKUPS + 3):
+            assert trouble(ask(80, host="www.example", seconds=0.01)) in (
+                (Trouble.SILENT, False),
+                (Trouble.NO_ADDRESS, False),
+            )
+        assert len(asked) == LOOKUPS
+        assert time.monotonic() - start < 2
+    finally:
+        hanging.set()
+    for _ in range(LOOKUPS):
+        assert Lookup.places.acquire(timeout=5)
+    for _ in range(LOOKUPS):
+        Lookup.places.release()
+
+
+def test_one_lookup_serves_all_who_want_to_know_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    real = socket.getaddrinfo
+
+    def slow(*arguments: object) -> object:
+        asked.append(arguments)
+        time.sleep(0.1)
+        return real("127.0.0.1", *arguments[1:])  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+
+    async def many(port: int) -> None:
+        route = Route()
+        fetchers = [Fetcher(route) for _ in range(20)]
+        await asyncio.gather(*(fetcher.fetch("GET", f"http://www.example:{port}/", 5) for fetcher in fetchers))
+        for fetcher in fetchers:
+            fetcher.close()
+
+    with serving(keeps_saying(FINE)) as server:
+        asyncio.run(many(server.port))
+        assert (len(asked), server.accepted) == (1, 20)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1f4\r\n" + b"x" * 500 + b"\r\nfffffff\r\n",
+    ],
+)
+def test_a_huge_body_is_not_read(octets: bytes) -> None:
+    with serving(says(octets)) as server:
+        assert trouble(ask(server.port, limit=1000)) == (Trouble.TOO_LARGE, True)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\x16\x03\x01 garbage\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno header\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nhi\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 101 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 9 + FINE,
+    ],
+)
+def test_what_is_no_http_is_said_to_be_none(octets: bytes) -> None:
+    with serving(says(octets)) as server:
+        assert trouble(ask(server.port)) == (Trouble.NO_HTTP, True)
+
+
+@pytest.mark.parametrize("octets", [b"", b"HTTP/1.1 2", FINE[:-1], b"HTTP/1.1 200 OK\r\n\n"[:-1]])
+def test_a_connection_that_ends_early_may_have_brought_the_request(octets: bytes) -> None:
+    with serving(says(octets)) as server:
+        assert trouble(ask(server.port)) == (Trouble.CLOSED, True)
+        assert server.accepted == 1
+
+
+def test_where_nobody_listens_nothing_was_sent() -> None:
+    with serving(waits) as server:
+        pass
+    assert trouble(ask(server.port)) == (Trouble.NO_CONNECTION, False)
+
+
+def test_a_name_without_address_says_so() -> None:
+    assert trouble(ask(80, host="nobody.invalid")) == (Trouble.NO_ADDRESS, False)
+
+
+def test_tls_is_verified(certificate: Path, tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+    (tmp_path / "broken").write_text("no certificate")
+
+    def fetched(ca: Path | None) -> bytes | tuple[Trouble, bool]:
+        became = ask(server.port, scheme="https", ca=ca, host="localhost")
+        return trouble(became) if isinstance(became[0], Failed) else body(became)
+
+    with serving(says(FINE), tls=certificate) as server:
+        assert fetched(certificate / "server.crt") == b"hi"
+        assert fetched(None) == (Trouble.BAD_CERTIFICATE, False)
+        assert fetched(tmp_path / "server.crt") == (Trouble.BAD_CERTIFICATE, False)
+        for ca in ("broken", "missing"):
+            assert fetched(tmp_path / ca) == (Trouble.BAD_CA, False)
+
+
+def test_a_certificate_for_another_name_is_not_taken(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *others: real("127.0.0.1", *others))
+    with serving(says(FINE), tls=certificate) as server:
+        became = ask(server.port, scheme="https", ca=certificate / "server.crt", host="www.example")
+        assert trouble(became) == (Trouble.BAD_CERTIFICATE, False)
+
+
+def test_what_does_not_speak_tls_is_told_apart() -> None:
+    with serving(lambda peer: peer.say(FINE)) as server:
+        assert trouble(ask(server.port, scheme="https")) == (Trouble.NO_TLS, False)
+
+
+def test_a_family_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And if one address of a name leads nowhere, the next is tried."""
+    real = socket.getaddrinfo
+
+    def both(host: str, port: int, family: int, kind: int) -> list[object]:
+        return [
+            real(address, port, version, kind)[0] for version, address in FAMILIES.items() if family in (0, version)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with serving(says(b"HTTP/1.0 200 OK\r\n\r\nfour")) as four:
+        with serving(says(b"HTTP/1.0 200 OK\r\n\r\nsix"), host="::1", port=four.port) as six:
+            assert body(ask(four.port, host="www.example", family=4)) == b"four"
+            assert body(ask(four.port, host="www.example", family=6)) == b"six"
+            assert body(ask(four.port, host="www.example")) == b"six"
+            assert body(ask(four.port, host="[::1]")) == b"six"
+            assert trouble(ask(four.port, host="[::1]", family=4)) == (Trouble.NO_ADDRESS, False)
+            assert (four.accepted, six.accepted) == (1, 3)
+        assert body(ask(four.port, host="www.example")) == b"four"
+
+
+def test_more_at_once_than_allowed_wait_for_their_turn_within_their_time() -> None:
+    most = 0
+    under_way = 0
+    lock = threading.Lock()
+
+    def slow(peer: Peer) -> None:
+        nonlocal most, under_way
+        while peer.request():
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.1)
+            with lock:
+                under_way -= 1
+            peer.say(FINE)
+
+    async def many(port: int) -> list[Answer | BaseException]:
+        fetcher = Fetcher(Route(), at_once=2)
+        url = f"http://127.0.0.1:{port}/"
+        asking = [fetcher.fetch("GET", url, 0.35) for _ in range(10)]
+        became = await asyncio.gather(*asking, return_exceptions=True)
+        fetcher.close()
+        return became
+
+    with serving(slow) as server:
+        became = asyncio.run(many(server.port))
+    assert most == 2
+    assert 4 <= len([one for one in became if isinstance(one, Answer)]) <= 6
+    assert isinstance(became[-1], Failed)
+    assert (became[-1].trouble, became[-1].sent) == (Trouble.SILENT, False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "www.example", "ftp://www.example/", "http://", "http://www.example:x/", "http://a b/", "http://a/\r\nX: y"],
+)
+def test_what_is_no_url_is_not_asked(url: str) -> None:
+    async def once() -> None:
+        await Fetcher(Route()).fetch("GET", url, 1)
+
+    with pytest.raises(Mistake, match="write it like"):
+        asyncio.run(once())
+
+
+def test_a_header_that_would_be_two_is_not_sent_and_not_told() -> None:
+    async def once() -> None:
+        await Fetcher(Route()).fetch("GET", "http://127.0.0.1:1/", 1, {"Authorization": "Bearer secret\r\nX: y"})
+
+    with pytest.raises(Mistake) as raised:
+        asyncio.run(once())
+    assert "secret" not in str(raised.value)
+
+
+def test_a_closed_fetcher_keeps_no_connection() -> None:
+    async def once(port: int) -> None:
+        fetcher = Fetcher(Route())
+        await fetcher.fetch("GET", f"http://127.0.0.1:{port}/", 5)
+        fetcher.close()
+        del fetcher
+        gc.collect()
+
+    ended = threading.Event()
+
+    def until_the_end(peer: Peer) -> None:
+        keeps_saying(FINE)(peer)
+        ended.set()
+
+    with serving(until_the_end) as server:
+        asyncio.run(once(server.port))
+        assert ended.wait(5)
