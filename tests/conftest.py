@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.lab.bind import ALL, KEY_NAME, Bind
+from tests.lab.cloudflare import Cloudflare
 from tests.lab.conf import conf, tls
 from tests.lab.machine import make_certificate
 from tests.lab.process import Sftdyn
@@ -68,6 +69,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificate")
     make_certificate(folder)
     return folder
+
+
+@pytest.fixture
+def cloudflare(certificate: Path) -> Iterator[Cloudflare]:
+    """Cloudflare's API with the zone example.org, and no token yet. A test that sends nonsense clears `complaints`."""
+    with Cloudflare(certificate) as api:
+        api.add_zone("example.org")
+        yield api
+    assert not api.complaints
 
 
 @pytest.fixture
