@@ -189,11 +189,17 @@ class Cloudflare(Api):
         """The true answer."""
         try:
             who = self._who(request, headers)
-            if wait := self._meters.setdefault(who.id, Meter()).charge(self.budget, request.at):
-                return self._too_many(wait)
-            return replace_headers(self._route(who, request), self._rate(who))
+        except Refused as why:
+            return refusal(why.refusal)
+        if wait := self._meters.setdefault(who.id, Meter()).charge(self.budget, request.at):
+            return self._too_many(wait)
+        return with_headers(self._outcome(who, request), self._rate(who))
+
+    def _outcome(self, who: Who, request: Request) -> Answer:
+        try:
+            return self._route(who, request)
         except Nonsense as why:
-            self.complaints.append(f"{request.kind}: {why.refusal.errors[0][1]}")
+            self.complain(request, why.refusal.errors[0][1])
             return refusal(why.refusal)
         except Refused as why:
             return refusal(why.refusal)
@@ -222,7 +228,7 @@ class Cloudflare(Api):
 
     def _too_many(self, wait: float) -> Answer:
         why = no(429, 10013, BUSY.format(self.budget.requests, round(self.budget.seconds)))
-        return replace_headers(refusal(why), {"Retry-After": str(math.ceil(wait))})
+        return with_headers(refusal(why), {"Retry-After": str(math.ceil(wait))})
 
     def _rate(self, who: Who) -> Headers:
         left, seconds = self.budget.requests - len(self._meters[who.id].sent), round(self.budget.seconds)
@@ -232,7 +238,7 @@ class Cloudflare(Api):
     def _route(self, who: Who, request: Request) -> Answer:
         """Raises Refused."""
         for path, methods in ROUTES.items():
-            if match := re.fullmatch(path, request.path):
+            if match := re.fullmatch(path + "/?", request.path):
                 if request.method not in methods:
                     raise Nonsense(NO_METHOD)
                 named = match.groupdict()
@@ -383,7 +389,7 @@ def no_route(path: str) -> Refused:
     return Nonsense(Refusal(404, ((7003, why), (7000, "No route for that URI"))))
 
 
-def replace_headers(answer: Answer, more: Headers) -> Answer:
+def with_headers(answer: Answer, more: Headers) -> Answer:
     """With more of them."""
     return replace(answer, headers={**answer.headers, **more})
 
@@ -394,7 +400,7 @@ def replace_headers(answer: Answer, more: Headers) -> Answer:
 def too_many(retry_after: int | str | None) -> Fault:
     """429, whatever the budget says."""
     answer = refusal(no(429, 10013, BUSY.format(1200, 300)))
-    return Fault(answer if retry_after is None else replace_headers(answer, {"Retry-After": str(retry_after)}))
+    return Fault(answer if retry_after is None else with_headers(answer, {"Retry-After": str(retry_after)}))
 
 
 def broken(status: int = 500, *, made: bool = False) -> Fault:

@@ -5,6 +5,7 @@ Each is told where the API is and which certificate to trust, and nothing else a
 
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.lab.api import Budget
 from tests.lab.cloudflare import EDIT_DNS, Cloudflare, no, too_many
 from tests.lab.cloudflare_zone import Dialect
+from tests.lab.machine import run
 
 if TYPE_CHECKING:
     from cloudflare import Cloudflare as Official
@@ -195,6 +197,32 @@ def test_the_official_client_waits_as_it_is_told(cloudflare: Cloudflare, zone: s
         assert len(cloudflare.requests) == 2 + 4 + 1
         refused, again = cloudflare.requests[4:6]
         assert again.at - refused.at >= 1
+
+
+# ddclient finds the record by the names of zone and host, and changes its content alone.
+
+
+def test_ddclient_changes_the_address_and_nothing_else(cloudflare: Cloudflare, tmp_path: Path) -> None:
+    zone = cloudflare.zone_of("example.org").id
+    cloudflare.add(HOME, "A", "192.0.2.1", proxied=True, comment="router")
+    cloudflare.add(HOME, "AAAA", "2001:db8::1", ttl=300)
+    conf, cache = tmp_path / "ddclient.conf", tmp_path / "ddclient.cache"
+    conf.touch(0o600)
+    conf.write_text(
+        f"ssl=yes\nssl_ca_file={cloudflare.ca}\nusev4=ipv4, ipv4=192.0.2.7\nusev6=ipv6, ipv6=2001:db8::7\n"
+        f"protocol=cloudflare, zone=example.org, server=127.0.0.1:{cloudflare.port}{cloudflare.base}\n"
+        f"login=token, password={cloudflare.add_token([zone])}\n{HOME}\n"
+    )
+    said = run("ddclient", "ddclient", "-daemon=0", "-noquiet", "-file", str(conf), "-cache", str(cache))
+    assert said.count("SUCCESS:") == 2
+    assert [(one.content, one.ttl, one.proxied, one.comment) for one in cloudflare.records(HOME)] == [
+        ("192.0.2.7", 1, True, "router"),
+        ("2001:db8::7", 300, False, None),
+    ]
+    assert [request.json for request in cloudflare.requests if request.method == "PATCH"] == [
+        {"content": "192.0.2.7"},
+        {"content": "2001:db8::7"},
+    ]
 
 
 # octodns plans: it reads a zone, compares it with what is wanted, and changes it with POST, PUT and DELETE.
