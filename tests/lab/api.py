@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -60,6 +61,11 @@ class Answer:
 def json_answer(status: int, body: Json, headers: Headers = NO_HEADERS) -> Answer:
     """An answer that is JSON."""
     return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
+
+
+def timestamp() -> str:
+    """The time, as such APIs write it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(frozen=True)

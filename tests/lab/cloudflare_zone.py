@@ -10,9 +10,10 @@ import itertools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from .api import timestamp
 
 AUTOMATIC = 1  # as a ttl
 TTLS = range(60, 86_401)  # seconds
@@ -143,11 +144,6 @@ class Zone:
 def new_id() -> str:
     """Of a zone, a record or a token."""
     return secrets.token_hex(16)
-
-
-def now() -> str:
-    """The time, as the API writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 # Fields: each has a reader that returns its value or raises Refused.
@@ -354,7 +350,7 @@ def bare(identity: str, created_on: str, fields: Json) -> Record:
     """A record with what is named; the rest has its defaults."""
     named = {name: value for name, value in fields.items() if name not in ("data", "priority")}
     start: dict[str, Any] = {"ttl": AUTOMATIC, "proxied": False, "comment": None, "tags": (), "settings": {}}
-    return Record(id=identity, created_on=created_on, modified_on=now(), **(start | named))
+    return Record(id=identity, created_on=created_on, modified_on=timestamp(), **(start | named))
 
 
 def post(records: Records, body: Any, zone: Zone) -> Outcome:
@@ -363,7 +359,7 @@ def post(records: Records, body: Any, zone: Zone) -> Outcome:
     need(fields, "type", "name", "content")
     if len(records) >= zone.quota:
         raise refuse(81045, "Record quota exceeded.")
-    return put_in(records, bare(new_id(), now(), fields), zone)
+    return put_in(records, bare(new_id(), timestamp(), fields), zone)
 
 
 def patch(records: Records, identity: Any, body: Any, zone: Zone) -> Outcome:
@@ -372,7 +368,7 @@ def patch(records: Records, identity: Any, body: Any, zone: Zone) -> Outcome:
     fields = read_fields(body, zone, frozenset({"id"}))
     keep_type(old, fields)
     named = {name: value for name, value in fields.items() if name not in ("data", "priority")}
-    return put_in(records, replace(old, modified_on=now(), **named), zone)
+    return put_in(records, replace(old, modified_on=timestamp(), **named), zone)
 
 
 def put(records: Records, identity: Any, body: Any, zone: Zone) -> Outcome:
