@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from . import cloudflare_zone as rules
 from .api import Answer, Api, Budget, Fault, Headers, Json, Meter, Request, json_answer
-from .cloudflare_zone import Dialect, Nonsense, Record, Refusal, Refused, Zone, new_id, refuse
+from .cloudflare_zone import Nonsense, Record, Refusal, Refused, Zone, new_id, refuse
 
 READ_ZONE, EDIT_DNS, READ_DNS = "zone:read", "dns:edit", "dns:read"
 USUAL = frozenset({READ_ZONE, EDIT_DNS})
@@ -63,6 +63,14 @@ class Who:
         return (self.zones is None or zone in self.zones) and bool(wanted & self.may)
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """Where sources disagree about an error: a client must hold with each."""
+
+    identical: int = 81058  # or 81057
+    chained: bool = False  # until October 2024, what is wrong with a field was told in a chain under 1004
+
+
 class Call(NamedTuple):
     """A request of somebody known."""
 
@@ -84,6 +92,7 @@ class Cloudflare(Api):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.budget = BUDGET
+        self.dialect = Dialect()
         self.wrong_token = WRONG_TOKEN  # or no(401, 10000, "Authentication error")
         self.list_without_read: Refusal | None = None  # None: the list of zones is empty for who may not read them
         self._zones: dict[str, Zone] = {}
@@ -123,11 +132,6 @@ class Cloudflare(Api):
         with self.news:
             self._keys[email, key] = Who(new_id())
         return key
-
-    def speak(self, dialect: Dialect) -> None:
-        """Use these words where sources disagree."""
-        with self.news:
-            self._zones = {key: replace(zone, dialect=dialect) for key, zone in self._zones.items()}
 
     def budget_left(self) -> float:
         """What the busiest token or key has left."""
@@ -200,9 +204,9 @@ class Cloudflare(Api):
             return self._route(who, request)
         except Nonsense as why:
             self.complain(request, why.refusal.errors[0][1])
-            return refusal(why.refusal)
+            return refusal(why.refusal, self.dialect)
         except Refused as why:
-            return refusal(why.refusal)
+            return refusal(why.refusal, self.dialect)
 
     def bad_request(self, why: str) -> Answer:
         return refusal(no(400, 6003, f"Invalid request: {why}"))
@@ -371,16 +375,19 @@ def success(result: Json, info: Json = None, messages: Sequence[Json] = ()) -> A
     return json_answer(200, envelope(True, result, messages=messages) | ({"result_info": info} if info else {}))
 
 
-def refusal(why: Refusal) -> Answer:
+def refusal(why: Refusal, dialect: Dialect = Dialect()) -> Answer:
     """It is not done."""
-    return json_answer(why.status, envelope(False, None, [error_json(*error) for error in why.errors]))
+    return json_answer(why.status, envelope(False, None, [error_json(*error, dialect) for error in why.errors]))
 
 
-def error_json(code: int, message: str) -> Json:
+def error_json(code: int, message: str, dialect: Dialect) -> Json:
     """An error, perhaps with its chain."""
+    cause = {"code": dialect.identical if code == rules.IDENTICAL else code, "message": message}
     if code in HEADER_ERRORS:
-        return {"code": 6003, "message": "Invalid request headers", "error_chain": [{"code": code, "message": message}]}
-    return {"code": code, "message": message}
+        return {"code": 6003, "message": "Invalid request headers", "error_chain": [cause]}
+    if code in rules.INVALID and dialect.chained:
+        return {"code": 1004, "message": "DNS Validation Error", "error_chain": [cause]}
+    return cause
 
 
 def no_route(path: str) -> Refused:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.api import Budget
-from tests.lab.cloudflare import EDIT_DNS, Cloudflare, no, too_many
-from tests.lab.cloudflare_zone import Dialect
+from tests.lab.cloudflare import EDIT_DNS, Cloudflare, Dialect, no, too_many
 from tests.lab.machine import run
 
 if TYPE_CHECKING:
@@ -148,8 +147,9 @@ def test_the_official_client_reads_every_error(cloudflare: Cloudflare, official:
     with pytest.raises(package.NotFoundError) as error:
         records.get("0" * 32, zone_id=zone)
     assert [one.code for one in error.value.errors] == [81044]
-    cloudflare.speak(Dialect(identical=81057))
+    cloudflare.dialect = Dialect(identical=81057, chained=True)
     assert codes(bad, content="192.0.2.1") == [81057]
+    assert codes(bad, content="192.0.2.256") == [1004]
     assert records.get(alias, zone_id=zone).content == "target.example"
 
 
@@ -331,7 +331,7 @@ def lexicon(cloudflare: Cloudflare, trusted: None, monkeypatch: pytest.MonkeyPat
 def test_lexicon_creates_reads_changes_and_deletes(cloudflare: Cloudflare, lexicon: Any) -> None:
     assert lexicon.create_record("A", "home", "192.0.2.1")
     assert lexicon.create_record("A", "home", "192.0.2.1")  # 81058
-    cloudflare.speak(Dialect(identical=81057))
+    cloudflare.dialect = Dialect(identical=81057, chained=True)
     assert lexicon.create_record("A", "home", "192.0.2.1")
     assert lexicon.create_record("AAAA", HOME, "2001:db8::1")
     assert [(one["name"], one["type"], one["content"], one["ttl"]) for one in lexicon.list_records(name="home")] == [
