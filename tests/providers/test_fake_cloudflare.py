@@ -222,7 +222,9 @@ def test_a_batch_deletes_then_patches_then_puts_then_posts(cloudflare: Cloudflar
         "192.0.2.2",
         "192.0.2.3",
     ]
-    assert cloudflare.addresses(HOME) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    posted = reply.json["result"]["posts"][0]["id"]
+    contents = {record.id: record.content for record in cloudflare.records(HOME)}
+    assert contents == {second: "192.0.2.1", third: "192.0.2.2", posted: "192.0.2.3"}
 
 
 @pytest.mark.parametrize(
@@ -410,8 +412,9 @@ def test_a_slow_request_is_carried_out_before_the_wait_or_after_it(
     cloudflare: Cloudflare, client: Client, made: bool
 ) -> None:
     """Also where the client has long gone: that is a write that comes late."""
-    cloudflare.fail(api.slow(0.4, made=made), times=1)
-    client.connection.timeout = 0.1
+    assert client.records().status == 200
+    cloudflare.fail(api.slow(1.0, made=made), times=1)
+    client.connection.sock.settimeout(0.2)
     with pytest.raises(TimeoutError):
         client.post(content="192.0.2.1")
     assert cloudflare.addresses(HOME) == ["192.0.2.1"] * made
@@ -445,14 +448,16 @@ def test_faults_are_for_the_requests_that_they_name(cloudflare: Cloudflare, clie
 
 
 def test_it_goes_away_and_comes_back_with_all_it_knows(cloudflare: Cloudflare, client: Client) -> None:
-    assert client.post(content="192.0.2.1").status == 200
+    idle = Client(cloudflare)
+    assert (client.post(content="192.0.2.1").status, idle.records().status) == (200, 200)
     cloudflare.fail(api.silent(), times=1)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.post, content="192.0.2.2")
-        cloudflare.wait_for(lambda: len(cloudflare.requests) == 2)
+        cloudflare.wait_for(lambda: len(cloudflare.requests) == 3)
         with cloudflare.away():
-            with pytest.raises(CLOSED):
-                waiting.result()
+            for ask in (waiting.result, idle.records):
+                with pytest.raises(CLOSED):
+                    ask()
             with pytest.raises(ConnectionRefusedError):
                 client.records()
     assert [record["content"] for record in client.records().json["result"]] == ["192.0.2.1"]
