@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from tests.lab.bind import ZONE, dig
+from tests.lab.nameserver import ZONE, dig
 
 FIRST_ADDRESS = IPv4Address("127.1.0.1")
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from tests.lab.bind import KEY_NAME, Bind
+from tests.lab.bind import Bind
 from tests.lab.machine import CannotRun
+from tests.lab.nameserver import KEY_NAME
 from tests.lab.process import Process
 
 from .fleet import Fleet

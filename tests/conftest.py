@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.lab.bind import ALL, KEY_NAME, Bind
+from tests.lab.bind import ALL, Bind
 from tests.lab.cloudflare import Cloudflare
 from tests.lab.conf import conf, tls
 from tests.lab.machine import make_certificate
+from tests.lab.nameserver import KEY_NAME
 from tests.lab.process import Sftdyn
 
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.policy.example; grant {KEY_NAME} zonesub ANY; }};"

@@ -22,8 +22,9 @@ from statistics import median
 from bench.load import Load, RunningLoad, Sample
 from tests.drilling import SCALE, Quiet, check
 from tests.lab.bind import ALL as ALL_RIGHTS
-from tests.lab.bind import KEY_NAME, ZONE, Bind
+from tests.lab.bind import Bind
 from tests.lab.machine import free_port
+from tests.lab.nameserver import KEY_NAME, ZONE
 
 SECONDS = max(1.0, 2 * SCALE)  # of one measurement
 TURNS = 3  # alone and beside others; the medians count, since machines have other things to do

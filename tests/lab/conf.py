@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .bind import Bind
+from .nameserver import NameServer
 
 EVERYBODY = ["127.0.0.1:0", "[::1]:0"]  # free ports of the loopback, over both families
 
 
 def conf(
-    bind: Bind | None = None, more: str = "", /, *, clients: Mapping[str, object] | None = None, **settings: Any
+    bind: NameServer | None = None, more: str = "", /, *, clients: Mapping[str, object] | None = None, **settings: Any
 ) -> str:
     """The text of a conf that publishes to `bind` and has these clients and settings; None: not set.
 

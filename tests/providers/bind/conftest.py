@@ -3,15 +3,18 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from sftdyn.values.update import RRset
 from tests.conftest import ServeFixture
-from tests.lab.bind import Bind
 from tests.lab.conf import conf
+from tests.lab.nameserver import NameServer
 from tests.lab.process import Sftdyn
+
+SOON = 1.5  # seconds: what a neighbour's trouble may cost at most, on a slow machine
 
 HOME = RRset("home.dyn.example.", "A", ("192.0.2.7",), 30)
 
@@ -20,7 +23,7 @@ HOME = RRset("home.dyn.example.", "A", ("192.0.2.7",), 30)
 def proxied(serve: ServeFixture) -> Callable[..., Sftdyn]:
     """sftdyn whose tests' clients may have any address."""
 
-    def start(server: Bind, clients: Mapping[str, object], **settings: Any) -> Sftdyn:
+    def start(server: NameServer, clients: Mapping[str, object], **settings: Any) -> Sftdyn:
         return serve(conf(server, clients=clients, trusted_proxies=["127.0.0.1"], **settings))
 
     return start
@@ -39,3 +42,24 @@ def in_background(call: Callable[[], str]) -> Iterator[list[str]]:
     thread.start()
     yield answers
     thread.join()
+
+
+@contextlib.contextmanager
+def storm(served: Sftdyn, keys: list[str]) -> Iterator[None]:
+    """Requests without a pause for these keys, each from a thread of its own."""
+    over = threading.Event()
+
+    def call(key: str) -> None:
+        n = 0
+        while not over.is_set():
+            n += 1
+            update(served, key, f"192.0.2.{1 + n % 250}")
+
+    with ThreadPoolExecutor(len(keys)) as pool:
+        calls = [pool.submit(call, key) for key in keys]
+        try:
+            yield
+        finally:
+            over.set()
+    for one in calls:
+        one.result()

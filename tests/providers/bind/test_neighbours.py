@@ -2,23 +2,20 @@
 
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ServeFixture
-from tests.lab.bind import ALL, ZONE, Bind
+from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
+from tests.lab.nameserver import ZONE
 from tests.lab.process import Sftdyn
-from tests.providers.bind.conftest import in_background, update
-
-SOON = 1.5  # seconds: what a neighbour's trouble may cost at most, on a slow machine
+from tests.providers.bind.conftest import SOON, in_background, storm, update
 
 
 @pytest.fixture
@@ -33,27 +30,6 @@ def broken(tmp_path: Path) -> Iterator[Bind]:
     server.rndc("freeze", "frozen.example")
     yield server
     server.kill()
-
-
-@contextmanager
-def storm(served: Sftdyn, keys: list[str]) -> Iterator[None]:
-    """Requests without a pause for these keys, each from a thread of its own."""
-    over = threading.Event()
-
-    def call(key: str) -> None:
-        n = 0
-        while not over.is_set():
-            n += 1
-            update(served, key, f"192.0.2.{1 + n % 250}")
-
-    with ThreadPoolExecutor(len(keys)) as pool:
-        calls = [pool.submit(call, key) for key in keys]
-        try:
-            yield
-        finally:
-            over.set()
-    for one in calls:
-        one.result()
 
 
 @pytest.mark.parametrize("zone", ["refusing.example", "frozen.example", "unloaded.example"])
