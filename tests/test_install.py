@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 INSTALL = Path(__file__).with_name("install")
-PACKAGES = "bind9 nginx-light fail2ban ddclient inadyn procps haproxy caddy apache2"
+PACKAGES = "bind9 nginx-light fail2ban ddclient inadyn procps haproxy caddy apache2 knot pdns-server"
 POLICY = "/usr/sbin/policy-rc.d"
 
 pytestmark = pytest.mark.extra
@@ -53,7 +53,7 @@ def test_what_is_installed_is_neither_started_nor_enabled(
     assert "policy-rc.d denied execution of start" in installed
     assert "Created symlink" not in installed
     assert installed.partition("RUNNING\n")[2].split() == ["sh", "ps"]
-    services = ("named", "nginx", "fail2ban", "ddclient", "inadyn", "haproxy", "caddy", "apache2")
+    services = ("named", "nginx", "fail2ban", "ddclient", "inadyn", "haproxy", "caddy", "apache2", "knot", "pdns")
     enabled = {one: inside(root, f"systemctl is-enabled {one} || true").strip() for one in services}
     assert enabled == dict.fromkeys(services, "disabled")
     assert inside(root, f"cat {POLICY} || true").splitlines()[1:] == policy.splitlines()

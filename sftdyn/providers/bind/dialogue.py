@@ -88,7 +88,7 @@ class Dialogue:
             return [interruption.settlement] * len(updates)
         if verdict is Verdict.DONE:
             self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
-        elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._is_open(zone)):
+        elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._asked(zone) is Verdict.DONE):
             if len(updates) > 1:
                 return await _in_parts(updates, lambda part: self.settle(zone, part, ask_only))
         elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
@@ -139,21 +139,33 @@ class Dialogue:
             beliefs[rrset.key] = rrset.addresses if beliefs[rrset.key] != rrset.addresses else None
         return bool(wrong)
 
-    async def _is_open(self, zone: str) -> bool:
-        verdict, _ = await self._send(zone, message.harmless(zone))
-        return verdict is Verdict.DONE
-
     async def _send(self, zone: str, lines: str) -> tuple[Verdict, str]:
-        transcript = await self._child.send(zone, lines)
-        if message.verdict(transcript) is Verdict.BAD_KEY:  # a restarted name server has a new session key
+        verdict, reason = await self._try(zone, lines)
+        if verdict is Verdict.BAD_KEY:  # a restarted name server has a new session key
             await self._child.stop()
-            transcript = await self._child.send(zone, lines)
-        verdict = message.verdict(transcript)
+            verdict, reason = await self._try(zone, lines)
         if verdict is Verdict.NOBODY:
             self._child.try_elsewhere()
         elif verdict is Verdict.BAD_KEY:
             await self._child.stop()
-        return verdict, message.diagnosis(transcript)
+        return verdict, reason
+
+    async def _try(self, zone: str, lines: str) -> tuple[Verdict, str]:
+        transcript = await self._child.send(zone, lines)
+        unknown = message.is_key_unknown(transcript)
+        return await self._whose(zone) if unknown else message.verdict(transcript), message.diagnosis(transcript)
+
+    async def _whose(self, zone: str) -> Verdict:
+        """BADKEY: is it of the change, which Knot does not allow the key, of the zone, or of the key everywhere?"""
+        if await self._asked(zone) is Verdict.DONE:
+            return Verdict.REFUSED
+        if await self._asked(message.NOBODYS) is not Verdict.NOT_ITS_ZONE:
+            return Verdict.BAD_KEY
+        await self._child.stop()  # the next one reads the key file anew
+        return Verdict.AWAY
+
+    async def _asked(self, zone: str) -> Verdict:
+        return message.verdict(await self._child.send(zone, message.harmless(zone)))
 
 
 async def _in_parts(

@@ -16,7 +16,6 @@ LOT = 64  # names that are asked for at once
 # How many names must be wanted for the first child, the second and the third; more gain nothing on two cores.
 BUSY = (1, LOT, 2 * LOT)
 IDLE_CHILD = 10.0  # seconds until a child without questions is ended
-NOBODYS = "nobodys-zone.invalid."  # ends each lot: who is asked for this one answers at once, if at all
 PAUSE = 0.1  # seconds until the next try, where nobody answers
 BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
 
@@ -96,7 +95,9 @@ class Finder:
                 self._found(name)
 
         if lot.places:
-            await child.send_all([(place, message.harmless(place)) for place in [*lot.places, NOBODYS]], hear)
+            # Who is asked for nobody's zone answers at once, if at all.
+            places = [*lot.places, message.NOBODYS]
+            await child.send_all([(place, message.harmless(place)) for place in places], hear)
         for name in lot.found():
             self._found(name)
         for name in lot.names:
@@ -120,22 +121,22 @@ class Lot:
         self.trouble = ""
         self._zones = zones
         self._now = now
-        self._silent: list[str] = []  # no answer, and none to a later question yet
+        self._unsettled: list[str] = []  # no answer, or about the key; and none to a later question yet
 
     def hear(self, number: int, transcript: str) -> None:
         """The answer to one question (Rules 2 and 3 of `zones`)."""
         place = self.places[number] if number < len(self.places) else None
         self.last = message.verdict(transcript)
         if self.last in message.SPOKEN:
-            for silent in self._silent:
-                self._zones.learn(silent, Verdict.UNKNOWN, self._now)
-            self._silent.clear()
+            for unsettled in self._unsettled:
+                self._zones.learn(unsettled, Verdict.UNKNOWN, self._now)
+            self._unsettled.clear()
             if place:
                 self._zones.learn(place, self.last, self._now)
             return
         self.trouble = message.diagnosis(transcript) or self.trouble
-        if self.last is Verdict.UNKNOWN and place:
-            self._silent.append(place)
+        if self.last in (Verdict.UNKNOWN, Verdict.BAD_KEY) and place:
+            self._unsettled.append(place)
 
     def found(self) -> list[str]:
         """The names whose zones are known meanwhile, each once: from the first on, or all if some are held up."""
@@ -143,7 +144,7 @@ class Lot:
         for name in self.names:
             if self._zones.zone_of(name, self._now) is not None:
                 known.append(name)
-            elif not self._silent:
+            elif not self._unsettled:
                 break
         if known:
             self.names = [name for name in self.names if name not in known]

@@ -52,8 +52,10 @@ SPOKEN = frozenset(
 )
 FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE}
 
-# In the transcript of one message, the first of these that is found decides.
+# In the transcript of one message, the first of these that is found decides. RFC 2136 has a zone looked up (3.1)
+# before a permission (3.3): of a zone that it does not serve, Knot says so without looking at the key, and unsigned.
 DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
+    (re.compile(r"^; TSIG error .*: expected a TSIG.*\nupdate failed: NOTAUTH$", re.M), Verdict.NOT_ITS_ZONE),
     (re.compile(r"^; TSIG error|NOTAUTH\(BAD|could not read key|can't read key", re.M), Verdict.BAD_KEY),
     (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
     (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
@@ -77,6 +79,11 @@ def verdict(transcript: str) -> Verdict:
                 return meaning
     status = FAILED.search(transcript) or ANSWERED.search(transcript)
     return RCODES.get(status[1], Verdict.AWAY) if status else Verdict.UNKNOWN
+
+
+def is_key_unknown(transcript: str) -> bool:
+    """Whether the primary says BADKEY; Knot also does so of a key that it knows, and does not allow this."""
+    return "NOTAUTH(BADKEY)" in transcript
 
 
 def diagnosis(transcript: str) -> str:
@@ -130,6 +137,9 @@ def unframed(transcript: str) -> str:
 def harmless(zone: str) -> str:
     """A message that changes nothing, and of which every answer says that the primary works on the zone."""
     return f"prereq nxrrset {zone} DNAME\n"
+
+
+NOBODYS = "nobodys-zone.invalid."  # for questions to which the primary itself is the answer, and no zone
 
 
 def greeting(primary: Primary) -> str:

@@ -6,7 +6,8 @@ parent serves all its children, and of a new name only the name itself must be a
 Rule 2. A message with prerequisites alone and `zone NAME` changes nothing. NOTAUTH says that the name is no apex
 here; every other answer of the primary says that it is one, whatever else it says of the zone.
 
-Rule 3. Silence is no answer. Only if the primary answered a later question of the same lot, the zone is silent.
+Rule 3. Silence is no answer, and a word about the key is none: BIND gives it before it looks for the zone. Only if
+the primary answered a later question of the same lot, it is the zone that is silent, or that does not take the key.
 
 Rule 4. What is learned is forgotten after a while, since somebody may add a zone below another: each name at
 another time, so that there is no moment at which all must be asked for.
