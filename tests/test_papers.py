@@ -74,8 +74,8 @@ CONFS = [(paper, text) for paper in PAPERS for text in blocks(paper, "python")]
 def test_the_confs_in_the_papers_work(paper: Path, text: str, tmp_path: Path, certificate: Path) -> None:
     for name in ("server.key", "server.crt"):
         copy(certificate / name, tmp_path)
-    (tmp_path / "clients").touch()  # which the conf with very many clients reads
-    (tmp_path / "ns2.key").touch()
+    for name in ("clients", "ns2.key", "sftdyn.key"):  # which some of the confs read
+        (tmp_path / name).touch()
     (tmp_path / "cloudflare.token").write_text("token")
     conf = tmp_path / "conf"
     conf.write_text(

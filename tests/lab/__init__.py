@@ -1,1 +1,1 @@
-"""The parts of tests, bench and demo: a private name server, and sftdyn in front of it. Knows nothing of its inside."""
+"""The parts of tests, bench and demo: private name servers, and sftdyn in front of them. Knows nothing of its inside."""

@@ -152,8 +152,10 @@ class Dialogue:
 
     async def _try(self, zone: str, lines: str) -> tuple[Verdict, str]:
         transcript = await self._child.send(zone, lines)
-        unknown = message.is_key_unknown(transcript)
-        return await self._whose(zone) if unknown else message.verdict(transcript), message.diagnosis(transcript)
+        verdict = message.verdict(transcript)
+        if message.is_key_unknown(transcript):
+            verdict = await self._whose(zone)
+        return verdict, message.diagnosis(transcript)
 
     async def _whose(self, zone: str) -> Verdict:
         """BADKEY: is it of the change, which Knot does not allow the key, of the zone, or of the key everywhere?"""

@@ -122,21 +122,29 @@ class Lot:
         self._zones = zones
         self._now = now
         self._unsettled: list[str] = []  # no answer, or about the key; and none to a later question yet
+        self._refused: list[str] = []  # until it is heard whether nobody's zone is refused, too
 
     def hear(self, number: int, transcript: str) -> None:
-        """The answer to one question (Rules 2 and 3 of `zones`)."""
+        """The answer to one question (Rules 2 to 4 of `zones`)."""
         place = self.places[number] if number < len(self.places) else None
         self.last = message.verdict(transcript)
         if self.last in message.SPOKEN:
-            for unsettled in self._unsettled:
-                self._zones.learn(unsettled, Verdict.UNKNOWN, self._now)
-            self._unsettled.clear()
-            if place:
+            self._learn(self._unsettled, Verdict.UNKNOWN)
+            if not place:
+                self._learn(self._refused, Verdict.NOT_ITS_ZONE if self.last is Verdict.REFUSED else Verdict.REFUSED)
+            elif self.last is Verdict.REFUSED:
+                self._refused.append(place)
+            else:
                 self._zones.learn(place, self.last, self._now)
             return
         self.trouble = message.diagnosis(transcript) or self.trouble
         if self.last in (Verdict.UNKNOWN, Verdict.BAD_KEY) and place:
             self._unsettled.append(place)
+
+    def _learn(self, places: list[str], verdict: Verdict) -> None:
+        for place in places:
+            self._zones.learn(place, verdict, self._now)
+        places.clear()
 
     def found(self) -> list[str]:
         """The names whose zones are known meanwhile, each once: from the first on, or all if some are held up."""
@@ -144,7 +152,7 @@ class Lot:
         for name in self.names:
             if self._zones.zone_of(name, self._now) is not None:
                 known.append(name)
-            elif not self._unsettled:
+            elif not (self._unsettled or self._refused):
                 break
         if known:
             self.names = [name for name in self.names if name not in known]

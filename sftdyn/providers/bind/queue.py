@@ -60,7 +60,9 @@ SECOND_LOOK = 0.25
 OK = Result(Outcome.OK)
 UPTODATE = Result(Outcome.UPTODATE)
 WOULD_CHANGE = Result(Outcome.WOULD_CHANGE)
-NO_ZONE = Result(Outcome.NOZONE, "the name server is primary for no zone that contains the name")
+NO_ZONE = Result(
+    Outcome.NOZONE, "the name server is primary for no zone that contains the name, or takes no update from here at all"
+)
 FAILURES = {
     Verdict.NOT_ITS_ZONE: NO_ZONE,
     Verdict.HIDDEN: Result(Outcome.UNPUBLISHABLE, "a CNAME at the name, or a delegation or DNAME above it, hides it"),

@@ -9,7 +9,10 @@ here; every other answer of the primary says that it is one, whatever else it sa
 Rule 3. Silence is no answer, and a word about the key is none: BIND gives it before it looks for the zone. Only if
 the primary answered a later question of the same lot, it is the zone that is silent, or that does not take the key.
 
-Rule 4. What is learned is forgotten after a while, since somebody may add a zone below another: each name at
+Rule 4. PowerDNS looks at who asks before it looks for the zone. Where it is refused to ask for nobody's zone, a refusal
+is as good as NOTAUTH; elsewhere it is one of the zone.
+
+Rule 5. What is learned is forgotten after a while, since somebody may add a zone below another: each name at
 another time, so that there is no moment at which all must be asked for.
 """
 
