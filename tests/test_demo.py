@@ -1,6 +1,7 @@
 """The demo as a user meets it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ def test_the_demo_shows_the_main_job() -> None:
     for answer in ("OK", "UPTODATE", "BADKEY", "::1", "127.0.0.2"):
         assert f"\n{answer}\n" in result.stdout
     assert "** expected" not in result.stdout
+    step = r"\n\$ curl -s http://127.0.0.1:\d+/guessed\nBADKEY\n    sftdyn: [\d ,:-]+BADKEY from 127.0.0.1\n\n"
+    assert re.search(step, result.stdout), result.stdout  # each command, its answer, and then what was logged
 
 
 def test_the_demo_serves_until_the_end_of_its_input() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from .bind import ALL, Bind
@@ -25,15 +26,17 @@ clients["{secret}"] = "home.dyn.example"
 
 
 class Tour:
-    """Shows commands with what they print, and counts what is not as it should be."""
+    """Shows commands with what they print and sftdyn logs, and counts what is not as it should be."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sftdyn: Sftdyn) -> None:
         self._folder = folder
+        self._sftdyn = sftdyn
         self.failures = 0
 
     def step(self, text: str, command: str, expected: str) -> None:
         """Run a command line, and compare its output."""
         words = shlex.split(command)
+        logged = len(self._sftdyn.log)
         result = subprocess.run(
             words, cwd=self._folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
@@ -42,6 +45,13 @@ class Tour:
         if said != expected:
             self.failures += 1
             print(f"** expected: {expected}")
+        elif words[0] == "curl":
+            show(self._sftdyn.wait_for(" from ", since=logged))
+
+
+def show(line: str) -> None:
+    """Print a line of sftdyn's log, as such."""
+    print(f"    sftdyn: {line}", flush=True)
 
 
 def run_demo(once: bool) -> int:
@@ -75,8 +85,11 @@ def _demo(folder: Path, once: bool) -> int:
         http = '["127.0.0.1:0", "[::1]:0"]' if has_ipv6() else '"127.0.0.1:0"'
         conf.write_text(CONF.format(http=http, port=nameserver.port, secret=secret))
         print(f"A private name server on port {nameserver.port}, and sftdyn with this conf:\n\n{conf.read_text()}")
-        sftdyn = Sftdyn(conf, show=lambda line: print(f"    sftdyn: {line}", flush=True))
-        failures = _tour(folder, nameserver.port, secret, sftdyn.urls)
+        watching = threading.Event()  # from then on the log is shown as it comes
+        sftdyn = Sftdyn(conf, show=lambda line: show(line) if watching.is_set() else None)
+        print(*(f"    sftdyn: {line}" for line in sftdyn.log), sep="\n")
+        failures = _tour(folder, nameserver.port, secret, sftdyn)
+        watching.set()
         if failures:
             print(f"\n{failures} steps were not as they should be.")
         elif not once:
@@ -90,10 +103,10 @@ def _demo(folder: Path, once: bool) -> int:
         nameserver.kill()
 
 
-def _tour(folder: Path, dns_port: int, secret: str, urls: list[str]) -> int:
-    http, *http6, https = urls
+def _tour(folder: Path, dns_port: int, secret: str, sftdyn: Sftdyn) -> int:
+    http, *http6, https = sftdyn.urls
     dig = f"dig +short @127.0.0.1 -p {dns_port} home.dyn.example"
-    tour = Tour(folder)
+    tour = Tour(folder, sftdyn)
     tour.step("The router opens its secret URL", f"curl -s {http}/{secret}", "OK")
     tour.step("and the name points at it", f"{dig} A", "127.0.0.1")
     tour.step("Nothing has changed since", f"curl -s {http}/{secret}", "UPTODATE")
