@@ -19,7 +19,7 @@ from .conf.config import load
 from .conf.newkey import new_key
 from .providers.bind import nsupdate
 from .service import Service, tls_context
-from .systemd import JournalFormatter, is_journal
+from .systemd import JournalFormatter, has_passed_sockets, is_journal, with_priority
 from .threads import log_only_the_type
 from .values.mistake import Mistake
 from .values.specs import Bind
@@ -31,16 +31,20 @@ DEFAULT_CONF = "/etc/sftdyn/conf"
 EXIT_MACHINE = 1
 EXIT_CONF = 2
 
+# sd_listen_fds(3): the ports stay with systemd, which starts us at each caller, and gives up after some failures.
+SOCKET_CURE = "\nsystemd holds the ports: when it is mended, systemctl restart sftdyn.socket sftdyn"
+
 LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run sftdyn with `arguments`, or those of the process; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
+    cure = SOCKET_CURE if has_passed_sockets(os.environ) else ""
     _set_up_logging(options.verbose - options.quiet)
     try:
         if options.new_key:
-            print(new_key(options.new_key, options.url))
+            print(new_key(*options.new_key, url=options.url))
             return 0
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
@@ -58,11 +62,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os._exit(code)
         return code
     except Mistake as error:
-        print(f"sftdyn: {error}", file=sys.stderr)
+        _complain(f"{error}{cure}")
         return EXIT_CONF
     except (nsupdate.NotInstalled, CannotListen) as error:
-        print(f"sftdyn: {error}", file=sys.stderr)
+        _complain(f"{error}{cure}")
         return EXIT_MACHINE
+
+
+def _complain(text: str) -> None:
+    """Say why it ends, at -qq too. The journal wants a priority, and writes the program's name itself."""
+    print(with_priority(logging.ERROR, text) if is_journal() else f"sftdyn: {text}", file=sys.stderr)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line says. Ends the process with EXIT_CONF where that makes no sense."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.url is not None and not options.new_key:
+        parser.error("--url goes with --new-key; where to listen, the conf says")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     add("-d", "--debug", action="store_true", help="asyncio's debug mode")
     add("-i", "--interactive", action="store_true", help=argparse.SUPPRESS)  # 0.10 took it, and did nothing
     add("--check", action="store_true", help="say what the conf means, and stop")
-    add("--new-key", metavar="NAME", help="make a key for a host name, with lines for conf and clients")
+    new_key_help = "make a key for a host name, with lines for the conf and for all clients, or for this router"
+    add("--new-key", nargs="+", metavar=("NAME", "ROUTER"), help=new_key_help)
     add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
     add("--version", action="version", version=f"sftdyn {__version__}")
     return parser

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .conf.check import counted
 from .conf.config import Config, load
 from .conf.source import ConfigError
 from .doors.answer import Doors
@@ -72,7 +73,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, and finish what is in flight; the exit code. Raises CannotListen."""
+        """Serve until SIGTERM or SIGINT, and finish what is in flight; the exit code. Raises CannotListen, Mistake."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_defect)
         _log_doubts(self._config)
@@ -106,7 +107,7 @@ class Service:
         task.add_done_callback(self._tasks.discard)
 
     def _sockets(self) -> list[Listening]:
-        """What systemd passed, or else what the conf says. Raises CannotListen."""
+        """What systemd passed, or else what the conf says. Raises CannotListen, Mistake."""
         passed = passed_sockets(os.environ)
         if passed:
             return choose_tls(passed, self._config.listeners)
@@ -179,8 +180,8 @@ class Service:
             await asyncio.sleep(self._notifier.interval)
 
     def _status(self) -> str:
-        clients = "get_host" if self._config.hooks.get_host else f"{len(self._config.keyring.clients)} clients"
-        return f"{clients}, {self._tally.updates} updates, last failure: {self._tally.last_failure}"
+        clients = "get_host" if self._config.hooks.get_host else counted(len(self._config.keyring.clients), "client")
+        return f"{clients}, {counted(self._tally.updates, 'update')}, last failure: {self._tally.last_failure}"
 
 
 def _log_doubts(config: Config) -> None:

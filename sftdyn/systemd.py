@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 # sd-daemon(3): the priority in front of a line for the journal.
@@ -45,12 +45,18 @@ class Notifier:
         self.say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
+def has_passed_sockets(environment: Mapping[str, str]) -> bool:
+    """Whether systemd opened sockets for us."""
+    return environment.get("LISTEN_PID") == str(os.getpid())
+
+
 def passed_sockets(environment: MutableMapping[str, str]) -> list[tuple[socket.socket, str]]:
     """The listening sockets that systemd opened for us, with their names; none if it did not."""
-    pid = environment.pop("LISTEN_PID", "")
+    mine = has_passed_sockets(environment)
+    environment.pop("LISTEN_PID", None)
     count = int(environment.pop("LISTEN_FDS", "0"))
     names = environment.pop("LISTEN_FDNAMES", "").split(":")
-    if pid != str(os.getpid()):
+    if not mine:
         return []
     names += [""] * (count - len(names))
     return [(_adopt(FIRST_PASSED + n), names[n]) for n in range(count)]
@@ -76,5 +82,10 @@ class JournalFormatter(logging.Formatter):
     """Priorities instead of the time, which the journal knows itself."""
 
     def format(self, record: logging.LogRecord) -> str:
-        priority = PRIORITIES.get(record.levelno, "<6>")
-        return "\n".join(priority + line for line in super().format(record).splitlines())
+        return with_priority(record.levelno, super().format(record))
+
+
+def with_priority(level: int, text: str) -> str:
+    """`text`, each line with the priority of a level of `logging`."""
+    priority = PRIORITIES.get(level, "<6>")
+    return "\n".join(priority + line for line in text.splitlines())

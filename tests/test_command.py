@@ -63,7 +63,7 @@ def test_check_without_warnings(tmp_path: Path) -> None:
         "listens on: http://[::1]:8080",
         "updates: the local name server (nsupdate -l)",
         "zones: dyn.example",
-        "clients: 1, with 1 host names",
+        "clients: 1, with 1 host name",
     ]
 
 
@@ -179,6 +179,12 @@ def test_a_conf_that_cannot_work_is_refused_with_2(tmp_path: Path, options: list
     assert result.stderr == f"sftdyn: {conf}:2: htps: there is no such setting; did you mean https?\n"
 
 
+def test_a_url_alone_is_refused() -> None:
+    result = run("--url", "https://dyn.example")
+    assert result.returncode == 2
+    assert "--url goes with --new-key" in result.stderr
+
+
 def test_a_key_of_another_certificate_is_refused(tmp_path: Path, certificate: Path) -> None:
     conf = tmp_path / "conf"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -out other.crt"
@@ -276,6 +282,18 @@ def test_to_the_journal_lines_have_priorities(tmp_path: Path) -> None:
         os.close(writer)
         assert log.readline().startswith("<6>listening on http://127.0.0.1:")
         process.terminate()
+
+
+def test_to_the_journal_an_error_has_a_priority_and_not_the_programs_name_twice(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text("htps = 4443\n")
+    with (tmp_path / "journal").open("w+") as journal:
+        stat = os.fstat(journal.fileno())
+        environment = {**os.environ, "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
+        command = [sys.executable, "-m", "sftdyn", str(conf)]
+        ended = subprocess.run(command, cwd=ROOT, stderr=journal, env=environment, timeout=60, check=False)
+        assert ended.returncode == 2
+        assert (tmp_path / "journal").read_text().startswith(f"<3>{conf}:1: htps: there is no such setting")
 
 
 def test_the_package_installs_alone(tmp_path: Path) -> None:

@@ -41,11 +41,11 @@ def test_it_tells_systemd_how_it_is(
         while not any(text in one for one in said):
             said.append(manager.recv(4096).decode())
 
-    wait_for("READY=1\nSTATUS=1 clients, 0 updates, last failure: none")
+    wait_for("READY=1\nSTATUS=1 client, 0 updates, last failure: none")
     served.update("k")
     served.process.send_signal(signal.SIGHUP)
     wait_for("RELOADING=1\nMONOTONIC_USEC=")
-    wait_for("READY=1\nSTATUS=1 clients, 1 updates, last failure: none")
+    wait_for("READY=1\nSTATUS=1 client, 1 update, last failure: none")
     said.clear()
     for _ in range(3):
         wait_for("WATCHDOG=1")
@@ -70,6 +70,47 @@ def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme
         assert first.stdout in ("OK", "UPTODATE"), first.stderr
         assert any(re.search(f"listening on {scheme}://127.0.0.1:{port}", line) for line in activated.stderr)
         activated.terminate()
+
+
+def activated(port: int, path: Path, name: str = "sftdyn.socket") -> list[str]:
+    """A command that runs sftdyn with a socket for both families, as the socket unit has them."""
+    command = ["systemd-socket-activate", "-l", f"[::]:{port}", f"--fdname={name}", "-E", "PATH"]
+    return [*command, sys.executable, "-m", "sftdyn", "-v", str(path)]
+
+
+@pytest.mark.parametrize(
+    ("https", "name", "cure"),
+    [
+        (4443, "sftdyn.socket", "write one of these ports as https"),
+        (None, "sftdyn-https", 'add key = "server.key" and cert = "server.crt"'),
+    ],
+)
+def test_a_port_of_systemd_that_would_be_the_wrong_one_is_refused(
+    certificate: Path, tmp_path: Path, https: int | None, name: str, cure: str
+) -> None:
+    """Also by what it says: how to bring the socket unit back."""
+    path, port = tmp_path / "conf", free_port()
+    path.write_text(conf(http=8080, https=https, **(tls(certificate) if https else {})))
+    with subprocess.Popen(activated(port, path, name), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        next(line for line in process.stderr if "Listening on" in line)
+        socket.create_connection(("127.0.0.1", port)).close()
+        said = process.stderr.read()
+    assert process.returncode == 2
+    assert cure in said
+    assert "systemctl restart sftdyn.socket" in said
+
+
+def test_a_caller_of_ipv4_is_one_in_the_log_where_systemd_opens_one_socket_for_both(tmp_path: Path) -> None:
+    path, port = tmp_path / "conf", free_port()
+    path.write_text(conf(http=port))
+    with subprocess.Popen(activated(port, path), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        next(line for line in process.stderr if "Listening on" in line)
+        url = f"http://127.0.0.1:{port}/guessed"
+        subprocess.run(["curl", "-sS", url], capture_output=True, text=True, timeout=30, check=False)
+        assert next(line for line in process.stderr if "BADKEY" in line).endswith("BADKEY from 127.0.0.1\n")
+        process.terminate()
 
 
 def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def describe(config: Config) -> list[str]:
     """What the conf means, and what is dangerous about it, a line each; without any key."""
     clients = config.keyring.clients.values()
     names = {name for client in clients for name in client.names}
-    who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {len(names)} host names"
+    who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {counted(len(names), 'host name')}"
     return [
         f"conf: {config.path}",
         *(f"listens on: {listener}" for listener in config.listeners),
@@ -28,10 +28,15 @@ def _about_providers(config: Config) -> Iterator[str]:
     """Where names are published; where that is not the same for all, for how many clients."""
     used = config.providers
     for spec, clients in used.items():
-        of = f" ({clients} clients)" if len(used) > 1 else ""
+        of = f" ({counted(clients, 'client')})" if len(used) > 1 else ""
         yield f"updates: {spec}{of}"
         if isinstance(spec, Bind):
             yield "zones: " + (", ".join(zone.rstrip(".") for zone in spec.zones) or "found by asking")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 client`, `2 clients`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def warnings(config: Config) -> list[str]:

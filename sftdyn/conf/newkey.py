@@ -6,6 +6,7 @@ begins with the client's name and a colon; what stands behind the first empty li
 
 import re
 import secrets
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,24 +27,39 @@ clients["sha256:{digest}"] = "{name}"
 PLAIN = {"ssl=yes": "ssl=no", "ssl = true": "ssl = false", "use_https '1'": "use_https '0'"}
 
 
-def new_key(name: str, url: str | None) -> str:
+def new_key(name: str, *clients: str, url: str | None = None) -> str:
     """A fresh key for the host `name`, with lines for the conf and for clients of the server at `url`.
 
-    Raises Mistake.
+    `clients` are some of those that have a file, by its name or by their own; without any it is all. Raises Mistake.
     """
     host = host_name(name).rstrip(".")
     url = (url or f"https://{host.partition('.')[2] or host}").rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Mistake("--url: write it like https://dyn.example or http://dyn.example:8080")
-    return render(host, url, secrets.token_hex(KEY_OCTETS))
+    return render(host, url, secrets.token_hex(KEY_OCTETS), chosen(clients))
 
 
-def render(name: str, url: str, key: str) -> str:
-    """The text for one key. Raises Mistake."""
+def render(name: str, url: str, key: str, clients: Mapping[str, str]) -> str:
+    """The text for one key, with the lines of these clients."""
     conf = CONF.format(key=key, name=name, digest=conf_digest(key).hex())
-    clients = (f"# --- {title}\n{_filled_in(lines, name, url, key)}" for title, lines in templates().items())
-    return "\n".join([f"key: {key}\n", conf, *clients]).rstrip()
+    filled_in = (f"# --- {title}\n{_filled_in(lines, name, url, key)}" for title, lines in clients.items())
+    return "\n".join([f"key: {key}\n", conf, *filled_in]).rstrip()
+
+
+def chosen(clients: Iterable[str]) -> dict[str, str]:
+    """The templates of these clients, all if there are none. Raises Mistake."""
+    known = templates()
+    by_letters = {_letters(title): title for title in known}
+    wanted = [_letters(client) for client in clients]
+    if not set(wanted) <= set(by_letters):
+        raise Mistake(f"--new-key: no lines are known for this router; write one of: {', '.join(known)}")
+    return {by_letters[one]: known[by_letters[one]] for one in wanted} or known
+
+
+def _letters(title: str) -> str:
+    """What stays the same where somebody writes fritzbox or fritz-box for FRITZ!Box."""
+    return re.sub("[^a-z0-9]", "", title.lower())
 
 
 def templates() -> dict[str, str]:

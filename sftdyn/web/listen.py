@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..values.mistake import Mistake
 from ..values.specs import Listener
 
 BACKLOG = 4096  # connections that the kernel holds while we are busy; more than its somaxconn makes no difference
@@ -26,10 +27,11 @@ class Listening:
 
     socket: socket.socket
     tls: bool
+    reason: str = ""  # why it speaks TLS or does not, where systemd opened it
 
     def __str__(self) -> str:
         host, port = self.socket.getsockname()[:2]
-        return str(Listener(host, port, self.tls))
+        return f"{Listener(host, port, self.tls)}{self.reason and f' ({self.reason})'}"
 
 
 def open_sockets(listeners: Iterable[Listener], reuse_port: bool) -> list[Listening]:
@@ -40,13 +42,29 @@ def open_sockets(listeners: Iterable[Listener], reuse_port: bool) -> list[Listen
 def choose_tls(passed: Iterable[tuple[socket.socket, str]], listeners: Iterable[Listener]) -> list[Listening]:
     """Which of the sockets that were opened for us, with their names, speak TLS.
 
-    It is for those with `https` in their name, or with the port of a listener with TLS. Raises CannotListen.
+    It is for those with `https` in their name, or with the port of a listener with TLS. Raises Mistake if the conf
+    wants TLS and none is such a one: keys would go in the clear over a port that everybody takes for HTTPS.
     """
     passed = list(passed)
     if any(one.family not in (socket.AF_INET, socket.AF_INET6) for one, _ in passed):
-        raise CannotListen("a passed socket is neither of IPv4 nor of IPv6")
+        raise Mistake("a socket that systemd passed is neither of IPv4 nor of IPv6; write ports as ListenStream=")
     tls_ports = {listener.port for listener in listeners if listener.tls}
-    return [Listening(one, "https" in name or one.getsockname()[1] in tls_ports) for one, name in passed]
+    chosen = [_choose(one, name, tls_ports) for one, name in passed]
+    if tls_ports and not any(one.tls for one in chosen):
+        ports = ", ".join(str(one.getsockname()[1]) for one, _ in passed)
+        raise Mistake(
+            f"https: no socket that systemd passed (port {ports}) is for TLS; write one of these ports as https, "
+            "the right one as ListenStream= in sftdyn.socket, or FileDescriptorName=https in a socket unit of its own"
+        )
+    return chosen
+
+
+def _choose(passed: socket.socket, name: str, tls_ports: set[int]) -> Listening:
+    if "https" in name:
+        return Listening(passed, True, "passed by systemd, TLS by its name")
+    if passed.getsockname()[1] in tls_ports:
+        return Listening(passed, True, "passed by systemd, TLS by its port")
+    return Listening(passed, False, "passed by systemd, no TLS")
 
 
 def bind(listener: Listener, reuse_port: bool = False) -> list[socket.socket]:

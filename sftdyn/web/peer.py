@@ -91,6 +91,11 @@ class Proxies:
         return is_in(address, self._networks)
 
 
+def without_mapping(host: str) -> str:
+    """A socket's peer; as IPv4 where inet_ntop(3) shows one of a socket for both families (RFC 4291, 2.5.5.2)."""
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
 def peer_address(host: str) -> Address:
     """The address of a socket's peer, whose zone index the kernel writes behind a `%`."""
     return parse_address(host.partition("%")[0])

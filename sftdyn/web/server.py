@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ..values.addresses import Network
+from ..values.mistake import Mistake
 from .connection import Connection, Respond, State
-from .listen import BACKLOG, CannotListen, Listening
-from .peer import Caller, Proxies, identify
+from .listen import BACKLOG, Listening
+from .peer import Caller, Proxies, identify, without_mapping
 from .reply import Reply
 from .request import BadRequest, Request
 from .tls import TLSLayer
@@ -56,10 +57,13 @@ class Server:
         self._limit = min(MAX_CONNECTIONS, max(soft - SPARE_FILES, 16))
 
     def listen(self, sockets: Iterable[Listening]) -> list[str]:
-        """Accept connections on these; their URLs. Raises CannotListen."""
+        """Accept connections on these; their URLs, for the log. Raises Mistake."""
         for one in sockets:
             if one.tls and self.context is None:
-                raise CannotListen("https is wanted of a passed socket, but the conf has no key and cert")
+                raise Mistake(
+                    "a socket that systemd passed is for https by its name, but the conf has no certificate; "
+                    'add key = "server.key" and cert = "server.crt"'
+                )
             one.socket.listen(BACKLOG)
             self._listening.append(one)
             self._loop.add_reader(one.socket, self._accept, one)
@@ -114,7 +118,7 @@ class Server:
             except OSError as error:
                 self._rest(one, error)
                 return
-            self._serve(accepted, address[0], one.tls)
+            self._serve(accepted, without_mapping(address[0]), one.tls)
             if len(self._waiting) + len(self._answering) > self._limit:
                 self._drop_one()
 

@@ -50,7 +50,7 @@ class Call:
 
     def configured(self, title: str, *, replaced: dict[str, str]) -> Path:
         """A file with the lines that --new-key prints for a client, changed for a server without TLS and names."""
-        text = render("client.dyn.example", f"http://{self.server}", self.key)
+        text = render("client.dyn.example", f"http://{self.server}", self.key, templates())
         text = re.split(rf"^# --- {title}$", text, flags=re.M)[1].partition("\n# ---")[0]
         for old, new in replaced.items():
             assert old in text
