@@ -32,7 +32,8 @@ EXIT_MACHINE = 1
 EXIT_CONF = 2
 
 # sd_listen_fds(3): the ports stay with systemd, which starts us at each caller, and gives up after some failures.
-SOCKET_CURE = "\nsystemd holds the ports: when it is mended, systemctl restart sftdyn.socket sftdyn"
+SOCKET_CURE = """
+systemd holds the ports: when it is mended, systemctl reset-failed sftdyn; systemctl restart sftdyn.socket sftdyn"""
 
 LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 

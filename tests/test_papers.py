@@ -60,11 +60,19 @@ def test_the_tree_in_readme_has_every_folder_of_the_package() -> None:
     assert folders <= set(re.findall(r"^ *(\w+)/", tree, re.MULTILINE))
 
 
-def test_the_short_way_is_a_part_of_the_long_one() -> None:
+def test_the_installer_does_what_the_single_steps_do() -> None:
     """So that a correction to one is one to the other."""
-    short = "".join(blocks(ROOT / "README.md", "sh") + blocks(ROOT / "README.md", "python")).splitlines()
-    missing = set(short) - set((ROOT / "docs/setup.md").read_text().splitlines())
-    assert missing == {"./etc/demo", "./tests/run"}
+    installer = (ROOT / "etc/install").read_text().replace("${3:+@\tIN\tAAAA\t$3}", "@\tIN\tAAAA\t2001:db8::10")
+    for name, value in (("$1", "dyn.example"), ("$2", "203.0.113.10"), ("$file", "/var/lib/bind/db.dyn.example")):
+        installer = installer.replace(name, value)
+    steps = (ROOT / "docs/setup.md").read_text()
+    zone = re.findall(r"^@\t.*\n", steps, re.MULTILINE)
+    [statement] = re.findall(r'^zone "dyn.example" \{.*?^\};\n', steps, re.MULTILINE | re.DOTALL)
+    copying = "cp -r --parents bin sftdyn etc/clients"
+    certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj"
+    for text in (*zone, statement, copying, certificate):
+        assert text in installer
+        assert text in steps
 
 
 CONFS = [(paper, text) for paper in PAPERS for text in blocks(paper, "python")]
@@ -88,10 +96,13 @@ def test_the_confs_in_the_papers_work(paper: Path, text: str, tmp_path: Path, ce
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("paper", [ROOT / "README.md", ROOT / "docs/setup.md"], ids=lambda paper: paper.name)
-def test_the_zone_of_the_papers_is_one_that_bind_loads(paper: Path, tmp_path: Path) -> None:
+def test_the_zone_of_the_papers_is_one_that_bind_loads(tmp_path: Path) -> None:
     """Its commands, in another folder; what needs root or changes the machine is left out."""
-    [commands] = [text for text in blocks(paper, "sh") if "named-checkconf -z" in text and "db.dyn.example" in text]
+    [commands] = [
+        text
+        for text in blocks(ROOT / "docs/setup.md", "sh")
+        if "named-checkconf -z" in text and "db.dyn.example" in text
+    ]
     commands = re.sub(r"^(apt|systemctl) .*$", "", commands, flags=re.MULTILINE).replace("-o bind -g bind ", "")
     conf = tmp_path / "named.conf.local"
     commands = commands.replace("/var/lib/bind", str(tmp_path)).replace("/etc/bind/named.conf.local", str(conf))

@@ -147,12 +147,14 @@ def test_the_unit_is_hardened_and_systemd_has_nothing_to_say_of_it(tmp_path: Pat
     """In a root of its own, where the program that the unit names is there."""
     units = tmp_path / "etc/systemd/system"
     units.mkdir(parents=True)
-    for name in ("sftdyn.service", "sftdyn.socket"):
-        text = (ROOT / name).read_text().replace("/opt/sftdyn/bin/sftdyn", "/bin/true")
-        (units / name).write_text(text)
-    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=12", str(units / "sftdyn.service")]
-    security = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert security.returncode == 0, security.stdout[-300:]
-    command = ["systemd-analyze", "verify", str(units / "sftdyn.service"), str(units / "sftdyn.socket")]
+    files = [ROOT / "sftdyn.service", ROOT / "sftdyn.socket", *(ROOT / "etc/own").iterdir()]
+    for file in files:
+        text = file.read_text().replace("/opt/sftdyn/bin/sftdyn", "/bin/true")
+        (units / file.name).write_text(text)
+    for name in ("sftdyn.service", "sftdyn-own.service"):
+        command = ["systemd-analyze", "security", "--offline=yes", "--threshold=12", str(units / name)]
+        security = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert security.returncode == 0, security.stdout[-300:]
+    command = ["systemd-analyze", "verify", *(str(units / file.name) for file in files)]
     verified = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")

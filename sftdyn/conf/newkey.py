@@ -81,7 +81,7 @@ def _folder() -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise Mistake("the folder share/sftdyn/clients is missing; install sftdyn with pip again")
+    raise Mistake("the folder share/sftdyn/clients is missing; copy or install sftdyn as a whole again")
 
 
 def _filled_in(lines: str, name: str, url: str, key: str) -> str:

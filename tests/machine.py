@@ -1,0 +1,432 @@
+"""Walks through README and docs/setup.md on a booted Debian: their commands are taken out of the text and typed there.
+
+Each part has a machine of its own: "steps" is what the papers say step by step, and what can happen to the service;
+"installer" is the one command. Prints a line for each step; exits with 1 if one failed.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.booted import IPV4, IPV6, RELEASES, VISITOR, VISITOR6, Failed, Machine, call, pristine, wait_until
+
+ROOT = Path(__file__).parent.parent
+README, SETUP = (ROOT / "README.md").read_text(), (ROOT / "docs/setup.md").read_text()
+CONF = "/etc/sftdyn/conf"
+NEVER_ENDS = re.compile("^journalctl .* -f$", re.MULTILINE)
+EXPOSURE = 1.1  # of `systemd-analyze security`, at most
+CLOCK = ["--max-time", "20"]
+
+# Asks for the URL from several threads for so many seconds, then prints each kind of answer with its number.
+LOAD = """
+import collections, sys, threading, time, urllib.request
+seen, end = collections.Counter(), time.monotonic() + float(sys.argv[2])
+def ask():
+    while time.monotonic() < end:
+        try:
+            seen[urllib.request.urlopen(sys.argv[1], timeout=30).read().decode()] += 1
+        except OSError as error:
+            seen[repr(error)] += 1
+threads = [threading.Thread(target=ask) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(dict(seen))
+"""
+
+
+def check(holds: object, seen: object) -> None:
+    """Raises Failed with what was seen, if it does not hold."""
+    if not holds:
+        raise Failed(str(seen))
+
+
+def found(pattern: str, text: str) -> str:
+    """What the group of a pattern is in a text. Raises Failed."""
+    match = re.search(pattern, text, re.MULTILINE)
+    check(match, f"{pattern} is not in:\n{text}")
+    assert match
+    return match[1]
+
+
+# What the papers say
+
+
+KEY = found(r"^    http://dyn.example:8080/(\w+)$", SETUP)
+
+
+def blocks(title: str, language: str = "sh", paper: str = SETUP) -> list[str]:
+    """The blocks below a heading, until the next one of any kind."""
+    outside = re.split(r"^(#+ .*)$", re.sub(r"(?ms)^```.*?^```$", _hide, paper), flags=re.MULTILINE)
+    text = next(body for head, body in zip(outside[1::2], outside[2::2], strict=True) if head.lstrip("# ") == title)
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text.replace("\x01", "#"))
+
+
+def _hide(block: "re.Match[str]") -> str:
+    """Comments in a block are no headings."""
+    return block[0].replace("#", "\x01")
+
+
+def typed(machine: Machine, *commands: str) -> str:
+    """What the papers' commands print."""
+    return "".join(machine.sh(NEVER_ENDS.sub("", text)) for text in commands)
+
+
+def packages() -> set[str]:
+    """All that the papers and the installer install; certbot would need the network."""
+    said = re.findall("^ *(?:apt install|packages) (.*)$", SETUP + (ROOT / "etc/install").read_text(), re.MULTILINE)
+    return {word for line in said for word in line.split()} - {"certbot"}
+
+
+# What a visitor sees
+
+
+def answer(machine: Machine, url: str, *options: str, address: str = IPV4) -> str:
+    """What the visitor gets from the server of the papers, or curl's complaint."""
+    return machine.visit("curl", "-sS", *CLOCK, "--connect-to", f"::{address}:", *options, url).stdout
+
+
+def calls(machine: Machine, address: str = "", port: int = 8080) -> str:
+    """The answer to the router's URL."""
+    return answer(machine, f"http://dyn.example:{port}/{KEY}{address and '?myip=' + address}")
+
+
+def works(machine: Machine, port: int = 8080) -> bool:
+    return calls(machine, port=port) in ("OK", "UPTODATE")
+
+
+def published(machine: Machine, kind: str = "A") -> str:
+    return machine.visit("dig", "+short", f"@{IPV4}", "home.dyn.example", kind).stdout.strip()
+
+
+def fingerprint(machine: Machine, port: int) -> str:
+    """Of the certificate that the visitor is shown."""
+    shown = f"openssl s_client -connect {IPV4}:{port} </dev/null 2>&1 | openssl x509 -noout -fingerprint"
+    return machine.visit("sh", "-c", shown).stdout
+
+
+def exposure(machine: Machine) -> float:
+    said = machine.sh("systemd-analyze security --no-pager sftdyn")
+    value = float(found(r"exposure level for sftdyn.service: ([0-9.]+)", said))
+    check(value <= EXPOSURE, said)
+    return value
+
+
+def new_certificate(machine: Machine) -> None:
+    """What certbot leaves behind, before it calls its hooks."""
+    live = "/etc/letsencrypt/live/dyn.example"
+    machine.sh(
+        f"mkdir -p {live} /etc/letsencrypt/renewal-hooks/deploy; openssl req -x509 -newkey ec "
+        f"-pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=dyn.example -keyout {live}/privkey.pem -out {live}/fullchain.pem"
+    )
+
+
+def change_conf(machine: Machine, line: str) -> None:
+    """One more line for the conf; an empty one takes the last one away again."""
+    machine.sh(f"echo '{line}' >>{CONF}" if line else f"sed -i '$d' {CONF}")
+
+
+# By the papers, step by step
+
+
+def the_zone(machine: Machine) -> str:
+    """1. The zone"""
+    typed(machine, *blocks("1. The zone"))
+    seen = machine.visit("dig", "+short", f"@{IPV4}", "dyn.example", "AAAA").stdout
+    check(seen.strip() == IPV6, seen)
+    return "the visitor finds it"
+
+
+def the_program(machine: Machine) -> str:
+    """3. sftdyn, 4. HTTPS"""
+    copy, look = blocks("3. sftdyn")
+    typed(machine, copy)
+    selfsigned, *_ = blocks("4. HTTPS")
+    typed(machine, selfsigned)
+    text = blocks("3. sftdyn", "python") + blocks("4. HTTPS", "python")
+    (machine.root / CONF[1:]).write_text("".join(text))
+    said = typed(machine, look)
+    check("https://*:4443" in said, said)
+    return "--check: " + ", ".join(re.findall("listens on: (.*)", said))
+
+
+def the_service(machine: Machine) -> str:
+    """5. The service, 6. The router, 7. A computer"""
+    typed(machine, *blocks("5. The service"))
+    check(calls(machine) == "OK", machine.says("journalctl -u sftdyn").stdout)
+    check(published(machine) == VISITOR, published(machine))
+    _, curl = blocks("7. A computer")
+    options = [word for word in curl.split()[1:] if word != "server.crt" and not word.startswith("https:")]
+    options.insert(options.index("--cacert") + 1, str(machine.root / "etc/sftdyn/server.crt"))
+    said = answer(machine, curl.split()[-1], *options, address=f"[{IPV6}]")
+    check((said, published(machine, "AAAA")) == ("OK", VISITOR6), said)
+    return f"OK over HTTP and HTTPS, IPv4 and IPv6; exposure {exposure(machine)}"
+
+
+def the_timer(machine: Machine) -> str:
+    """A systemd timer"""
+    machine.sh("cp /etc/sftdyn/server.crt server.crt")
+    typed(machine, *blocks("A systemd timer"))
+    took = wait_until(lambda: published(machine) == IPV4, "the timer has called", 60)
+    machine.sh("systemctl disable --now dyndns.timer")
+    check(calls(machine) == "OK", published(machine))
+    return f"it called after {took:.0f} s"
+
+
+def a_kill(machine: Machine) -> str:
+    """kill -9"""
+    machine.sh("systemctl kill --signal=KILL sftdyn")
+    return f"answers again after {wait_until(lambda: works(machine), 'it answers', 20):.1f} s"
+
+
+def a_hang(machine: Machine) -> str:
+    """It hangs"""
+    machine.sh("kill -STOP $(systemctl show --value -p MainPID sftdyn)")
+    took = wait_until(lambda: works(machine), "the watchdog has restarted it", 120)
+    return f"answers again after {took:.0f} s, by the watchdog"
+
+
+def a_reload(machine: Machine) -> str:
+    """Reload, and a reload of a broken conf"""
+    change_conf(machine, 'clients["another key, long enough"] = "more.dyn.example"')
+    machine.sh("systemctl reload sftdyn")
+    url = "http://dyn.example:8080/another%20key,%20long%20enough"
+    wait_until(lambda: answer(machine, url) in ("OK", "UPTODATE"), "the new client is known", 10)
+    change_conf(machine, "htps = 1")
+    refused = machine.says("systemctl reload sftdyn")
+    said = machine.says("systemctl status --no-pager sftdyn").stdout
+    check(refused.returncode and "did you mean https?" in said and works(machine), said)
+    change_conf(machine, "")
+    machine.sh("systemctl reload sftdyn")
+    return f"the broken one ends with {refused.returncode}, and the service goes on"
+
+
+def a_broken_start(machine: Machine) -> str:
+    """A start with a broken conf"""
+    change_conf(machine, "htps = 1")
+    check(machine.says("systemctl restart sftdyn").returncode, "it started")
+    said = machine.says("systemctl status --no-pager sftdyn").stdout
+    check(re.search(r"sftdyn\[\d+\]: /etc/sftdyn/conf:\d+: htps: there is no such setting", said), said)
+    errors = machine.sh("journalctl -p 3 -o cat -u sftdyn --since -5s")
+    check("htps" in errors, errors)
+    time.sleep(3)  # if it were tried again, it would be by now
+    tries = machine.sh("systemctl show --value -p NRestarts sftdyn").strip()
+    check(tries == "0", f"{tries} restarts")
+    change_conf(machine, "")
+    machine.sh("systemctl restart sftdyn")
+    check(works(machine), machine.says("journalctl -u sftdyn").stdout)
+    return "not repeated; status and the journal's errors say why"
+
+
+def a_renewal(machine: Machine, port: int = 4443) -> str:
+    """certbot's hook"""
+    hook = blocks("4. HTTPS")[2]
+    seen = [fingerprint(machine, port)]
+    for command in (hook, "/etc/letsencrypt/renewal-hooks/deploy/sftdyn"):
+        new_certificate(machine)
+        typed(machine, command)
+        wait_until(lambda: fingerprint(machine, port) not in ("", *seen), "the new certificate is used", 10)
+        seen.append(fingerprint(machine, port))
+    return "the first and a renewed certificate are used at once"
+
+
+def a_late_name_server(machine: Machine) -> str:
+    """A boot, with named late"""
+    machine.sh("systemctl disable named")
+    machine.switch_off()
+    booted = machine.boot()
+    command = ["python3", "-c", LOAD, f"http://{IPV4}:8080/{KEY}", "1"]
+    calling = subprocess.Popen(machine.visitor(*command), stdout=subprocess.PIPE, text=True)
+    time.sleep(3)  # nobody is there for the requests
+    machine.sh("systemctl enable --now named")
+    said = calling.communicate(timeout=60)[0]
+    check(re.fullmatch(r"\{'(UPTODATE|OK)': \d+\}\n", said), said + machine.says("journalctl -b -u sftdyn").stdout)
+    return f"up in {booted:.1f} s; requests of before were answered: {said.strip()}"
+
+
+def fail2ban(machine: Machine) -> str:
+    """fail2ban"""
+    typed(machine, *blocks("fail2ban"))
+    wait_until(lambda: not machine.says("fail2ban-client status sftdyn").returncode, "the jail is there", 20)
+    for number in range(10):
+        check(answer(machine, f"http://dyn.example:8080/guess{number}") == "BADKEY", "no BADKEY")
+    took = wait_until(lambda: "connect to" in calls(machine), "the visitor is refused", 30)
+    machine.sh(f"fail2ban-client set sftdyn unbanip {VISITOR}")
+    check(works(machine), calls(machine))
+    return f"refused a connection {took:.1f} s after ten wrong keys"
+
+
+def the_socket(machine: Machine) -> str:
+    """Ports below 1024, and restarts that refuse nobody"""
+    typed(machine, *blocks("Ports below 1024, and restarts that refuse nobody"))
+    check(works(machine, 80), machine.says("journalctl -u sftdyn").stdout)
+    log = machine.sh("journalctl -u sftdyn -o cat -n 20")
+    check("https://[::]:443 (passed by systemd, TLS by its port)" in log and f"from {VISITOR}\n" in log, log)
+    command = ["python3", "-c", LOAD, f"http://{IPV4}/{KEY}", "11"]
+    load = subprocess.Popen(machine.visitor(*command), stdout=subprocess.PIPE, text=True)
+    for _ in range(3):
+        time.sleep(3)  # systemd allows five starts in ten seconds
+        machine.sh("systemctl restart sftdyn")
+    said = load.communicate(timeout=60)[0]
+    check(re.fullmatch(r"\{'UPTODATE': \d+\}\n", said), said)
+    return f"three restarts under load, none refused: {said.strip()}"
+
+
+def a_broken_conf_behind_the_socket(machine: Machine) -> str:
+    """A broken conf, with the socket unit"""
+    machine.sh(f"sed -i 's/^https = 443/https = 4443/' {CONF}")
+    check(machine.says("systemctl restart sftdyn").returncode, "443 would not speak TLS, and it started")
+
+    def has_given_up() -> bool:
+        calls(machine, port=80)  # each caller starts the service
+        return "failed" in machine.says("systemctl is-active sftdyn.socket").stdout
+
+    took = wait_until(has_given_up, "systemd has given up the ports", 60)
+    status = machine.says("systemctl status --no-pager sftdyn; journalctl -u sftdyn -o cat -n 30").stdout
+    cure = found("when it is mended, (systemctl .*)", status)
+    check("no socket that systemd passed (port 80, 443) is for TLS" in status, status)
+    machine.sh(f"sed -i 's/^https = 4443/https = 443/' {CONF}\n{cure}")
+    check(works(machine, 80), machine.says("journalctl -u sftdyn").stdout)
+    return f"the ports were gone after {took:.1f} s; back by: {cure}"
+
+
+def a_user_of_its_own(machine: Machine) -> str:
+    """2. The permission, and a user of its own"""
+    typed(machine, *blocks("2. The permission"), *blocks("As a user of its own"))
+    said = calls(machine, "203.0.113.78", port=80)
+    check(said == "OK" and published(machine) == "203.0.113.78", machine.says("journalctl -u sftdyn -n 20").stdout)
+    user = machine.sh("stat -c %u /proc/$(systemctl show --value -p MainPID sftdyn)").strip()
+    check(user not in ("0", machine.sh("id -u bind").strip()), user)
+    check(machine.says("systemctl reload sftdyn").returncode, "it was reloaded, with the old copies")
+    return f"runs as user {user}; exposure {exposure(machine)}; {a_renewal(machine, 443)}"
+
+
+def the_end(machine: Machine) -> str:
+    """8. A newer sftdyn, 9. Without sftdyn"""
+    _, by_hand = blocks("8. A newer sftdyn")
+    typed(machine, by_hand)
+    check(works(machine, 80), "the newer one does not work")
+    machine.sh("systemctl disable --now sftdyn.socket; rm /etc/systemd/system/sftdyn.socket")
+    typed(machine, *blocks("9. Without sftdyn"))
+    left = machine.says("find / -xdev -name '*sftdyn*' -not -path '/root/*' -not -path '/var/log/*'").stdout
+    return f"left are {', '.join(left.split())}"
+
+
+# By one command
+
+
+def something_in_the_way(machine: Machine) -> str:
+    """The installer, where something is in the way"""
+    [command] = blocks("Setting it up", paper=README)
+    machine.sh("mkdir /opt/sftdyn")
+    said = machine.says(command)
+    check(said.returncode and "/opt/sftdyn is there, and not from here" in said.stdout, said.stdout)
+    machine.sh("rmdir /opt/sftdyn")
+    wrong = machine.says("./etc/install dyn.example 203.0.113")
+    check(wrong.returncode and "./etc/install dyn.example 203.0.113.10" in wrong.stdout, wrong.stdout)
+    machine.sh("systemd-run -q --unit=other python3 -m http.server 8080")
+    wait_until(lambda: "Directory" in answer(machine, f"http://{IPV4}:8080/"), "the other server listens")
+    said = machine.says(command)
+    check(said.returncode and "another program listens on port 8080" in said.stdout, said.stdout)
+    machine.sh("systemctl stop other")
+    return "it says what, and stops"
+
+
+def one_command(machine: Machine) -> str:
+    """README's one command, and again"""
+    [command] = blocks("Setting it up", paper=README)
+    start = time.monotonic()
+    said = machine.sh(command)
+    took = time.monotonic() - start
+    url = found(r"^(https://\S+)$", said)
+    check(answer(machine, url, "--cacert", str(machine.root / "etc/sftdyn/server.crt")) == "OK", said)
+    before = installed(machine)
+    again = machine.sh(command)
+    check(installed(machine) == before and url in again, again)
+    return f"{took:.0f} s; the visitor's OK over HTTPS; exposure {exposure(machine)}; the second run changed nothing"
+
+
+def installed(machine: Machine) -> str:
+    """What a second run could change."""
+    files = "/opt/sftdyn /usr/local/bin /etc/sftdyn /etc/systemd/system /etc/bind /var/lib/bind/db.dyn.example"
+    return machine.sh(
+        f"systemctl show -p MainPID sftdyn named; find {files} -not -type d -printf '%p %T@ %i %m %u %g\\n'"
+    )
+
+
+def the_way_back(machine: Machine) -> str:
+    """--uninstall, with and without the zone"""
+    machine.sh("./etc/install --uninstall")
+    check(machine.visit("dig", "+short", f"@{IPV4}", "dyn.example").stdout.strip() == IPV4, "the zone is gone, too")
+    machine.sh("./etc/install dyn.example 203.0.113.10")
+    uninstall = found("`(./etc/install --uninstall dyn.example)`", SETUP)
+    machine.sh(uninstall)
+    check(machine.visit("dig", "+short", f"@{IPV4}", "dyn.example").stdout == "", "the zone is there")
+    left = machine.says("find / -xdev \\( -name '*sftdyn*' -o -name '*dyn.example*' \\) -not -path '/root/*'").stdout
+    check(not left, left)
+    machine.sh(uninstall.replace(" dyn.example", ""))
+    return "nothing is left; a second time is no error"
+
+
+Step = Callable[[Machine], str]
+PARTS: dict[str, list[Step]] = {
+    "steps": [
+        *(the_zone, the_program, the_service, the_timer, a_kill, a_hang, a_reload, a_broken_start, a_renewal),
+        *(a_late_name_server, fail2ban, the_socket, a_broken_conf_behind_the_socket, a_user_of_its_own, the_end),
+    ],
+    "installer": [something_in_the_way, one_command, the_way_back],
+}
+
+
+def walk(machine: Machine, steps: list[Step]) -> int:
+    """Take these steps until one fails; how many did."""
+    call("sh", "-c", f"git ls-files -z -co --exclude-standard | xargs -0 cp --parents -at {machine.root}/root/sftdyn")
+    for step in steps:
+        start = time.monotonic()
+        try:
+            came_of_it, failed = step(machine), 0
+        except (Failed, subprocess.TimeoutExpired) as problem:
+            came_of_it, failed = f"{problem}\n{machine.says('journalctl --no-pager -n 30').stdout}", 1
+        print(
+            f"{'FAIL' if failed else 'ok  '} {time.monotonic() - start:5.1f} s  {step.__doc__}: {came_of_it}",
+            flush=True,
+        )
+        if failed:
+            return 1
+    return 0
+
+
+def on_a_machine(release: str, part: str) -> int:
+    """Boot one, and take the steps of a part; how many failed."""
+    tree = pristine(release, packages())
+    size = call("du", "-sm", str(tree)).split()[0]
+    with tempfile.TemporaryDirectory(prefix="machine-", dir=tree.parent) as folder:
+        machine = Machine(tree, Path(folder) / "root")
+        try:
+            print(f"# Debian {release}, {part}: a tree of {size} MB, up after {machine.boot():.1f} s", flush=True)
+            return walk(machine, PARTS[part])
+        finally:
+            machine.switch_off()
+            machine.remove()
+
+
+def main() -> int:
+    """Each Debian and each part that is named, or all."""
+    releases, parts = ([word for word in sys.argv[1:] if word in known] for known in (RELEASES, PARTS))
+    if len(releases) + len(parts) < len(sys.argv) - 1:
+        print(f"usage: ./tests/machine [{'|'.join(RELEASES)}] [{'|'.join(PARTS)}]", file=sys.stderr)
+        return 2
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # no machine stays behind
+    start = time.monotonic()
+    failures = [on_a_machine(release, part) for release in releases or RELEASES for part in parts or PARTS]
+    print(f"# {time.monotonic() - start:.0f} s, {sum(failures)} failed")
+    return 1 if any(failures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
