@@ -87,7 +87,7 @@ def pristine(release: str, packages: Iterable[str]) -> Path:
 
 def mirror() -> list[str]:
     """Where this machine gets Debian from, if it does; otherwise debootstrap knows."""
-    found = call("apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Component: main")
+    found = call("apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian")
     return found.split()[:1]
 
 
