@@ -10,6 +10,8 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -72,10 +74,18 @@ def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme
         activated.terminate()
 
 
-def activated(port: int, path: Path, name: str = "sftdyn.socket") -> list[str]:
-    """A command that runs sftdyn with a socket for both families, as the socket unit has them."""
+@contextmanager
+def activated(port: int, path: Path, name: str = "sftdyn.socket") -> Iterator[Iterator[str]]:
+    """What sftdyn says that is started by a caller, with a socket for both families, as the socket unit has it."""
     command = ["systemd-socket-activate", "-l", f"[::]:{port}", f"--fdname={name}", "-E", "PATH"]
-    return [*command, sys.executable, "-m", "sftdyn", "-v", str(path)]
+    command += [sys.executable, "-m", "sftdyn", "-v", str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        try:
+            next(line for line in process.stderr if "Listening on" in line)
+            yield iter(process.stderr)
+        finally:
+            process.terminate()
 
 
 @pytest.mark.parametrize(
@@ -91,12 +101,9 @@ def test_a_port_of_systemd_that_would_be_the_wrong_one_is_refused(
     """Also by what it says: how to bring the socket unit back."""
     path, port = tmp_path / "conf", free_port()
     path.write_text(conf(http=8080, https=https, **(tls(certificate) if https else {})))
-    with subprocess.Popen(activated(port, path, name), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        next(line for line in process.stderr if "Listening on" in line)
+    with activated(port, path, name) as lines:
         socket.create_connection(("127.0.0.1", port)).close()
-        said = process.stderr.read()
-    assert process.returncode == 2
+        said = "".join(takewhile(lambda line: " ready" not in line, lines))
     assert cure in said
     assert "systemctl restart sftdyn.socket" in said
 
@@ -104,13 +111,10 @@ def test_a_port_of_systemd_that_would_be_the_wrong_one_is_refused(
 def test_a_caller_of_ipv4_is_one_in_the_log_where_systemd_opens_one_socket_for_both(tmp_path: Path) -> None:
     path, port = tmp_path / "conf", free_port()
     path.write_text(conf(http=port))
-    with subprocess.Popen(activated(port, path), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        next(line for line in process.stderr if "Listening on" in line)
+    with activated(port, path) as lines:
         url = f"http://127.0.0.1:{port}/guessed"
         subprocess.run(["curl", "-sS", url], capture_output=True, text=True, timeout=30, check=False)
-        assert next(line for line in process.stderr if "BADKEY" in line).endswith("BADKEY from 127.0.0.1\n")
-        process.terminate()
+        assert next(line for line in lines if "BADKEY" in line).endswith("BADKEY from 127.0.0.1\n")
 
 
 def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tmp_path: Path) -> None:
