@@ -17,6 +17,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sftdyn
 INCLUDED = "systemd-sysv,dbus,ca-certificates"
 HALT = signal.SIGRTMIN + 3  # systemd(1): start halt.target
 PATIENCE = 60.0  # seconds until a machine is up, or down
+LONGEST = 600  # seconds for a command, such as an installation
 
 IPV4, IPV6 = "203.0.113.10", "2001:db8::10"  # the papers' server
 VISITOR, VISITOR6 = "203.0.113.77", "2001:db8::77"
@@ -29,27 +30,25 @@ class Failed(Exception):
     """Something is not as it should be; the message has what was seen."""
 
 
-def call(*command: str, text: str | None = None, seconds: float = 600) -> str:
+def call(*command: str) -> str:
     """What a command prints, errors included. Raises Failed."""
-    done = attempt(*command, text=text, seconds=seconds)
+    done = attempt(*command)
     if done.returncode:
         raise Failed(f"{command[-1]}\nended with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 
-def attempt(*command: str, text: str | None = None, seconds: float = 600) -> "subprocess.CompletedProcess[str]":
+def attempt(*command: str) -> "subprocess.CompletedProcess[str]":
     """As `call`, whatever the exit code."""
-    where = {"stdin": subprocess.DEVNULL} if text is None else {}
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(
         command,
-        input=text,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        timeout=seconds,
+        timeout=LONGEST,
         check=False,
-        **where,
     )
 
 
@@ -161,9 +160,9 @@ class Machine:
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
         return ["nsenter", "--target", str(self._leader), *spaces, "--", *ENVIRONMENT, *command]
 
-    def sh(self, script: str, seconds: float = 600) -> str:
+    def sh(self, script: str) -> str:
         """What a shell prints inside, errors included; in /root/sftdyn, if it is there. Raises Failed."""
-        return call(*self.inside("sh", "-c", f"cd /root/sftdyn 2>/dev/null || cd\nset -e\n{script}"), seconds=seconds)
+        return call(*self.inside("sh", "-c", f"cd /root/sftdyn 2>/dev/null || cd\nset -e\n{script}"))
 
     def says(self, script: str) -> "subprocess.CompletedProcess[str]":
         """As `sh`, whatever the exit code."""

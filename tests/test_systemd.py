@@ -117,7 +117,10 @@ def test_a_caller_of_ipv4_is_one_in_the_log_where_systemd_opens_one_socket_for_b
         assert next(line for line in lines if "BADKEY" in line).endswith("BADKEY from 127.0.0.1\n")
 
 
-def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tmp_path: Path) -> None:
+def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(
+    bind: Bind, tmp_path: Path, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
     path = tmp_path / "conf"
     path.write_text(conf(bind, clients={"k": "restart.dyn.example"}, http=8080))
     with socket.create_server(("127.0.0.1", 0), backlog=200) as passed:
@@ -138,7 +141,9 @@ def test_a_restart_with_a_passed_socket_refuses_and_resets_nobody(bind: Bind, tm
             running = [pool.submit(keep_asking, n) for n in range(10)]
             for _ in range(5):
                 with subprocess.Popen(command, cwd=ROOT, pass_fds=[passed.fileno()]) as process:
-                    time.sleep(0.8)  # it serves for a while
+                    while b"READY=1" not in manager.recv(4096):
+                        pass
+                    time.sleep(0.3)  # it serves for a while
                     process.terminate()
                 assert process.returncode == 0
             done.set()
