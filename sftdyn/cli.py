@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,7 @@ from .conf.config import load
 from .conf.newkey import new_key
 from .providers.bind import nsupdate
 from .service import Service, tls_context
-from .systemd import JournalFormatter, has_passed_sockets, is_journal, with_priority
+from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
 from .threads import log_only_the_type
 from .values.mistake import Mistake
 from .values.specs import Bind
@@ -41,7 +41,7 @@ LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, loggin
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run sftdyn with `arguments`, or those of the process; the exit code."""
     options = _options(arguments)
-    cure = SOCKET_CURE if has_passed_sockets(os.environ) else ""
+    environment = dict(os.environ)  # the service takes out what systemd says to it alone
     _set_up_logging(options.verbose - options.quiet)
     try:
         if options.new_key:
@@ -63,15 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os._exit(code)
         return code
     except Mistake as error:
-        _complain(f"{error}{cure}")
+        _complain(error, environment)
         return EXIT_CONF
     except (nsupdate.NotInstalled, CannotListen) as error:
-        _complain(f"{error}{cure}")
+        _complain(error, environment)
         return EXIT_MACHINE
 
 
-def _complain(text: str) -> None:
-    """Say why it ends, at -qq too. The journal wants a priority, and writes the program's name itself."""
+def _complain(error: Exception, environment: MutableMapping[str, str]) -> None:
+    """Say why it ends, at -qq too.
+
+    The journal wants a priority, and writes the program's name itself. `systemctl status` shows no line of a try before
+    the last one, but the status that was told.
+    """
+    text = f"{error}{SOCKET_CURE if has_passed_sockets(environment) else ''}"
+    Notifier(environment).say(f"STATUS={error}")
     print(with_priority(logging.ERROR, text) if is_journal() else f"sftdyn: {text}", file=sys.stderr)
 
 

@@ -222,6 +222,19 @@ def a_broken_start(machine: Machine) -> str:
     return "not repeated; status and the journal's errors say why"
 
 
+def a_port_that_is_taken(machine: Machine) -> str:
+    """A start where another program has the port"""
+    machine.sh("systemctl stop sftdyn; systemd-run -q --unit=other python3 -m http.server 8080")
+    wait_until(lambda: "Directory" in answer(machine, f"http://{IPV4}:8080/"), "the other server listens")
+    machine.says("systemctl start sftdyn")
+    reason = 'Status: "cannot listen on http://0.0.0.0:8080: another program has this port'
+    tries = "systemctl show --value -p NRestarts sftdyn"
+    wait_until(lambda: int(machine.sh(tries)) >= 3, "systemd has tried again", 30)
+    wait_until(lambda: reason in machine.says("systemctl status --no-pager sftdyn").stdout, reason, 5)
+    machine.sh("systemctl stop other; systemctl reset-failed sftdyn; systemctl restart sftdyn")
+    return "status says why, after several tries, too"
+
+
 def a_renewal(machine: Machine, port: int = 4443) -> str:
     """certbot's hook"""
     hook = blocks("4. HTTPS")[2]
@@ -375,8 +388,17 @@ def the_way_back(machine: Machine) -> str:
 Step = Callable[[Machine], str]
 PARTS: dict[str, list[Step]] = {
     "steps": [
-        *(the_zone, the_program, the_service, the_timer, a_kill, a_hang, a_reload, a_broken_start, a_renewal),
-        *(a_late_name_server, fail2ban, the_socket, a_broken_conf_behind_the_socket, a_user_of_its_own, the_end),
+        *(the_zone, the_program, the_service, the_timer, a_kill, a_hang, a_reload, a_broken_start),
+        *(
+            a_port_that_is_taken,
+            a_renewal,
+            a_late_name_server,
+            fail2ban,
+            the_socket,
+            a_broken_conf_behind_the_socket,
+            a_user_of_its_own,
+            the_end,
+        ),
     ],
     "installer": [something_in_the_way, one_command, the_way_back],
 }

@@ -56,6 +56,22 @@ def test_it_tells_systemd_how_it_is(
     wait_for("STOPPING=1")
 
 
+def test_it_tells_systemd_why_it_does_not_start(
+    tmp_path: Path, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where systemd tries again, its status shows none of the lines before."""
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
+    path = tmp_path / "conf"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for text, reason in ((f'http = "127.0.0.1:{taken.getsockname()[1]}"', "has this port"), ("htps = 1", "https?")):
+            path.write_text(text)
+            command = [sys.executable, "-m", "sftdyn", str(path)]
+            subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
+            said = manager.recv(4096).decode()
+            assert said.startswith("STATUS=")
+            assert reason in said
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme: str) -> None:
     """systemd opens the port and starts sftdyn at the first connection; a restart refuses nobody."""
