@@ -56,14 +56,17 @@ FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdic
 # before a permission (3.3): of a zone that it does not serve, Knot says so without looking at the key, and unsigned.
 DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (re.compile(r"^; TSIG error .*: expected a TSIG.*\nupdate failed: NOTAUTH$", re.M), Verdict.NOT_ITS_ZONE),
-    (re.compile(r"^; TSIG error|NOTAUTH\(BAD|could not read key|can't read key", re.M), Verdict.BAD_KEY),
+    (re.compile(r"^; TSIG error|NOTAUTH\(BAD", re.M), Verdict.BAD_KEY),
+    (re.compile(r"^((could not|can't) (read|create) key |unknown key type|key must have )", re.M), Verdict.BAD_KEY),
     (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
     (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
     (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.NOT_SENT),
     (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
 )
 # What one of them needs: most transcripts hold none of it.
-TROUBLE = re.compile(r"^; |NOTAUTH\(BAD|could|can't|ran out", re.M)
+TROUBLE = re.compile(r"^; |NOTAUTH\(BAD|could|can't|ran out|^unknown key|^key must", re.M)
+# Of a key file that it does not understand, nsupdate quotes the words, and the secret may be among them.
+QUOTES = re.compile(r"^\d\d-\w{3}-\d{4} .*\n|(?<=^could not create key) from .*(?=: )|(?<=^unknown key type).*", re.M)
 FAILED = re.compile(r"^update failed: (\w+)", re.M)
 ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)
 
@@ -87,8 +90,8 @@ def is_key_unknown(transcript: str) -> bool:
 
 
 def diagnosis(transcript: str) -> str:
-    """The lines in which nsupdate complained, for the log; "" if it did not."""
-    complaints = transcript.partition("Answer:")[0].split("\n")
+    """The lines in which nsupdate complained, for the log, without what they quote of a key; "" if it did not."""
+    complaints = QUOTES.sub("", transcript.partition("Answer:")[0]).split("\n")
     return "; ".join(line.strip("; ") for line in complaints if line.strip())[:MAX_DIAGNOSIS]
 
 

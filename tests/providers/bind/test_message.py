@@ -57,6 +57,10 @@ def test_rcodes(rcode: str) -> None:
         ("; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: NOTAUTH\n", Verdict.NOT_ITS_ZONE),
         ("; TSIG error with server: tsig verify failure\nupdate failed: NOTAUTH\n", Verdict.BAD_KEY),
         ("could not read key from a.key: file not found\n" + ANSWER.format("NOERROR"), Verdict.BAD_KEY),
+        (
+            "could not create key from hmac-sha256:a:x: bad base64 encoding\n" + ANSWER.format("REFUSED"),
+            Verdict.BAD_KEY,
+        ),
         ("; Communication with 127.0.0.1#53 failed: connection refused\n", Verdict.NOBODY),
         ("; Communication with ::1#53 failed: network unreachable\n", Verdict.NOBODY),
         ("; Communication with 127.0.0.1#53 failed: timed out\n", Verdict.UNKNOWN),

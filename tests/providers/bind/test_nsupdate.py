@@ -5,11 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from sftdyn.providers.bind import nsupdate
-from sftdyn.providers.bind.message import Verdict, verdict
+from sftdyn.providers.bind.message import Verdict, diagnosis, verdict
 from sftdyn.providers.bind.nsupdate import Child, Route
 from sftdyn.values.specs import Primary
 from tests.lab.bind import Bind
@@ -61,6 +62,32 @@ def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> N
         return verdicts
 
     assert asyncio.run(talk()) == [Verdict.DONE, Verdict.UNKNOWN, Verdict.DONE]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3cr3t\n",
+        "sftdyn-demo:s3cr3t\n",
+        'key "sftdyn-demo" { algorithm hmac-sha256; secret "s3cr3t: !"; };\n',
+        'key "sftdyn-demo" { algorithm s3cr3t; secret "c2VjcmV0"; };\n',
+        'key "sftdyn-demo" { secret "s3cr3t"; };\n',
+        'key "sftdyn-demo" { algorithm hmac-sha256; secret s3cr3t\n',
+    ],
+)
+def test_a_broken_key_file_is_said_to_be_one_and_not_quoted(bind: Bind, tmp_path: Path, text: str) -> None:
+    (tmp_path / "key").write_text(text)
+
+    async def talk() -> str:
+        child = Child(Route(Primary("127.0.0.1", bind.port, tmp_path / "key")))
+        transcript = await child.send("dyn.example.", "prereq nxrrset broken.dyn.example. TXT\n")
+        await child.stop()
+        return transcript
+
+    transcript = asyncio.run(talk())
+    assert verdict(transcript) is Verdict.BAD_KEY
+    assert "key" in diagnosis(transcript)
+    assert "s3cr3t" not in diagnosis(transcript)
 
 
 def test_a_killed_child_is_replaced(proxied: Callable[..., Sftdyn], bind: Bind) -> None:
