@@ -15,8 +15,9 @@ from typing import TextIO
 
 from . import __version__
 from .conf.check import describe
-from .conf.config import load
+from .conf.config import Config, load
 from .conf.newkey import new_key
+from .conf.online import findings
 from .providers.bind import nsupdate
 from .service import Service, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
@@ -53,9 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(isinstance(spec, Bind) for spec in config.providers):
             nsupdate.program()
         if options.check:
-            tls_context(config)
-            print("\n".join(describe(config)))
-            return 0
+            return _check(config, options.online)
         _raise_file_limit()
         code = asyncio.run(Service(config, settings).run(), debug=options.debug)
         if threading.active_count() > 1:  # a hook that still blocks would hold up the end
@@ -87,7 +86,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.url is not None and not options.new_key:
         parser.error("--url goes with --new-key; where to listen, the conf says")
+    if options.online and not options.check:
+        parser.error("--online is a part of --check; write: sftdyn --check --online")
     return options
+
+
+def _check(config: Config, online: bool) -> int:
+    """Say what the conf means, and `online` also what is not right around it; the exit code. Raises Mistake."""
+    context = tls_context(config)
+    print("\n".join(describe(config)), flush=True)
+    problems = asyncio.run(findings(config, context)) if online else []
+    for problem in problems:
+        print(f"problem: {problem}")
+    return EXIT_MACHINE if problems else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--check", action="store_true", help="say what the conf means, and stop")
     new_key_help = "make a key for a host name, with lines for the conf and for all clients, or for this router"
     add("--new-key", nargs="+", metavar=("NAME", "ROUTER"), help=new_key_help)
+    add("--online", action="store_true", help="with --check: ask the name servers, too, and look at the certificate")
     add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
     add("--version", action="version", version=f"sftdyn {__version__}")
     return parser

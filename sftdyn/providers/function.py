@@ -56,6 +56,10 @@ class FunctionProvider:
         """Nothing can stop it but the function itself."""
         return True
 
+    async def findings(self, keys: Sequence[Key]) -> list[str]:
+        """Nothing: a function cannot be asked."""
+        return []
+
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds."""
         await asyncio.gather(*self._promises.values())

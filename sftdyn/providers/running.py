@@ -94,6 +94,10 @@ class Providers:
             self._remember(Pending(running, promise, [item.key for item in update]))
         return promise
 
+    async def findings(self, spec: Spec, keys: Sequence[Key]) -> list[str]:
+        """What stands in the way of publishing these record sets through this provider, a sentence each."""
+        return await self._running[spec].provider.findings(keys)
+
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
         return all(running.provider.is_alive() for running in self._running.values())

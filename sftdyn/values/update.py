@@ -62,5 +62,11 @@ class Provider(Protocol):
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
 
+    async def findings(self, keys: Sequence[Key]) -> list[str]:
+        """What stands in the way of publishing these record sets, a sentence each: what it is, and what to do.
+
+        Asking changes nothing. What cannot be asked for is no finding.
+        """
+
     async def close(self) -> None:
         """Let what waits come to its end; then let go of everything."""

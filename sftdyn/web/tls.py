@@ -5,6 +5,7 @@ The connections' own deadline and limit thus hold from the first octet of the ha
 
 import ssl
 from pathlib import Path
+from typing import NamedTuple
 
 from ..values.mistake import Mistake
 
@@ -12,6 +13,7 @@ HANDSHAKE = b"\x16"  # the type of a record (RFC 8446, 5.1)
 HELLO_HEAD = 9  # octets: the record's head, and the first message's, whose length ends it
 MAX_HELLO = 16 * 1024  # octets; the longest known are under 4 KiB, with a post-quantum key
 MAX_HANDSHAKE = 64 * 1024  # octets
+NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL, which has no name in Python
 
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:
@@ -30,6 +32,34 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     except OSError as error:
         raise Mistake(f"cannot read key and cert: {error.strerror}") from None
     return context
+
+
+class Certificate(NamedTuple):
+    """What clients compare of a certificate, beside who signed it."""
+
+    begins: int  # Unix time
+    ends: int
+    has_names: bool  # subjectAltName: most clients do not look at anything else (RFC 9525, 6.3)
+
+
+def shown_certificate(context: ssl.SSLContext, cert: Path) -> Certificate:
+    """The certificate at `cert` as a client of `context` gets it that trusts it. Raises Mistake where none would."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VerifyFlags(NO_CHECK_TIME)
+    trusting.load_verify_locations(cert)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client, server = trusting.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
+    for end in (client, server, client):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError as error:
+            raise Mistake(error.verify_message) from None
+    found = client.getpeercert() or {}
+    begins, ends = (ssl.cert_time_to_seconds(str(found[name])) for name in ("notBefore", "notAfter"))
+    return Certificate(begins, ends, "subjectAltName" in found)
 
 
 def _no_password() -> str:

@@ -34,5 +34,5 @@ def test_the_sample_conf_of_0_10_runs_unchanged(serve: ServeFixture, old_sample_
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.split() == [
         *("OK", "127.0.0.1", "UPTODATE", "OK", "127.0.0.2", "BADKEY", "127.0.0.1"),
-        *("OK", "127.0.0.1", "OK", "127.0.0.1", "OK", "::1", "OK", "127.0.0.1", "OK", "127.0.0.3"),
+        *("OK", "127.0.0.1", "OK", "127.0.0.1", "OK", "::1", "OK", "127.0.0.1", "OK", "127.0.0.3", "OK"),
     ]

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from ...values.names import ancestors
 from ...values.specs import Primary
-from ...values.update import Key, RRset
+from ...values.update import Key, RRset, RRType
 
 # What a record set is believed to be now; None where nothing is known.
 Belief = tuple[str, ...] | None
@@ -200,6 +200,15 @@ def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str, ask_only: bool 
         if belief != rrset.addresses and not ask_only:
             updates += replacement(rrset)
     return _lines([*prerequisites, *questions, *updates])
+
+
+NOBODYS_ADDRESS: dict[RRType, str] = {"A": "240.0.0.0", "AAAA": "e000::"}  # reserved (RFC 1112, 4; RFC 4291, 2.4)
+
+
+def vain(keys: Iterable[Key], zone: str) -> str:
+    """A message that would remove an address that nobody has, but is not carried out: every zone has an SOA record."""
+    changes = [f"update delete {name} {kind} {NOBODYS_ADDRESS[kind]}" for name, kind in keys]
+    return _lines([f"prereq nxrrset {zone} SOA", *changes])
 
 
 def _lines(lines: Iterable[str]) -> str:

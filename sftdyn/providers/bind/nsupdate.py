@@ -1,6 +1,6 @@
-"""The only room that starts processes: nsupdate, long-lived or thrown away.
+"""The only room that starts processes: nsupdate, long-lived or thrown away, and dig, which comes with it.
 
-Written against nsupdate(1) of BIND 9.16 and later.
+Written against nsupdate(1) and dig(1) of BIND 9.16 and later.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import signal
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from ...values.specs import Primary
@@ -34,18 +34,20 @@ LETTERS_ON_UDP = 900
 TCP_INTERVAL = 1 / 400
 TCP_BURST = 0.25
 REPLY_LIMIT = 1 << 20  # octets
+DIG = ("+time=2", "+tries=2")
+ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 class NotInstalled(Exception):
     """There is no nsupdate on this machine."""
 
 
-def program() -> str:
-    """The path of nsupdate. Raises NotInstalled."""
-    found = shutil.which("nsupdate", path=f"{os.environ.get('PATH', os.defpath)}:/usr/bin:/usr/sbin")
+def program(name: str = "nsupdate") -> str:
+    """The path of nsupdate, or of another program of its package. Raises NotInstalled."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/bin:/usr/sbin")
     if found is None:
         raise NotInstalled(
-            "nsupdate is not installed: apt install bind9-dnsutils (Debian, Ubuntu),"
+            f"{name} is not installed: apt install bind9-dnsutils (Debian, Ubuntu),"
             " dnf install bind-utils (Fedora), apk add bind-tools (Alpine)"
         )
     return found
@@ -66,6 +68,11 @@ class Route:
         """
         key = ("-k", str(self.primary.keyfile)) if self.primary.keyfile else ()
         return (*([self.family] if self._has_families() else []), *([] if self.primary.host else ["-l"]), *key)
+
+    def questions(self) -> tuple[str, ...]:
+        """The arguments of dig, for questions to the same server."""
+        host = self.primary.host or ("127.0.0.1" if self.family == "-4" else "::1")
+        return (*([self.family] if self._has_families() else []), f"@{host}", "-p", str(self.primary.port))
 
     def leave(self, family: str) -> None:
         """Nobody listens over this family: try the other one, if that can make a difference."""
@@ -92,7 +99,7 @@ async def _start(arguments: Sequence[str], timers: Sequence[str] = WRITING) -> P
         stdin=PIPE,
         stdout=PIPE,
         stderr=STDOUT,  # unbuffered: a diagnostic always precedes the answer that it is about
-        env={"LC_ALL": "C", "PATH": os.defpath},
+        env=ENVIRONMENT,
         start_new_session=True,  # Ctrl-C in the terminal is for sftdyn alone
         limit=REPLY_LIMIT,
     )
@@ -218,3 +225,28 @@ async def converse(route: Route, lines: str, seconds: float) -> tuple[int | None
     finally:
         await _end(process)
     return process.returncode if process.returncode != -signal.SIGKILL else None, output.decode("utf-8", "replace")
+
+
+async def dig(*arguments: str) -> str:
+    """What dig prints; "" where there is none, or it takes too long."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program("dig"),
+            *DIG,
+            *arguments,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+    except (OSError, NotInstalled):
+        return ""
+    try:
+        async with asyncio.timeout(STUCK):
+            output, _ = await process.communicate()
+            return output.decode("utf-8", "replace")
+    except TimeoutError:
+        return ""
+    finally:
+        await _end(process)

@@ -7,6 +7,7 @@ from typing import cast
 from ...values.outcome import Result, worst
 from ...values.specs import Bind
 from ...values.update import Key, Promise, RRset, Script
+from .findings import findings
 from .nsupdate import Route
 from .queue import Queue
 from .script import Scripts
@@ -19,6 +20,7 @@ class BindProvider:
     """
 
     def __init__(self, spec: Bind, timeout: float) -> None:
+        self._zones = spec.zones
         self._timeout = timeout
         self._route = Route(spec.primary)
         self._queue = Queue(self._route, spec.zones, timeout)
@@ -26,6 +28,7 @@ class BindProvider:
 
     def use(self, spec: Bind, timeout: float) -> None:
         """From now on, this primary, with these zones; what is under way there comes to its end."""
+        self._zones = spec.zones
         self._timeout = timeout
         self._queue.use(spec.primary, spec.zones, timeout)
 
@@ -36,6 +39,10 @@ class BindProvider:
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
         return self._queue.is_alive()
+
+    async def findings(self, keys: Sequence[Key]) -> list[str]:
+        """What is not right with the primary and its zones, a sentence each."""
+        return await findings(self._route, self._zones, keys)
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end all processes."""

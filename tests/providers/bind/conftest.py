@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from tests.conftest import ServeFixture
 from tests.lab.conf import conf
 from tests.lab.nameserver import NameServer
 from tests.lab.process import Sftdyn
+from tests.test_command import run
 
 SOON = 1.5  # seconds: what a neighbour's trouble may cost at most, on a slow machine
+
+UNSEEN = "the world does not see it"  # of all that is in .example, where the machine can ask the world
 
 HOME = RRset("home.dyn.example.", "A", ("192.0.2.7",), 30)
 
@@ -63,3 +67,18 @@ def storm(served: Sftdyn, keys: list[str]) -> Iterator[None]:
             over.set()
     for one in calls:
         one.result()
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    """What is found with a conf, but for what the world sees."""
+    (folder / "conf").write_text(text)
+    result = run("--check", "--online", str(folder / "conf"))
+    found = [line.removeprefix("problem: ") for line in result.stdout.splitlines() if line.startswith("problem: ")]
+    assert result.returncode == (1 if found else 0), result.stderr
+    return [problem for problem in found if UNSEEN not in problem]
+
+
+def problems_of(primary: NameServer, folder: Path, *names: str, **settings: Any) -> list[str]:
+    """What is found with a conf that publishes these names there."""
+    clients = {f"a key that is long enough {name}": name for name in names}
+    return problems(folder, conf(primary, clients=clients, **settings))

@@ -13,7 +13,7 @@ from tests.lab.knot import Knot
 from tests.lab.nameserver import KEY_NAME, NameServer
 from tests.lab.powerdns import PowerDns
 from tests.lab.process import Sftdyn
-from tests.providers.bind.conftest import SOON, in_background, storm, update
+from tests.providers.bind.conftest import SOON, in_background, problems_of, storm, update
 
 pytestmark = pytest.mark.extra
 
@@ -226,3 +226,14 @@ def test_a_change_that_the_key_may_not_make_fails_at_once_and_delays_itself_only
             taken += time.monotonic() - start
             assert {one.result() for one in refused} == {"FAIL"}
     assert taken < TWENTY
+
+
+def test_what_stands_in_the_way_is_said_beforehand(tmp_path: Path, primary: NameServer) -> None:
+    assert problems_of(primary, tmp_path, "a.dyn.example", "b.other.example") == []
+    [closed] = problems_of(primary, tmp_path, "a.dyn.example", f"home.{CLOSED}")
+    assert closed.startswith(f"zone {CLOSED}: ")
+    [missing] = problems_of(primary, tmp_path, "a.dyn.example", "home.missing.example")
+    assert "serves no zone with home.missing.example: " in missing
+    if not isinstance(primary, PowerDns):  # which knows no permission below that for a whole zone
+        [some] = problems_of(primary, tmp_path, "a.dyn.example", f"home.{ONLY_A}")
+        assert some.startswith(f"zone {ONLY_A}: the key may not change home.{ONLY_A} AAAA: ")

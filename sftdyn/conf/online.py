@@ -1,0 +1,72 @@
+"""What `sftdyn --check --online` finds: whether servers and certificate are as the conf needs them."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..providers.running import Providers
+from ..values.mistake import Mistake
+from ..values.specs import Client, Spec
+from ..values.update import Key, RRType
+from ..web.tls import shown_certificate
+from .config import Config
+
+DAY = 24 * 60 * 60  # seconds
+# A certificate that ends sooner should have been renewed; so should one of a few days in the last third of its time.
+SOON = 14 * DAY
+LAST_THIRD = 3
+VERSIONS: dict[RRType, int] = {"A": 4, "AAAA": 6}  # of IP
+
+
+async def findings(config: Config, context: ssl.SSLContext | None) -> list[str]:
+    """What is not right, a sentence each: what it is, and what to do. `context` is that of the conf's certificate."""
+    about_certificate = _about_certificate(context, config.cert) if context and config.cert else ()
+    return [*about_certificate, *await _about_providers(config)]
+
+
+async def _about_providers(config: Config) -> list[str]:
+    keys: dict[Spec, dict[Key, None]] = {spec: {} for spec in config.providers}
+    for client in config.keyring.clients.values():
+        keys[client.provider or config.provider].update(dict.fromkeys(_keys(client)))
+    providers = Providers(config.provider, keys, config.timeout)
+    try:
+        asked = await asyncio.gather(*(providers.findings(spec, list(keys[spec])) for spec in keys))
+    finally:
+        await providers.close()
+    several = len(keys) > 1
+    return [f"{spec}: {line}" if several else line for spec, lines in zip(keys, asked, strict=True) for line in lines]
+
+
+def _keys(client: Client) -> Iterator[Key]:
+    """The record sets that requests of a client may change."""
+    versions = {network.version for network in client.networks}
+    types = [kind for kind, version in VERSIONS.items() if version in versions or not versions]
+    yield from ((name, kind) for name in client.names for kind in types)
+    if "AAAA" in types:
+        yield from ((name, "AAAA") for name, _ in client.lan)
+
+
+def _about_certificate(context: ssl.SSLContext, cert: Path) -> Iterator[str]:
+    """What keeps clients from taking it. By which names they call is not known here."""
+    try:
+        certificate = shown_certificate(context, cert)
+    except Mistake as mistake:
+        yield f"no client would take the certificate {cert}: {mistake}; make one for a TLS server"
+        return
+    now, (begins, ends, has_names) = time.time(), certificate
+    if ends <= now:
+        yield f"the certificate {cert} has expired on {_date(ends)}: renew it"
+    elif ends - now < min(SOON, (ends - begins) / LAST_THIRD):
+        days = f"{(ends - now) / DAY:.0f} days"
+        yield f"the certificate {cert} ends in {days}, on {_date(ends)}: renew it, and see why nothing has done so"
+    if begins > now:
+        yield f"the certificate {cert} begins on {_date(begins)}: wait, or set this machine's clock"
+    if not has_names:
+        yield f"the certificate {cert} has no subjectAltName, and so is good for no name: make one with it"
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

@@ -1,0 +1,199 @@
+"""What is not right with a primary, its zones, and what the key may change there. Asking changes nothing.
+
+Rule 1. A question for nobody's zone is about the primary itself: is it there, and does it take the key? If not, there
+is nothing else to ask.
+
+Rule 2. Prerequisites alone say whether a zone works: no policy for single names stands in their way.
+
+Rule 3. A change behind a prerequisite that never holds is never made. But BIND (from 9.16.37 and 9.18.11 on) and Knot
+look first whether the key may make it, and refuse it instead. What cannot be seen so: whether BIND can write its
+journal, and which of several reasons it has to refuse a whole zone. Its log says that.
+
+Rule 4. Silence of the machine's resolver is no finding: who is behind the same router as the zone may not see it.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+from ...values.specs import Primary
+from ...values.update import Key, RRset
+from . import message, outside
+from .dialogue import BATCH, HALVED
+from .finder import LOT, Lot
+from .message import Verdict
+from .nsupdate import ASKING, Child, Route, dig
+from .zones import NOWHERE, Zones
+
+FEW = 8  # names that are called by name
+AT_ONCE = 8  # processes of dig
+SILENCE = "?"  # stands for a zone
+REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.TOO_LARGE})
+
+# What nsupdate says of a key, and what to do. The first one that is found counts; `{key}` is which, `{where}` whose.
+KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile("can't read key .*: permission denied"), "this user may not read {key}: be bind, or use nskeyfile"),
+    (
+        re.compile("can't read key .*: file not found"),
+        "there is no session key: start BIND, or name server and nskeyfile",
+    ),
+    (
+        re.compile("(read|create) key |key type|key must have "),
+        "{key} is broken: make a new one (tsig-keygen; the session key: restart BIND)",
+    ),
+    (re.compile(r"NOTAUTH\(BADKEY\)"), "{where} does not know {key}: include it in named.conf, then rndc reconfig"),
+    (re.compile(r"NOTAUTH\(BADSIG\)"), "{where} has another secret for {key}: copy its file again, then rndc reconfig"),
+    (re.compile(r"NOTAUTH\(BADTIME\)"), "the clocks of {where} and of this machine differ: set them"),
+    (re.compile(""), "{where} does not take {key}: include it in its configuration"),
+)
+PRIMARY = {
+    Verdict.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
+    Verdict.UNKNOWN: "{where} does not answer: it hangs, or a firewall is between",
+    Verdict.AWAY: "{where} takes no updates (RFC 2136), or is just starting: try again, or correct the setting server",
+    Verdict.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
+}
+ZONE = {
+    Verdict.NOT_ITS_ZONE: "the name server does not serve it: correct the setting zone, or add it there",
+    Verdict.REFUSED: "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND:"
+    " update-policy or allow-update; PowerDNS: TSIG-ALLOW-DNSUPDATE); the name server's log says which",
+    Verdict.BAD_KEY: "the name server does not take this key for it: name it in the zone's acl (Knot)",
+    Verdict.AWAY: "the name server has not loaded it: its log and named-checkzone {zone} FILE say why",
+    Verdict.UNKNOWN: "no answer, though the name server answers for others: its log may say why",
+}
+COPY = "the name server is only a secondary for it: let the setting server name the primary"
+UNSEEN = "the world does not see it: the zone above has no NS records for it; add them there"
+MAY_NOT = "the key may not change {names}: allow it that in the zone's update-policy (BIND) or acl (Knot)"
+HIDDEN = "a CNAME there, or a delegation or DNAME above, hides {names}: remove it, or choose other names"
+NO_ZONE = "{where} serves no zone with {names}: correct the names, or add their zone there"
+
+
+async def findings(route: Route, given: Sequence[str], keys: Sequence[Key]) -> list[str]:
+    """What is not right, a sentence each, with the zones `given`, or else those of `keys`, the sets to be published."""
+    inquiry = Inquiry(route)
+    try:
+        return [finding async for finding in inquiry.findings(given, keys)]
+    finally:
+        await inquiry.close()
+
+
+class Inquiry:
+    """Questions to one primary."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._child = Child(route, ASKING)
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def close(self) -> None:
+        """End the process."""
+        await self._child.stop()
+
+    async def findings(self, given: Sequence[str], keys: Sequence[Key]) -> AsyncIterator[str]:
+        """What is not right, a sentence each."""
+        if trouble := await self._about_primary():
+            yield trouble
+            return
+        where, zones = _where(self._route.primary), await self._zones(given, keys)
+        if SILENCE in zones:
+            yield PRIMARY[Verdict.UNKNOWN].format(where=where)
+            return
+        if homeless := zones.pop(NOWHERE, []):
+            yield NO_ZONE.format(where=where, names=_listed(name for name, _ in homeless))
+        views = await asyncio.gather(*(self._outside(zone) for zone in zones))
+        for zone, (is_copy, is_unseen) in zip(zones, views, strict=True):
+            async for finding in self._about_zone(zone, zones[zone], is_copy, is_unseen):
+                yield f"zone {zone.rstrip('.') or zone}: {finding}"
+
+    async def _about_primary(self) -> str | None:
+        """What is in the way of all questions (Rule 1)."""
+        for _ in ("IPv4", "IPv6"):
+            transcript = await self._child.send(message.NOBODYS, message.harmless(message.NOBODYS))
+            verdict = message.verdict(transcript)
+            if verdict is not Verdict.NOBODY:
+                break
+            self._child.try_elsewhere()
+        where = _where(self._route.primary)
+        if verdict is Verdict.BAD_KEY:
+            sentence = next(text for pattern, text in KEYS if pattern.search(transcript))
+            return sentence.format(key=_key(self._route.primary), where=where)
+        return PRIMARY[verdict].format(where=where, said=message.diagnosis(transcript)) if verdict in PRIMARY else None
+
+    async def _zones(self, given: Sequence[str], keys: Sequence[Key]) -> dict[str, list[Key]]:
+        """The zones, given or found, with those of `keys` that are in each; SILENCE where the primary fell silent."""
+        zones, now = Zones(given), asyncio.get_running_loop().time()
+        names = list(dict.fromkeys(name for name, _ in keys))
+        for start in range(0, 0 if given else len(names), LOT):
+            lot = Lot(zones, names[start : start + LOT], now)
+            places = [*lot.places, message.NOBODYS]
+            await self._child.send_all([(place, message.harmless(place)) for place in places], lot.hear)
+        found: dict[str, list[Key]] = {zone: [] for zone in given}
+        for key in keys:
+            zone = zones.zone_of(key[0], now)
+            found.setdefault(SILENCE if zone is None else zone, []).append(key)
+        return found
+
+    async def _about_zone(self, zone: str, keys: Sequence[Key], is_copy: bool, is_unseen: bool) -> AsyncIterator[str]:
+        """What is wrong with a zone (Rule 2), or else with its names."""
+        verdict = await self._ask(zone, message.harmless(zone))
+        if is_copy:
+            yield COPY
+        elif verdict is not Verdict.DONE:
+            yield ZONE.get(verdict, ZONE[Verdict.AWAY]).format(zone=zone.rstrip("."))
+        else:
+            async for finding in self._about_names(zone, keys):
+                yield finding
+        if is_unseen and verdict is not Verdict.NOT_ITS_ZONE:
+            yield UNSEEN
+
+    async def _about_names(self, zone: str, keys: Sequence[Key]) -> AsyncIterator[str]:
+        """What stands in the way of these record sets of a zone that works (Rule 3)."""
+        if refused := await self._blamed(zone, keys, lambda part: message.vain(part, zone), REFUSED):
+            yield MAY_NOT.format(names=_listed(f"{name.rstrip('.')} {kind}" for name, kind in refused))
+        if hidden := await self._blamed(zone, keys, lambda part: _visible(part, zone), HALVED):
+            yield HIDDEN.format(names=_listed(name for name, _ in hidden))
+
+    async def _blamed(
+        self, zone: str, keys: Sequence[Key], lines: Callable[[Sequence[Key]], str], blame: frozenset[Verdict]
+    ) -> list[Key]:
+        """Those of `keys` for whose lines the primary says what is in `blame`, found by halves; at most a few."""
+        found: list[Key] = []
+        parts = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
+        while parts and len(found) <= FEW:
+            part = parts.pop(0)
+            if await self._ask(zone, lines(part)) in blame:
+                half = len(part) // 2
+                found += part if len(part) == 1 else ()
+                parts[:0] = [part[:half], part[half:]] if half else []
+        return found
+
+    async def _ask(self, zone: str, lines: str) -> Verdict:
+        return message.verdict(await self._child.send(zone, lines))
+
+    async def _outside(self, zone: str) -> tuple[bool, bool]:
+        """Whether the primary has only a copy of the zone, and whether the world does not see it."""
+        async with self._places:
+            is_copy = outside.is_copy(await dig(*self._route.questions(), *outside.COPY, zone))
+            answer = await dig(*outside.DELEGATION, zone)
+            if outside.is_own(answer):
+                return is_copy, outside.denial(await dig(*outside.AT_THE_PARENT, zone)) == outside.NO_NAME
+            return is_copy, bool(outside.denial(answer))
+
+
+def _visible(keys: Sequence[Key], zone: str) -> str:
+    """A question that is answered DONE if everybody could see addresses there."""
+    rrsets = [RRset(name, kind, (message.NOBODYS_ADDRESS[kind],), 0) for name, kind in keys]
+    return message.change(rrsets, dict.fromkeys(keys), zone, ask_only=True)
+
+
+def _where(primary: Primary) -> str:
+    return f"{primary.host} port {primary.port}" if primary.host else "the local name server"
+
+
+def _key(primary: Primary) -> str:
+    return f"the key of {primary.keyfile}" if primary.keyfile else "the session key"
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Each once, and not too many."""
+    each = list(dict.fromkeys(text.rstrip(".") for text in texts))
+    return ", ".join(each[:FEW]) + (" and others" if len(each) > FEW else "")
