@@ -139,4 +139,4 @@ def test_a_key_of_another_certificate_cannot_work_at_all(tmp_path: Path) -> None
 def test_online_alone_is_refused(tmp_path: Path) -> None:
     result = run("--online", str(tmp_path / "conf"))
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "sftdyn: --online is a part of --check; write: sftdyn --check --online\n"
+    assert "--online is a part of --check; write: sftdyn --check --online" in result.stderr
