@@ -110,6 +110,7 @@ class Route:
         self._ca = ca
         self._family = family
         self._context: ssl.SSLContext | None = None
+        self._reading = asyncio.Lock()  # of the certificates: MiBs, of which many threads would have one copy each
         self._lookups: dict[Server, Lookup] = {}
         self._worked: str | None = None  # the address of the last connection
 
@@ -132,13 +133,14 @@ class Route:
 
     async def _tls(self) -> ssl.SSLContext:
         """Raises Failed."""
-        if self._context is None:
-            ended = await in_thread(_tls_context, self._ca, late=lambda: None)
-            if not isinstance(ended, Returned):
-                raise Failed(Trouble.BAD_CA)
-            self._context = ended.value
-        assert self._context
-        return self._context
+        async with self._reading:
+            if self._context is None:
+                ended = await in_thread(_tls_context, self._ca, late=lambda: None)
+                if not isinstance(ended, Returned):
+                    raise Failed(Trouble.BAD_CA)
+                self._context = ended.value
+            assert self._context
+            return self._context
 
     async def _addresses(self, server: Server) -> list[str]:
         """Raises Failed."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 import ssl
 import threading
@@ -542,3 +543,21 @@ def test_a_closed_fetcher_keeps_no_connection() -> None:
     with serving(until_the_end) as server:
         asyncio.run(once(server.port))
         assert ended.wait(5)
+
+
+def test_many_first_requests_read_the_certificates_once(certificate: Path, tmp_path: Path) -> None:
+    """From a pipe, which has them once."""
+    pipe = tmp_path / "ca"
+    os.mkfifo(pipe)
+
+    async def many(port: int) -> list[Answer]:
+        fetcher = Fetcher(Route(pipe), 1000, at_once=8)
+        requests = [fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5) for _ in range(8)]
+        writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, (certificate / "server.crt").read_bytes()))
+        answers = await asyncio.gather(*requests)
+        await writing
+        fetcher.close()
+        return answers
+
+    with serving(says(FINE), tls=certificate) as server:
+        assert [answer.body for answer in asyncio.run(many(server.port))] == [b"hi"] * 8
