@@ -28,9 +28,16 @@ class Bind(NameServer):
     """
 
     def __init__(
-        self, folder: Path, zones: Mapping[str, str], *, extra: str = "", port: int = 0, command: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        zones: Mapping[str, str],
+        *,
+        extra: str = "",
+        port: int = 0,
+        command: tuple[str, ...] = (),
+        inside: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(folder, port)
+        super().__init__(folder, port, inside)
         self._control_port = free_port()
         self._zones = dict(zones)
         self._extra = extra
@@ -61,4 +68,4 @@ class Bind(NameServer):
     def rndc(self, *arguments: str) -> None:
         """Tell named what to do."""
         where = ("-s", "127.0.0.1", "-p", str(self._control_port), "-k", str(self.keyfile))
-        run("rndc", "bind9-utils", *where, *arguments)
+        run("rndc", "bind9-utils", *where, *arguments, inside=self._inside)

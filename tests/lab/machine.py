@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +29,14 @@ def find_program(name: str, package: str) -> str:
     return found
 
 
-def run(name: str, package: str, *arguments: str, text: str = "", folder: Path | None = None) -> str:
-    """What a program prints that is given `text`, in `folder`. Raises CannotRun, also if it fails."""
-    command = [find_program(name, package), *arguments]
+def run(
+    name: str, package: str, *arguments: str, text: str = "", folder: Path | None = None, inside: Sequence[str] = ()
+) -> str:
+    """What a program prints that is given `text`, in `folder`; `inside` goes in front of it.
+
+    Raises CannotRun, also if it fails.
+    """
+    command = [*inside, find_program(name, package), *arguments]
     done = subprocess.run(
         command, input=text, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE
     )

@@ -4,7 +4,7 @@ import base64
 import secrets
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .machine import DNSUTILS, CannotRun, free_port, run
@@ -19,16 +19,20 @@ ns A 127.0.0.1
 """
 
 
-def dig(port: int, *arguments: str, host: str = "127.0.0.1") -> str:
+def dig(port: int, *arguments: str, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> str:
     """What dig prints of the name server at a port. Raises CannotRun."""
-    return run("dig", DNSUTILS, f"@{host}", "-p", str(port), *arguments)
+    return run("dig", DNSUTILS, f"@{host}", "-p", str(port), *arguments, inside=inside)
 
 
 class NameServer(ABC):
-    """A private primary in `folder`, with a TSIG key of its own, on a free port of the loopback."""
+    """A private primary in `folder`, with a TSIG key of its own, on a free port of the loopback.
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    `inside` goes in front of its command, and of what asks it.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, inside: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._inside = inside
         self.port = port or free_port()
         self.keyfile = folder / "update.key"
         self._process: Process | None = None
@@ -46,7 +50,7 @@ class NameServer(ABC):
 
     def _start(self, command: list[str], is_ready: Callable[[str], bool]) -> None:
         """Start this command, and wait for a line of its log. Raises CannotRun."""
-        self._process = Process(command, self.folder)
+        self._process = Process([*self._inside, *command], self.folder)
         try:
             self._process.wait_for_line(is_ready, "that it is running")
         except CannotRun:
@@ -76,19 +80,23 @@ class NameServer(ABC):
             self._process.stop()
             self._process = None
 
+    def dig(self, *arguments: str) -> str:
+        """What dig prints of it. Raises CannotRun."""
+        return dig(self.port, *arguments, inside=self._inside)
+
     def lookup(self, name: str, kind: str = "A") -> list[str]:
         """What the name server answers now, as dig prints it."""
-        return sorted(dig(self.port, "+short", name, kind).splitlines())
+        return sorted(self.dig("+short", name, kind).splitlines())
 
     def ttl(self, name: str, kind: str = "A") -> int:
         """Of a record, in seconds."""
-        return int(dig(self.port, "+noall", "+answer", name, kind).split()[1])
+        return int(self.dig("+noall", "+answer", name, kind).split()[1])
 
     def serial(self, zone: str) -> int:
         """The number that grows with each change of the zone."""
-        return int(dig(self.port, "+short", zone, "SOA").split()[2])
+        return int(self.dig("+short", zone, "SOA").split()[2])
 
     def edit(self, *lines: str) -> None:
         """Change a zone behind sftdyn's back, by lines for nsupdate."""
         script = "\n".join([f"server 127.0.0.1 {self.port}", *lines, "send", ""])
-        run("nsupdate", DNSUTILS, "-k", str(self.keyfile), text=script)
+        run("nsupdate", DNSUTILS, "-k", str(self.keyfile), text=script, inside=self._inside)
