@@ -18,8 +18,10 @@ from .conf.check import describe
 from .conf.config import Config, load
 from .conf.newkey import new_key
 from .conf.online import findings
+from .conf.own import EXAMPLE
+from .conf.source import ConfigError
 from .providers.bind import nsupdate
-from .service import Service, tls_context
+from .service import Service, publish_own, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
 from .threads import log_only_the_type
 from .values.mistake import Mistake
@@ -51,13 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
         config = load(Path(options.conf), settings)
-        if any(isinstance(spec, Bind) for spec in config.providers):
+        if options.own and not config.own:
+            raise ConfigError(f"{config.path}: nothing in own; add own = [{EXAMPLE}]")
+        if any(isinstance(spec, Bind) for spec in (config.own_providers if options.own else config.providers)):
             nsupdate.program()
         if options.check:
             return _check(config, options.online)
         _raise_file_limit()
-        code = asyncio.run(Service(config, settings).run(), debug=options.debug)
+        code = asyncio.run(_run(config, settings, options.own), debug=options.debug)
         if threading.active_count() > 1:  # a hook that still blocks would hold up the end
+            sys.stdout.flush()
             logging.shutdown()
             os._exit(code)
         return code
@@ -101,6 +106,13 @@ def _check(config: Config, online: bool) -> int:
     return EXIT_MACHINE if problems else 0
 
 
+async def _run(config: Config, settings: dict[str, object], own: bool) -> int:
+    """Serve, or publish the conf's `own` once; the exit code. Raises CannotListen."""
+    if own:
+        return 0 if await publish_own(config, print) else EXIT_MACHINE
+    return await Service(config, settings).run()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sftdyn", description="A dynamic DNS server: a secret URL updates your BIND zone through nsupdate."
@@ -120,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     new_key_help = "make a key for a host name, with lines for the conf and for all clients, or for this router"
     add("--new-key", nargs="+", metavar=("NAME", "ROUTER"), help=new_key_help)
     add("--online", action="store_true", help="with --check: ask the name servers, too, and look at the certificate")
+    add("--own", action="store_true", help="publish the conf's own once, say what came of it, and stop")
     add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
     add("--version", action="version", version=f"sftdyn {__version__}")
     return parser

@@ -15,6 +15,7 @@ from .conf.check import counted
 from .conf.config import Config, load
 from .conf.source import ConfigError
 from .doors.answer import Doors
+from .doors.own.keeper import Keeper, publish_once
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
@@ -79,6 +80,7 @@ class Service:
         _log_doubts(self._config)
         self._providers = Providers(self._config.provider, self._config.providers, self._config.timeout)
         self._doors = Doors(self._config, self._providers, self._tally.count)
+        self._keeper = Keeper(self._config, self._providers, self._tally.count)
         self._server = Server(self._doors, self._context, self._config.trusted_proxies)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
@@ -95,6 +97,7 @@ class Service:
         log.info("sftdyn %s is ready", __version__)
         await self._stop.wait()
         self._notifier.say("STOPPING=1")
+        self._keeper.close()
         await self._server.stop()
         await self._providers.close()
         for task in self._tasks:
@@ -153,6 +156,7 @@ class Service:
         self._server.proxies = Proxies(config.trusted_proxies)
         self._providers.use(config.provider, config.providers, config.timeout)
         self._doors.use(config)
+        self._keeper.use(config)
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""
@@ -180,8 +184,18 @@ class Service:
             await asyncio.sleep(self._notifier.interval)
 
     def _status(self) -> str:
-        clients = "get_host" if self._config.hooks.get_host else counted(len(self._config.keyring.clients), "client")
+        known = len(self._config.keyring.clients) + len(self._config.own)
+        clients = "get_host" if self._config.hooks.get_host else counted(known, "client")
         return f"{clients}, {counted(self._tally.updates, 'update')}, last failure: {self._tally.last_failure}"
+
+
+async def publish_own(config: Config, show: Callable[[str], None]) -> bool:
+    """Publish the conf's `own` once, and show a line for each name; whether all is as it should be."""
+    providers = Providers(config.provider, config.own_providers, config.timeout)
+    try:
+        return await publish_once(config, providers, show)
+    finally:
+        await providers.close()
 
 
 def _log_doubts(config: Config) -> None:

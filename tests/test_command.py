@@ -317,6 +317,7 @@ def test_the_package_installs_alone(tmp_path: Path) -> None:
         "share/sftdyn/sample.conf",
         "share/sftdyn/proxies/nginx",
         "lib/systemd/system/sftdyn.service",
+        "lib/systemd/system/sftdyn-own.timer",
         "share/doc/sftdyn/README.md",
     } <= shipped
     assert {f"share/doc/sftdyn/docs/{path.name}" for path in (ROOT / "docs").iterdir()} <= shipped

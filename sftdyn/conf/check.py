@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from ..values.specs import Bind, Listener
+from ..values.specs import Bind, Listener, Own, Web
 from .config import Config
 from .permissions import others_can_read
 
@@ -20,6 +20,7 @@ def describe(config: Config) -> list[str]:
         *(f"listens on: {listener}" for listener in config.listeners),
         *_about_providers(config),
         f"clients: {who}",
+        *(f"own: {_described(own)}" for own in config.own),
         *(f"warning: {warning}" for warning in warnings(config)),
     ]
 
@@ -39,6 +40,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def _described(own: Own) -> str:
+    names = ", ".join(name.rstrip(".") for name in own.client.names)
+    return f"{names} from {own.source}, every {own.every:g} s"
+
+
 def warnings(config: Config) -> list[str]:
     """What a careful person would not leave so."""
     found = [*others_can_read(config.path), *config.doubts]
@@ -47,8 +53,11 @@ def warnings(config: Config) -> list[str]:
     found += _about_proxies(config)
     if config.cert and not any(listener.tls for listener in config.listeners):
         found.append("cert and key are set, but https is not: nothing uses them")
-    if not config.keyring.clients and not config.hooks.get_host:
+    if config.listeners and not config.keyring.clients and not config.hooks.get_host:
         found.append("no clients: every request gets BADKEY")
+    sources = [own.source for own in config.own]
+    if any(url.startswith("http:") for source in sources if isinstance(source, Web) for url in source.urls):
+        found.append("own asks over plain HTTP: whoever is on the way can choose the address; prefer https")
     return found
 
 
@@ -58,7 +67,8 @@ def _about_proxies(config: Config) -> list[str]:
         f"trusted_proxies has {network}: whoever calls from there can choose addresses; name the proxy alone"
         for network in wide
     ]
-    if not config.trusted_proxies and not config.hooks.get_ip and all(map(_is_loopback, config.listeners)):
+    is_hidden = config.listeners and all(map(_is_loopback, config.listeners))
+    if not config.trusted_proxies and not config.hooks.get_ip and is_hidden:
         found.append(
             "only this machine can call, and trusted_proxies is empty; if there is a proxy in front, name it: "
             'trusted_proxies = ["127.0.0.1", "::1"]'

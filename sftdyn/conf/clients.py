@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from ..values.mistake import Mistake
 from ..values.names import is_within
-from ..values.specs import Bind, Client
+from ..values.specs import Bind, Client, Own
 from ..web.request import decode
 from . import parsers, providers
 from .doubts import Doubts
@@ -16,7 +16,7 @@ from .providers import Resolver
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
-PARAMETERS = ("ttl", "lan", "prefix_length", "networks", "provider")  # of Client
+PARAMETERS = ("ttl", "lan", "prefix_length", "networks", "provider", "address", "every")  # of Client; see own
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
 MAX_LETTERS = 6000  # in all of them
 
@@ -111,6 +111,8 @@ def as_client(value: object) -> Client:
     """What the conf, or its get_host, calls a client. Raises Mistake."""
     if isinstance(value, Client):
         return value
+    if isinstance(value, Own):
+        raise Mistake("address is for clients in own, which nobody calls for; leave it out, or move the client there")
     return make_client(*value) if isinstance(value, list | tuple | set) else make_client(value)
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,15 +10,23 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import Bind, Listener, Spec
-from .clients import Entries, EntryMistake, Keyring, make_client, read_clients
+from ..values.specs import Bind, Listener, Own, Spec
+from .clients import Entries, EntryMistake, Keyring, read_clients
+from .own import make_client_or_own, settle_own
 from .permissions import others_can_read, others_can_write
 from .providers import Resolver, make_bind, make_cloudflare, primary, readable
 from .settings import NEW, SETTINGS
 from .source import ConfigError, Source
+from .sources import make_interface, make_web
 
 # What the conf finds there already.
-NAMES = {"Client": make_client, "Bind": make_bind, "Cloudflare": make_cloudflare}
+NAMES = {
+    "Client": make_client_or_own,
+    "Bind": make_bind,
+    "Cloudflare": make_cloudflare,
+    "Interface": make_interface,
+    "Web": make_web,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Config:
     cert: Path | None
     key: Path | None
     keyring: Keyring
+    own: tuple[Own, ...]
     provider: Spec  # of clients that name none
     resolver: Resolver  # for clients that get_host makes
     ttl: int  # seconds
@@ -59,9 +68,17 @@ class Config:
     @property
     def providers(self) -> Mapping[Spec, int]:
         """What publishes for its clients, and for how many, most first; none: whatever get_host says."""
-        named = Counter(client.provider for client in self.keyring.clients.values())
+        clients = itertools.chain(self.keyring.clients.values(), (own.client for own in self.own))
+        named = Counter(client.provider for client in clients)
         used = Counter({self.provider: named.pop(None, 0)}) + Counter({s: n for s, n in named.items() if s})
-        return dict(used.most_common()) or {self.provider: 0}
+        if self.hooks.get_host or not used:
+            used.setdefault(self.provider, 0)
+        return dict(used.most_common())
+
+    @property
+    def own_providers(self) -> Collection[Spec]:
+        """What publishes for the clients of `own`."""
+        return dict.fromkeys(own.client.provider or self.provider for own in self.own)
 
 
 def load(path: Path, options: Mapping[str, object] = MappingProxyType({})) -> Config:
@@ -82,13 +99,15 @@ class _Reader:
         hooks = Hooks(self._setting("get_ip"), self._setting("get_host"), self._setting("nsupdatecommands"))
         resolver = self._resolver()
         keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(resolver)
+        own = self._own(keyring, resolver)
         cert, key = self._certificate()
         return Config(
             path=self._source.path,
-            listeners=self._listeners(has_certificate=cert is not None),
+            listeners=self._listeners(has_certificate=cert is not None, may_be_none=bool(own)),
             cert=cert,
             key=key,
             keyring=keyring,
+            own=own,
             provider=resolver.default,
             resolver=resolver,
             ttl=self._setting("ttl"),
@@ -141,9 +160,9 @@ class _Reader:
             raise self._error("key", 'a private key needs its certificate; add cert = "server.crt"')
         return cert, key
 
-    def _listeners(self, has_certificate: bool) -> tuple[Listener, ...]:
+    def _listeners(self, has_certificate: bool, may_be_none: bool) -> tuple[Listener, ...]:
         plain, tls = self._setting("http") or (), self._setting("https") or ()
-        if not plain and not tls:
+        if not plain and not tls and not may_be_none:
             raise ConfigError(f"{self._source.path}: nothing to listen on; add http = 8080, or https with key and cert")
         if tls and not has_certificate:
             raise self._error("https", 'needs a certificate; add key = "server.key" and cert = "server.crt"')
@@ -172,3 +191,9 @@ class _Reader:
             lines = self._source.lines_of([mistake.key])[mistake.key]
             raise self._source.error(name, mistake, max(lines, default=None)) from None
         return keyring, doubts.sentences(self._source.lines_of)
+
+    def _own(self, keyring: Keyring, resolver: Resolver) -> tuple[Own, ...]:
+        try:
+            return settle_own(self._setting("own"), keyring.clients.values(), resolver)
+        except Mistake as mistake:
+            raise self._error("own", mistake) from None

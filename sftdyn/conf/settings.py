@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import parsers, providers
+from . import own, parsers, providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Setting:
 
 
 _LISTENERS = (
-    '`8080`, `"192.0.2.1:8080"`, `"[2001:db8::1]:8080"`, or a list; at least one of the two. '
+    '`8080`, `"192.0.2.1:8080"`, `"[2001:db8::1]:8080"`, or a list; at least one of the two, unless there is `own`. '
     "A bare port is open to IPv4 and IPv6"
 )
 _CERTIFICATE = "private key and certificate for `https`, PEM files, relative to the conf"
@@ -33,6 +33,10 @@ _CLIENTS = (
 _PROVIDER = (
     "where names are published: `Bind(…)`, `Cloudflare(…)` or a function ([providers.md](providers.md)); "
     "`Bind()` is what `server`, `nskeyfile` and `zone` say"
+)
+_OWN = (
+    "clients that sftdyn publishes by itself, with the addresses of its machine ([own.md](own.md)): "
+    '`[Client("home.example", address=Interface("ppp0"))]`'
 )
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
@@ -57,6 +61,7 @@ _ALL = (
     ),
     Setting("zone", parsers.zones, None, "the zone of the host names, or a list", without="found by asking"),
     Setting("provider", providers.provider, None, _PROVIDER, without="`Bind()`", is_new=True),
+    Setting("own", own.entries, [], _OWN, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),

@@ -19,6 +19,17 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 CACHED = 4096  # addresses; many come again every few minutes
 
+# What means something in private networks only, or on one machine (RFC 1918, 6598, 6890). Of IPv6, all but what is
+# given out for the whole world (RFC 4291, 2.4).
+PRIVATE = tuple(
+    IPv4Network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8"),
+        *("169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "240.0.0.0/4"),
+    )
+)
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+
 BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -51,6 +62,11 @@ def as_record(address: Address) -> tuple[RRType, str]:
         if is_so:
             raise Mistake(f"{kind} cannot be published")
     return "A" if address.version == 4 else "AAAA", str(address)
+
+
+def is_private(address: Address) -> bool:
+    """Whether it means something in private networks only, or on this machine."""
+    return address not in GLOBAL_UNICAST if isinstance(address, IPv6Address) else is_in(address, PRIVATE)
 
 
 def is_in(address: Address, networks: Sequence[Network]) -> bool:

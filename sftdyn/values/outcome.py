@@ -67,6 +67,8 @@ class Outcome(Enum):
     OVERLOADED = 21, "FAIL", INFO, True
     # A defect of sftdyn.
     INTERNAL = 22, "FAIL", ERROR
+    # No request: where own addresses come from gives none that can be published.
+    SOURCE = 23, "FAIL", WARNING
 
 
 class Result(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from .addresses import Network
 
@@ -94,7 +95,7 @@ class Function:
     @property
     def name(self) -> str:
         """As the conf calls it."""
-        return str(getattr(self.function, "__qualname__", type(self.function).__qualname__))
+        return _name_of(self.function)
 
     @property
     def place(self) -> Hashable:
@@ -125,6 +126,48 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """Where own addresses come from: an interface of this machine."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Where own addresses come from: servers that say who asks them. Of several, two must agree."""
+
+    urls: tuple[str, ...] = field(repr=False)  # http or https; a query may be secret
+
+    def __str__(self) -> str:
+        return ", ".join(urlsplit(url).netloc for url in self.urls)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AddressFunction:
+    """Where own addresses come from: a function of the conf, called without arguments."""
+
+    function: Callable[..., Any]
+
+    def __str__(self) -> str:
+        return _name_of(self.function)
+
+
+Source: TypeAlias = Interface | Web | AddressFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A client that sftdyn publishes by itself."""
+
+    client: Client
+    source: Source
+    every: float  # seconds between two looks
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
     """Where to accept connections; without a host on every address, IPv4 and IPv6."""
 
@@ -135,3 +178,8 @@ class Listener:
     def __str__(self) -> str:
         host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """As the conf calls it."""
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -8,8 +8,8 @@ from sftdyn.doors.dyndns2 import WORDS
 from sftdyn.doors.secret_url import REPLIES
 from sftdyn.values.outcome import Outcome
 
-# The doors make another word of it.
-NOWHERE = {Outcome.WOULD_CHANGE}
+# The doors make another word of it; and what no request can end with.
+NOWHERE = {Outcome.WOULD_CHANGE, Outcome.SOURCE}
 NOT_AT_THE_SECRET_URL = {Outcome.NOTFQDN, Outcome.NOHOST, Outcome.NUMHOST}
 NOT_AT_DYNDNS2 = {Outcome.ADDRESS, Outcome.BADREQUEST, Outcome.NOTHING}
 

@@ -1,0 +1,186 @@
+"""Keeps names at this machine's own addresses: looks at the start, at each change, and every so often.
+
+Rule 1. Each client of `own` has a task of its own, which looks, publishes, and rests: it delays no other, and of what
+has changed meanwhile only the last counts. What is published is in the provider's hands: its result is noted whenever
+it comes, also if the task has ended, for a reload starts them all anew.
+
+Rule 2. What an interface has is read as a whole after each change. Changes come in bursts: when a link goes, its
+addresses go one by one, and the last but one of them is not what anybody wants published. So it waits a moment.
+
+Rule 3. After a failure it looks again soon, then less often, until it is as often as without one.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+from ...conf.config import Config
+from ...providers.running import Providers
+from ...values.mistake import Mistake
+from ...values.outcome import Outcome, Result
+from ...values.specs import Client, Interface, Own
+from ...values.update import Promise, Update
+from ..answer import failure
+from ..demand import Demand, wanted
+from ..log import LogBook
+from .kernel import Changes
+from .sources import Look, Sources
+
+log = logging.getLogger(__name__)
+
+SETTLE = 0.1  # seconds from the first change of a burst to the look at what came of it
+FIRST_PATIENCE = 5.0  # seconds after a first failure, at most
+GOOD = (Outcome.OK, Outcome.UPTODATE)
+
+# The client, what was to be published (or its names only), and what came of it.
+Note: TypeAlias = Callable[[Own, Update | Sequence[str], Result], None]
+
+
+def patience(every: float, failures: int) -> float:
+    """Seconds until the next look, after so many failures in a row. Spread, so that not all come at once again."""
+    if not failures:
+        return every
+    longest = min(FIRST_PATIENCE * 2.0 ** min(failures - 1, 32), every)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+class Publisher:
+    """Looks and publishes once, for a client of `own`; made inside a running event loop."""
+
+    def __init__(self, config: Config, providers: Providers, note: Note) -> None:
+        self._sources = Sources()
+        self._config = config
+        self._providers = providers
+        self._note = note
+
+    def use(self, config: Config) -> None:
+        """From now on, this conf."""
+        self._config = config
+
+    async def look(self, own: Own) -> Look:
+        """What the client's source gives now."""
+        try:
+            return await self._sources.look(own, self._config.timeout)
+        except Exception as error:
+            return Look(reason=failure(error).reason)
+
+    async def publish(self, own: Own, look: Look) -> Outcome:
+        """Publish what a look has found. The result is noted if nobody waits any more, too."""
+        names = own.client.names
+        if not look.addresses:
+            return self._noted(own, names, Result(Outcome.SOURCE, look.reason))
+        try:
+            update = self._update(own.client, look)
+            promise = self._providers.publish(own.client.provider or self._config.provider, update)
+        except Mistake as mistake:
+            return self._noted(own, names, Result(Outcome.SOURCE, str(mistake)))
+        except Exception as error:
+            return self._noted(own, names, failure(error))
+        promise.add_done_callback(lambda promise: self._noted(own, update, _result(promise)))
+        await asyncio.wait([promise])
+        return _result(promise).outcome
+
+    def _update(self, client: Client, look: Look) -> Update:
+        """Raises Mistake."""
+        return wanted(client, client.names, Demand(look.addresses), look.addresses[0], self._config.ttl)
+
+    def _noted(self, own: Own, subject: Update | Sequence[str], result: Result) -> Outcome:
+        self._note(own, subject, result)
+        return result.outcome
+
+
+class Keeper:
+    """Publishes the conf's `own`, as long as it runs; made inside a running event loop."""
+
+    def __init__(self, config: Config, providers: Providers, count: Callable[[Result], None]) -> None:
+        self._publisher = Publisher(config, providers, self._write)
+        self._count = count
+        self._book = LogBook()
+        self._changes: Changes | None = None
+        self._changed: list[asyncio.Event] = []  # of each client of an interface
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        """From now on, this conf: all is looked at anew."""
+        self.close()
+        self._publisher.use(config)
+        if any(isinstance(own.source, Interface) for own in config.own):
+            self._listen()
+        self._tasks = {asyncio.create_task(self._keep(own)) for own in config.own}
+
+    def close(self) -> None:
+        """Look no more."""
+        for task in self._tasks:
+            task.cancel()
+        self._changed.clear()
+        if self._changes:
+            self._changes.close()
+            self._changes = None
+
+    def _listen(self) -> None:
+        try:
+            self._changes = Changes(self._tell)
+        except OSError as error:
+            log.warning("own: interfaces are looked at now and then only: rtnetlink says %s", error.strerror)
+
+    def _tell(self) -> None:
+        for changed in self._changed:
+            changed.set()
+
+    async def _keep(self, own: Own) -> None:
+        changed = asyncio.Event()
+        if isinstance(own.source, Interface):
+            self._changed.append(changed)
+        failures = 0
+        while True:
+            look = await self._publisher.look(own)
+            if look.remark:
+                self._book.remark(f"own {look.remark}")
+            outcome = await self._publisher.publish(own, look)
+            failures = 0 if outcome in GOOD else failures + 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience(own.every, failures)):
+                    await self._until_changed(own, look, changed)
+
+    async def _until_changed(self, own: Own, look: Look, changed: asyncio.Event) -> None:
+        """Return when an interface gives something else than at the last look."""
+        while True:
+            await changed.wait()
+            await asyncio.sleep(SETTLE)
+            changed.clear()
+            if await self._publisher.look(own) != look:
+                return
+
+    def _write(self, own: Own, subject: Update | Sequence[str], result: Result) -> None:
+        self._count(result)
+        self._book.write(result, subject, f"own {own.source}")
+
+
+def _result(promise: Promise) -> Result:
+    error = promise.exception()
+    return failure(error) if isinstance(error, Exception) else promise.result()
+
+
+async def publish_once(config: Config, providers: Providers, show: Callable[[str], None]) -> bool:
+    """Publish the conf's `own` once, and show a line for each name; whether all is as it should be."""
+    publisher = Publisher(config, providers, lambda own, subject, result: _show(own, subject, result, show))
+
+    async def publish(own: Own) -> bool:
+        return await publisher.publish(own, await publisher.look(own)) in GOOD
+
+    return all(await asyncio.gather(*map(publish, config.own)))
+
+
+def _show(own: Own, subject: Update | Sequence[str], result: Result, show: Callable[[str], None]) -> None:
+    """A line for each name, as in the log."""
+    said: dict[str, list[str]] = {}
+    for item in subject:
+        name, addresses = (item, ()) if isinstance(item, str) else (item.name, item.addresses)
+        said.setdefault(name.rstrip("."), []).extend(addresses)
+    for name, found in said.items():
+        reason = result.reason and f": {result.reason}"
+        show(" ".join([result.outcome.word, name, *found, "from", str(own.source)]) + reason)

@@ -1,0 +1,179 @@
+"""Asks where own addresses come from: an interface, web servers, or a function of the conf.
+
+A source gives at least one address that can be published, or none at all and says why. It never gives "no address":
+what it does not give stays as it is.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from ...fetch import Failed, Fetcher, Route, Trouble
+from ...threads import Ended, Returned, in_thread, raised_at
+from ...values.addresses import Address, is_private, parse_address
+from ...values.mistake import Mistake
+from ...values.specs import AddressFunction, Client, Interface, Own, Web
+from .answers import NoAddress, agreed, read_address
+from .kernel import Unanswered, stable_addresses
+
+MAX_ADDRESSES = 16  # of one source
+WEB_DEADLINE = 5.0  # seconds
+WEB_LIMIT = 4096  # octets of an answer
+HEADERS = {"Accept": "text/plain"}
+FUNCTIONS = 64  # calls under way, those that hang included
+
+Version: TypeAlias = Literal[4, 6]
+VERSIONS: tuple[Version, ...] = (4, 6)
+# A machine without this version of IP: nothing to wonder at.
+NOT_THERE = frozenset({Trouble.NO_ADDRESS, Trouble.NO_CONNECTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a source gave. Two are equal if there is nothing new to publish."""
+
+    addresses: tuple[Address, ...] = ()
+    reason: str = ""  # why there is none
+    remark: str = field(default="", compare=False)  # what is odd about a source that has given some
+
+
+@dataclass(frozen=True, slots=True)
+class OneVersion:
+    """What web servers said over one version of IP."""
+
+    address: Address | None
+    reason: str
+    is_odd: bool = False  # some have answered, and yet there is no address
+
+
+class Unknown(Exception):
+    """A source gives no address. The message is for the log."""
+
+
+class Sources:
+    """Asks them; made inside a running event loop."""
+
+    def __init__(self) -> None:
+        self._routes = {version: Route(family=version) for version in VERSIONS}
+        self._calls: dict[Own, asyncio.Future[Ended]] = {}
+
+    async def look(self, own: Own, patience: float) -> Look:
+        """What the source of a client gives now; a function has `patience` seconds for it."""
+        source = own.source
+        try:
+            if isinstance(source, Interface):
+                return Look(_of_interface(source, own.client))
+            if isinstance(source, Web):
+                return await self._ask_web(source, own.client)
+            return Look(_checked(await self._call(own, source, patience), own.client))
+        except (Unknown, Unanswered) as problem:
+            return Look(reason=str(problem))
+
+    async def _ask_web(self, web: Web, client: Client) -> Look:
+        """Over each version of IP that the client may have; one must work. Raises Unknown."""
+        wanted = {network.version for network in client.networks} or set(VERSIONS)
+        asked = [version for version in VERSIONS if version in wanted]
+        said = await asyncio.gather(*(self._ask_over(version, web.urls) for version in asked))
+        addresses = [one.address for one in said if one.address]
+        reasons = "; ".join(f"over IPv{v} {one.reason}" for v, one in zip(asked, said, strict=True) if one.reason)
+        if not addresses:
+            raise Unknown(reasons)
+        is_odd = any(one.is_odd for one in said)
+        return Look(_checked(addresses, client), remark=f"{web}: {reasons}" if is_odd else "")
+
+    async def _ask_over(self, version: Version, urls: Sequence[str]) -> OneVersion:
+        """New connections each time: one that was kept could still show an old address."""
+        fetcher = Fetcher(self._routes[version], WEB_LIMIT, at_once=len(urls))
+        try:
+            told = await asyncio.gather(*(_ask(fetcher, url, version) for url in urls))
+        finally:
+            fetcher.close()
+        votes = [one for one in told if isinstance(one, IPv4Address | IPv6Address)]
+        if address := agreed(votes, len(urls)):
+            return OneVersion(address, "")
+        reasons = ["no two agree"] if len(urls) > 1 else []
+        reasons += [f"{urlsplit(url).netloc}: {_said(one)}" for url, one in zip(urls, told, strict=True) if _said(one)]
+        return OneVersion(None, ", ".join(reasons), is_odd=any(one not in NOT_THERE for one in told))
+
+    async def _call(self, own: Own, source: AddressFunction, patience: float) -> list[Address]:
+        """What a function of the conf returns. Raises Unknown."""
+        if own in self._calls:
+            raise Unknown(f"the last call of {source} has not come back; it is not called again before")
+        if len(self._calls) >= FUNCTIONS:
+            raise Unknown(f"{source} is not called: {FUNCTIONS} calls of functions are under way, or hang")
+        call = self._calls[own] = in_thread(source.function, late=lambda: None)
+        call.add_done_callback(lambda _: self._calls.pop(own))
+        await asyncio.wait([call], timeout=patience)
+        if not call.done():
+            raise Unknown(f"{source} took longer than {patience:g} s")
+        ended = call.result()
+        if isinstance(ended, Returned):
+            return _returned(source, ended.value)
+        code = getattr(source.function, "__code__", None)
+        raise Unknown(raised_at(str(source), ended.error, Path(code.co_filename if code else str(source))))
+
+
+async def _ask(fetcher: Fetcher, url: str, version: Version) -> Address | Trouble | str:
+    """The address that one server tells, or why it does not."""
+    try:
+        return read_address(await fetcher.fetch("GET", url, WEB_DEADLINE, HEADERS), version)
+    except Failed as failed:
+        return failed.trouble
+    except (NoAddress, Mistake) as problem:
+        return str(problem)
+
+
+def _said(told: Address | Trouble | str) -> str:
+    """Why there is no address, if there is none."""
+    return told.value if isinstance(told, Trouble) else told if isinstance(told, str) else ""
+
+
+def _returned(source: AddressFunction, value: Any) -> list[Address]:
+    """One address or several, as texts or as the ipaddress module has them. Raises Unknown."""
+    several = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+    try:
+        return [parse_address(str(item)) for item in several]
+    except Mistake:
+        raise Unknown(f"{source} returned something that is not an address") from None
+
+
+def _of_interface(interface: Interface, client: Client) -> tuple[Address, ...]:
+    """Those of its addresses that this client may have. Raises Unknown, Unanswered."""
+    found = [address for address in stable_addresses(interface.name) if may_be_published(address, client)]
+    if not found:
+        raise Unknown("it has no address that can be published")
+    return _bounded(found)
+
+
+def _checked(addresses: Sequence[Address], client: Client) -> tuple[Address, ...]:
+    """All of them, or none. Raises Unknown."""
+    if not addresses:
+        raise Unknown("it gave no address")
+    for address in addresses:
+        if not may_be_published(address, client):
+            why = "is not in the networks of this client" if client.networks else "is one of private networks"
+            raise Unknown(f"it gave {address}, which {why}")
+    return _bounded(addresses)
+
+
+def _bounded(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Each once, sorted. Raises Unknown."""
+    found = tuple(sorted(set(addresses), key=lambda address: (address.version, int(address))))
+    if len(found) > MAX_ADDRESSES:
+        raise Unknown(f"it has more than {MAX_ADDRESSES} addresses; choose by networks")
+    return found
+
+
+def may_be_published(address: Address, client: Client) -> bool:
+    """Whether the networks of the client, or else of the whole world, have the address.
+
+    Those of private networks are published only if they are named: all addresses of IPv4 are not a name.
+    """
+    if not client.networks:
+        return not is_private(address)
+    names = [network for network in client.networks if address in network]
+    return any(network.prefixlen or not is_private(address) for network in names)
