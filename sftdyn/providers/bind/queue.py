@@ -35,13 +35,14 @@ from collections.abc import Iterable, Sequence
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Primary
 from ...values.update import Key, Promise, RRset, Update
+from ..order import Order
 from .dialogue import Interrupted, Settlement, Sight
 from .finder import Finder
 from .lanes import Lane, Line
 from .late import LateWrites
 from .message import NO_ANSWER, Verdict
 from .nsupdate import Route
-from .tickets import DROPPED, Health, Order, Share, Ticket, Zone
+from .tickets import DROPPED, Health, Share, Ticket, Zone
 from .zones import NOWHERE, Zones
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Queue:
         self._finder = Finder(route, self._zones, self._found, self._not_found)
         self._sight = Sight()
         self._late = LateWrites()
-        self._order = Order()
+        self._order: Order[Ticket] = Order()
         self._tickets: dict[Ticket, None] = {}  # all that are not answered
         self._homeless: dict[str, list[Ticket]] = {}  # by the name whose zone is asked for
         self._states: dict[str, Zone] = {}
@@ -139,7 +140,7 @@ class Queue:
 
     def under_way(self) -> dict[Key, Promise]:
         """The record sets that are not settled, and what settles the last update of each."""
-        return self._order.promises()
+        return {key: ticket.waiters[-1][1] for key, ticket in self._order.lasts() if ticket.waiters}
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""

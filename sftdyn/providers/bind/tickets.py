@@ -1,11 +1,10 @@
-"""What waits in front of the primary, and in which order: Rules 1 and 2 of the queue."""
+"""What waits in front of the primary: Rules 1 and 2 of the queue."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ...values.outcome import Result
-from ...values.update import Key, Promise, RRset, Update
+from ...values.update import Key, Promise, Update
 
 DROPPED = -1  # the epoch of a share in whose place there are others
 
@@ -63,45 +62,3 @@ class Share:
     def is_waiting(self) -> bool:
         """Whether it is neither settled nor under way."""
         return not self.result and not self.under_way
-
-
-class Order:
-    """The order of arrival, by record set (Rule 2)."""
-
-    def __init__(self) -> None:
-        self._tickets: dict[Key, list[Ticket]] = {}
-
-    def last(self, update: Update) -> Ticket | None:
-        """The ticket that is the last one for each record set of an update, if it is one and the same."""
-        lines = [self._tickets.get(rrset.key) for rrset in update]
-        first = lines[0]
-        return first[-1] if first and all(line and line[-1] is first[-1] for line in lines) else None
-
-    def promises(self) -> dict[Key, Promise]:
-        """For each record set that is not settled, what the last ticket for it promises."""
-        return {key: tickets[-1].waiters[-1][1] for key, tickets in self._tickets.items() if tickets[-1].waiters}
-
-    def enter(self, ticket: Ticket) -> None:
-        """Behind all others that share a record set."""
-        for rrset in ticket.update:
-            tickets = self._tickets.setdefault(rrset.key, [])
-            if tickets:
-                ticket.blocked.add(rrset.key)
-            tickets.append(ticket)
-
-    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> list[Ticket]:
-        """These are settled; the tickets that have nothing in front of them now for one of these."""
-        ready: list[Ticket] = []
-        for rrset in rrsets:
-            key = rrset.key
-            tickets = self._tickets.get(key)
-            if tickets is None or ticket not in tickets:
-                continue
-            was_first = tickets[0] is ticket
-            tickets.remove(ticket)
-            if not tickets:
-                del self._tickets[key]
-            elif was_first:
-                tickets[0].blocked.discard(key)
-                ready.append(tickets[0])
-        return ready
