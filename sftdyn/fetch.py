@@ -162,7 +162,10 @@ class Lookup:
         self._until = now + LOOKUP
         self._ends = None
         if self.places.acquire(blocking=False):
-            self._ends = in_thread(self._run, server, family, late=lambda: None)
+            try:
+                self._ends = in_thread(self._run, server, family, late=lambda: None)
+            except RuntimeError:  # no more threads
+                self.places.release()
 
     def _run(self, server: Server, family: socket.AddressFamily) -> list[str]:
         """In its thread. Raises OSError and UnicodeError."""
@@ -204,13 +207,19 @@ class Connection:
         self._writer.transport.abort()
 
     async def is_quiet(self) -> bool:
-        """Whether nothing has come since the last answer, not even its end: then the next answer is ours."""
+        """Whether nothing has come since the last answer, so that the next one is ours. If not, it is closed."""
+        is_quiet = False
         listening = asyncio.create_task(self.reader.read(1))
-        await asyncio.sleep(0)
-        is_quiet = not listening.done()
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
-        return is_quiet and not self._writer.is_closing()
+        try:
+            await asyncio.sleep(0)
+            silent = not listening.done()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            is_quiet = silent and not self._writer.is_closing()
+        finally:
+            if not is_quiet:
+                self.close()
+        return is_quiet
 
     async def send(self, octets: bytes) -> None:
         """Raises OSError."""
@@ -273,7 +282,6 @@ class Fetcher:
             self._idle.remove(known[-1])
             if await known[-1].is_quiet():
                 return known[-1]
-            known[-1].close()
         return await self._route.connect(question.server, question.deadline)
 
     async def _converse(self, connection: Connection, question: Question, sending: "_Sending") -> Answer:
@@ -365,17 +373,27 @@ async def _attempt(
     server: Server, address: str, context: ssl.SSLContext | None, seconds: float
 ) -> Connection | Trouble:
     """A connection to one address, or what is in the way."""
-    name = server.host if context else None
     try:
         async with asyncio.timeout(seconds):
-            streams = await asyncio.open_connection(address, server.port, ssl=context, server_hostname=name, limit=LINE)
+            return await _open(server, address, context)
     except ssl.SSLCertVerificationError:
         return Trouble.BAD_CERTIFICATE
     except ssl.SSLError:
         return Trouble.NO_TLS
     except OSError:  # TimeoutError is one
         return Trouble.NO_CONNECTION
-    return Connection(server, *streams)
+
+
+async def _open(server: Server, address: str, context: ssl.SSLContext | None) -> Connection:
+    """In two steps: asyncio's own one would leave the socket open when it is given up between them. Raises OSError."""
+    reader, writer = await asyncio.open_connection(address, server.port, limit=LINE)
+    try:
+        if context:
+            await writer.start_tls(context, server_hostname=server.host)
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return Connection(server, reader, writer)
 
 
 # In

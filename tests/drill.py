@@ -22,6 +22,7 @@ from tests.drilling import RANDOM, SCALE, Failed, Quiet, check
 from tests.lab.bind import ALL, Bind
 from tests.lab.machine import free_port, make_certificate
 from tests.neighbours import CASES, neighbours
+from tests.providing import provider
 
 
 def addresses_of(bind: Bind, name: str) -> list[str]:
@@ -296,6 +297,7 @@ DRILLS: dict[str, Callable[[Path], Coroutine[Any, Any, str]]] = {
     "fuzz": fuzz,
     "slow": slow,
     "soak": soak,
+    "provider": partial(provider, update=update),
     **{f"neighbours:{case.name}": partial(neighbours, case) for case in CASES},
 }
 

@@ -479,6 +479,42 @@ def test_a_family_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         assert body(ask(four.port, host="www.example")) == b"four"
 
 
+def test_an_address_that_leads_nowhere_costs_its_share_of_the_time_once(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [*real("::1", 0), *real("127.0.0.1", 0)])
+
+    async def work(port: int) -> None:
+        fetcher = Fetcher(Route(certificate / "server.crt"))
+        for seconds in (1.0, 0.4):  # half of this would not do for the address that is silent
+            answer = await fetcher.fetch("GET", f"https://localhost:{port}/", seconds)
+            assert answer.body == b"four"
+
+    answer = says(b"HTTP/1.0 200 OK\r\n\r\nfour")
+    with serving(answer, tls=certificate) as four, serving(waits, host="::1", port=four.port) as six:
+        asyncio.run(work(four.port))
+        assert (four.accepted, six.accepted) == (2, 1)
+
+
+def test_who_waits_for_a_turn_waits_within_the_own_time() -> None:
+    async def work(port: int) -> float:
+        fetcher = Fetcher(Route(), at_once=1)
+        url = f"http://127.0.0.1:{port}/"
+        first = asyncio.create_task(fetcher.fetch("GET", url, 1))
+        await asyncio.sleep(0)
+        start = time.monotonic()
+        with pytest.raises(Failed) as failed:
+            await fetcher.fetch("GET", url, 0.2)
+        assert (failed.value.trouble, failed.value.sent) == (Trouble.SILENT, False)
+        took = time.monotonic() - start
+        await asyncio.gather(first, return_exceptions=True)
+        return took
+
+    with serving(waits) as server:
+        assert asyncio.run(work(server.port)) < 0.6
+
+
 def test_more_at_once_than_allowed_wait_for_their_turn_within_their_time() -> None:
     gate = threading.Event()
 
@@ -490,7 +526,8 @@ def test_more_at_once_than_allowed_wait_for_their_turn_within_their_time() -> No
     async def many(port: int) -> list[Answer | BaseException]:
         fetcher = Fetcher(Route(), at_once=2)
         url = f"http://127.0.0.1:{port}/"
-        late = await asyncio.gather(*(fetcher.fetch("GET", url, 0.5) for _ in range(4)), return_exceptions=True)
+        asking = [fetcher.fetch("GET", url, seconds) for seconds in (0.5, 0.5, 0.3, 0.3)]
+        late = await asyncio.gather(*asking, return_exceptions=True)
         patient = [asyncio.create_task(fetcher.fetch("GET", url, 20)) for _ in range(6)]
         await asyncio.sleep(0)
         gate.set()

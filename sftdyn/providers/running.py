@@ -14,15 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..values.outcome import Outcome, Result
-from ..values.specs import Bind, Function, Spec
+from ..values.specs import Bind, Cloudflare, Function, Spec
 from ..values.update import Key, Promise, Provider, RRset, Script
 from .bind.provider import BindProvider
+from .cloudflare.provider import CloudflareProvider
 from .function import FunctionProvider
 
 MANY = 100  # providers; beyond it, one that get_host has named goes when it has nothing to do
 TOO_LATE = Result(Outcome.TIMEOUT, "an earlier update of the name, through another provider, is still under way")
 
-MAKERS: dict[type[Any], Callable[[Any, float], Provider]] = {Bind: BindProvider, Function: FunctionProvider}
+MAKERS: dict[type[Any], Callable[[Any, float], Provider]] = {
+    Bind: BindProvider,
+    Cloudflare: CloudflareProvider,
+    Function: FunctionProvider,
+}
 
 
 @dataclass(eq=False, slots=True)

@@ -1,0 +1,41 @@
+"""How many requests the API takes from one credential, and when. Pure: time is handed in.
+
+Cloudflare allows 1200 requests in five minutes, and refuses all for five minutes after that: nothing is worse for the
+names. So the requests are spread before: a burst is free, then they come as slowly as they come back, and what waits
+meanwhile shares the next ones. A user's own scripts and the dashboard count, too, so a part of the budget is theirs.
+"""
+
+BURST = 500  # requests
+RATE = 2.0  # requests a second; with the burst 1100 in five minutes
+RESERVE = 250  # requests of the burst that a zone in trouble leaves to the others
+
+
+class Budget:
+    """What one credential has left. Times are seconds of one clock."""
+
+    def __init__(self, now: float) -> None:
+        self.refused_until = 0.0  # by the API's own word
+        self._left = float(BURST)
+        self._since = now
+
+    def wait(self, now: float, is_ill: bool) -> float:
+        """Seconds until the next request may be sent."""
+        self._refill(now)
+        return max(0.0, (RESERVE if is_ill else 0) + 1 - self._left) / RATE
+
+    def take(self, now: float) -> None:
+        """A request is sent."""
+        self._refill(now)
+        self._left -= 1
+
+    def give_back(self) -> None:
+        """It did not reach the API."""
+        self._left = min(BURST, self._left + 1)
+
+    def refuse(self, now: float, seconds: float) -> None:
+        """The API wants no requests for so long."""
+        self.refused_until = max(self.refused_until, now + seconds)
+
+    def _refill(self, now: float) -> None:
+        self._left = min(BURST, self._left + (now - self._since) * RATE)
+        self._since = now
