@@ -31,7 +31,7 @@ from functools import partial
 from ...fetch import Route
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Cloudflare
-from ...values.update import Key, Promise, RRset, Script
+from ...values.update import Key, Promise, RRset, RRType, Script
 from ..order import Order
 from .api import ApiError, Health, Kind, Zone
 from .exchange import Exchange, Settlement, Watch
@@ -60,6 +60,10 @@ NO_ZONE = Result(
     Outcome.NOZONE,
     "the API shows these credentials no zone with the name: they need Zone Read for it, or the conf zone= with its id",
 )
+# What is asked for, to see whether the API shows a name's records; it is never written.
+PROBES: dict[RRType, tuple[str, ...]] = {"A": ("192.0.2.1",), "AAAA": ("2001:db8::1",)}
+ASKED = (Outcome.UPTODATE, Outcome.WOULD_CHANGE)
+FEW = 8  # names that are called by name
 AGAIN = frozenset({Kind.AWAY, Kind.LIMITED, Kind.CHANGED})
 MOVED = frozenset({Kind.DENIED, Kind.GONE})
 FINAL = {
@@ -120,6 +124,20 @@ class CloudflareProvider:
         """Whether updates are still worked on."""
         lanes = [lane for session in self._sessions.values() for lane in session.lanes.values() if lane.waiting]
         return all(lane.task and not lane.task.done() for lane in lanes)
+
+    async def findings(self, keys: Sequence[Key]) -> list[str]:
+        """What stands in the way of publishing these: nothing is asked where each request brings its own token."""
+        if self._spec.passes_secret:
+            return []
+        probes = [RRset(name, kind, PROBES[kind], 1) for name, kind in sorted(keys, reverse=True)]  # A counts
+        results = await asyncio.gather(*(self.publish([probe], ask_only=True) for probe in probes))
+        fine = {probe.name for probe, result in zip(probes, results, strict=True) if result.outcome in ASKED}
+        reasons = {probe.name: result.reason for probe, result in zip(probes, results, strict=True)}
+        names: dict[str, list[str]] = {}  # by what is in the way
+        for name, reason in reasons.items():
+            if name not in fine:
+                names.setdefault(reason, []).append(name.rstrip("."))
+        return [reason if those[0] in reason else f"{_some(those)}: {reason}" for reason, those in names.items()]
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end the connections."""
@@ -432,3 +450,7 @@ class CloudflareProvider:
                     self._place(ready)
         finally:
             self._is_placing = False
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + " and others" * (len(names) > FEW)

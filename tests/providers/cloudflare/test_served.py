@@ -4,9 +4,12 @@ import base64
 import hashlib
 import signal
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from tests.lab.api import error, silent, slow
 from tests.lab.bind import Bind
 from tests.lab.cloudflare import EDIT_DNS, READ_ZONE, Cloudflare, too_many
 from tests.lab.conf import conf
+from tests.lab.machine import ROOT
 from tests.lab.process import Answer, Sftdyn
 from tests.providers.bind.conftest import in_background
 from tests.providers.cloudflare.conftest import HOME
@@ -259,3 +263,21 @@ def test_what_the_end_of_sftdyn_finds_under_way_is_finished(
         assert server.stop() == 0
     assert answers == ["OK"]
     assert cloudflare.addresses(HOME) == ["192.0.2.7"]
+
+
+def test_check_online_says_whether_the_token_sees_the_names(cloudflare: Cloudflare, tmp_path: Path) -> None:
+    token = cloudflare.add_token([cloudflare.add_zone("example.net")])
+    cloudflare.add("there.example.net", "A", "192.0.2.9")
+    names = ["there.example.net", "missing.example.net", "home.example.org"]
+    clients = {f"0123456789abcdef{n}": name for n, name in enumerate(names)}
+    path = tmp_path / "conf"
+    path.write_text(conf(None, f"provider = {written(cloudflare, token=token)}\n", clients=clients))
+    command = [sys.executable, "-m", "sftdyn", "--check", "--online", str(path)]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 1, said.stderr
+    problems = [line for line in said.stdout.splitlines() if line.startswith("problem: ")]
+    unseen, missing = sorted(problems)
+    assert "missing.example.net has no A record; make it by hand once, or set create=True" in missing
+    assert "home.example.org: the API shows these credentials no zone with the name" in unseen
+    assert "there.example.net" not in missing + unseen
+    assert token not in said.stdout + said.stderr
