@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 BATCH = 200  # operations, the most that every plan takes
 OUTSIDE = "the name is not in the zone with this id"
 FAILURES = {
-    Verdict.HIDDEN: (Outcome.UNPUBLISHABLE, "a CNAME at {name} hides it; delete it, or choose another name"),
-    Verdict.MISSING: (Outcome.REFUSED, "{name} has no {type} record; make it by hand once, or set create=True"),
-    Verdict.KEPT: (Outcome.REFUSED, "records are removed with create=True only"),
+    Verdict.HIDDEN: Result(Outcome.UNPUBLISHABLE, SENTENCES[Kind.HIDDEN]),
+    Verdict.MISSING: Result(Outcome.REFUSED, "it has no record of this type; make it by hand once, or set create=True"),
+    Verdict.KEPT: Result(Outcome.REFUSED, "records are removed with create=True only"),
 }
 UNSENT = ApiError(Kind.AWAY, "its time was over before it was sent")
 ABREAST = 3  # questions of one exchange at once; the others are for other zones
@@ -227,9 +227,9 @@ class Exchange:
 def _failure(plans: Mapping[RRset, Plan], operations: Operations) -> Result | None:
     """Why an update cannot be, if so."""
     for rrset, (verdict, _) in plans.items():
-        if verdict in FAILURES:
-            outcome, reason = FAILURES[verdict]
-            return Result(outcome, reason.format(name=rrset.name.removesuffix("."), type=rrset.type))
+        if failure := FAILURES.get(verdict):
+            which = f"{rrset.name.removesuffix('.')} {rrset.type}: " if len(plans) > 1 else ""
+            return failure._replace(reason=which + failure.reason)
     return TOO_MANY if operations.size() > BATCH else None
 
 

@@ -31,10 +31,11 @@ from functools import partial
 from ...fetch import Route
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Cloudflare
-from ...values.update import Key, Promise, RRset, RRType, Script
+from ...values.update import Key, Promise, RRset, Script
 from ..order import Order
 from .api import ApiError, Health, Kind, Zone
 from .exchange import Exchange, Settlement, Watch
+from .findings import question, sentences
 from .late import LateWrites
 from .plan import Making
 from .session import Budgets, Session
@@ -48,6 +49,7 @@ SHARE_OF_TIMEOUT = 0.8
 SHORTEST, LONGEST = 2.0, 8.0
 TICK = 0.5  # seconds between two looks at what is watched
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # seconds until the next try
+LOT = 1000  # record sets that are asked for at once, for findings
 NO_ANSWER = "the API has not answered"
 
 OK = Result(Outcome.OK)
@@ -60,10 +62,6 @@ NO_ZONE = Result(
     Outcome.NOZONE,
     "the API shows these credentials no zone with the name: they need Zone Read for it, or the conf zone= with its id",
 )
-# What is asked for, to see whether the API shows a name's records; it is never written.
-PROBES: dict[RRType, tuple[str, ...]] = {"A": ("192.0.2.1",), "AAAA": ("2001:db8::1",)}
-ASKED = (Outcome.UPTODATE, Outcome.WOULD_CHANGE)
-FEW = 8  # names that are called by name
 AGAIN = frozenset({Kind.AWAY, Kind.LIMITED, Kind.CHANGED})
 MOVED = frozenset({Kind.DENIED, Kind.GONE})
 FINAL = {
@@ -126,18 +124,13 @@ class CloudflareProvider:
         return all(lane.task and not lane.task.done() for lane in lanes)
 
     async def findings(self, keys: Sequence[Key]) -> list[str]:
-        """What stands in the way of publishing these: nothing is asked where each request brings its own token."""
-        if self._spec.passes_secret:
-            return []
-        probes = [RRset(name, kind, PROBES[kind], 1) for name, kind in sorted(keys, reverse=True)]  # A counts
-        results = await asyncio.gather(*(self.publish([probe], ask_only=True) for probe in probes))
-        fine = {probe.name for probe, result in zip(probes, results, strict=True) if result.outcome in ASKED}
-        reasons = {probe.name: result.reason for probe, result in zip(probes, results, strict=True)}
-        names: dict[str, list[str]] = {}  # by what is in the way
-        for name, reason in reasons.items():
-            if name not in fine:
-                names.setdefault(reason, []).append(name.rstrip("."))
-        return [reason if those[0] in reason else f"{_some(those)}: {reason}" for reason, those in names.items()]
+        """What stands in the way of these record sets; nothing where only a request brings the token."""
+        results: dict[Key, Result] = {}
+        for start in range(0, 0 if self._spec.passes_secret else len(keys), LOT):
+            lot = keys[start : start + LOT]
+            asking = [self.publish([question(key)], ask_only=True) for key in lot]
+            results.update(zip(lot, await asyncio.gather(*asking), strict=True))
+        return sentences(results)
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end the connections."""
@@ -450,7 +443,3 @@ class CloudflareProvider:
                     self._place(ready)
         finally:
             self._is_placing = False
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:FEW]) + " and others" * (len(names) > FEW)

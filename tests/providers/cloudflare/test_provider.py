@@ -5,11 +5,13 @@ import gc
 import time
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
 
 from sftdyn.providers.cloudflare.provider import CloudflareProvider
 from sftdyn.values.outcome import Outcome, Result
+from sftdyn.values.update import Key
 from tests.lab.api import Fault, silent, slow
 from tests.lab.cloudflare import EDIT_DNS, FORBIDDEN, READ_ZONE, Cloudflare, Dialect, no, refusal, success
 from tests.providers.cloudflare.conftest import HOME, outcomes, publish, publishing, spec, wanted
@@ -687,3 +689,40 @@ def test_the_end_waits_for_what_waits_but_not_longer_than_its_time(cloudflare: C
     start = time.monotonic()
     assert publishing(cloudflare, work, timeout=0.5) == [Outcome.TIMEOUT]
     assert time.monotonic() - start < 1
+
+
+# What --check --online finds
+
+
+def findings(api: Cloudflare, *keys: Key, **said: Any) -> list[str]:
+    return publishing(api, lambda provider: provider.findings([(name + ".", kind) for name, kind in keys]), **said)
+
+
+def test_where_all_is_in_order_nothing_is_found(cloudflare: Cloudflare) -> None:
+    """A name may have records of one family only; and nothing is changed."""
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    cloudflare.add("six.example.org", "AAAA", "2001:db8::7")
+    keys: list[Key] = [(name, kind) for name in (HOME, "six.example.org") for kind in ("A", "AAAA")]
+    assert findings(cloudflare, *keys) == []
+    assert findings(cloudflare, ("new.example.org", "A"), create=True) == []
+    assert cloudflare.counts()[BATCH] == 0
+
+
+def test_what_is_wrong_is_found_with_the_names_that_it_concerns(cloudflare: Cloudflare) -> None:
+    cloudflare.add("alias.example.org", "CNAME", "www.example.org")
+    names = ["alias.example.org", "h.example.net", *(f"h{n}.example.org" for n in range(10))]
+    alias, elsewhere, missing = findings(cloudflare, *((name, "A") for name in names), (names[-1], "AAAA"))
+    assert alias.startswith("alias.example.org: a CNAME")
+    assert elsewhere.startswith("h.example.net: the API shows these credentials no zone")
+    assert missing.startswith("h0.example.org, h1.example.org")
+    assert "h7.example.org and 2 more: it has no record of this type; make it by hand once" in missing
+    [denied] = findings(cloudflare, (HOME, "A"), ("two.example.org", "A"), token="x" * 40)
+    assert denied.startswith("home.example.org, two.example.org: the API does not let these credentials do this")
+    with cloudflare.away():
+        [away] = findings(cloudflare, (HOME, "A"), timeout=0.5)
+    assert away == f"{HOME}: not within 0.5 s: no answer of the API: no connection"
+
+
+def test_where_only_a_request_brings_the_token_nothing_can_be_found(cloudflare: Cloudflare) -> None:
+    assert findings(cloudflare, (HOME, "A"), token=None) == []
+    assert not cloudflare.requests

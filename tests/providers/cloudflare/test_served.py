@@ -277,7 +277,7 @@ def test_check_online_says_whether_the_token_sees_the_names(cloudflare: Cloudfla
     assert said.returncode == 1, said.stderr
     problems = [line for line in said.stdout.splitlines() if line.startswith("problem: ")]
     unseen, missing = sorted(problems)
-    assert "missing.example.net has no A record; make it by hand once, or set create=True" in missing
+    assert "missing.example.net: it has no record of this type; make it by hand once, or set create=True" in missing
     assert "home.example.org: the API shows these credentials no zone with the name" in unseen
     assert "there.example.net" not in missing + unseen
     assert token not in said.stdout + said.stderr

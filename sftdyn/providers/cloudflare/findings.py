@@ -1,0 +1,36 @@
+"""What the results of mere questions say is not right. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from ...values.outcome import Outcome, Result
+from ...values.update import Key, RRset, RRType
+
+FEW = 8  # names that are called by name
+FINE = frozenset({Outcome.UPTODATE, Outcome.WOULD_CHANGE})
+EXAMPLES: dict[RRType, str] = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}  # nobody's (RFC 5737, RFC 3849)
+
+
+def question(key: Key) -> RRset:
+    """What is asked about a record set: would it take an address?"""
+    name, kind = key
+    return RRset(name, kind, (EXAMPLES[kind],), 60)
+
+
+def sentences(results: Mapping[Key, Result]) -> list[str]:
+    """A sentence for each reason, with the names that it concerns.
+
+    A name of which one type can be published is in order: its router may have addresses of that family only.
+    """
+    fine = {name for (name, _), result in results.items() if result.outcome in FINE}
+    reasons: dict[str, dict[str, None]] = {}
+    for (name, _), result in results.items():
+        if name not in fine:
+            reasons.setdefault(result.reason, {}).setdefault(name)
+            fine.add(name)
+    return [f"{_listed(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [name.removesuffix(".") for name in names]
+    more = f" and {len(shown) - FEW} more" if len(shown) > FEW else ""
+    return ", ".join(shown[:FEW]) + more
