@@ -9,14 +9,15 @@ from ..values.mistake import Mistake
 from ..values.names import is_within
 from ..values.specs import Bind, Client, Own
 from ..web.request import decode
-from . import parsers, providers
+from . import parsers, proof, providers
 from .doubts import Doubts
 from .misspelt import no_such_parameter
+from .named import checked
 from .providers import Resolver
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
-PARAMETERS = ("ttl", "lan", "prefix_length", "networks", "provider", "address", "every")  # of Client; see own
+PARAMETERS = ("ttl", "lan", "prefix_length", "networks", "provider", "prove", "address", "every")  # of Client; see own
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
 MAX_LETTERS = 6000  # in all of them
 
@@ -82,6 +83,7 @@ def make_client(
     prefix_length: object = None,
     networks: object = (),
     provider: object = None,
+    prove: object = None,
     **unknown: object,
 ) -> Client:
     """`Client("home.dyn.example", …, ttl=60)` of the conf. Raises Mistake."""
@@ -104,6 +106,7 @@ def make_client(
         None if prefix_length is None else parsers.prefix_length(prefix_length),
         parsers.networks(networks),
         None if provider is None else providers.provider(provider),
+        None if prove is None else proof.proof(prove, [*hosts, *dict(behind)]),
     )
 
 
@@ -167,9 +170,11 @@ def _digest_of_new(key: str, met: set[bytes]) -> bytes:
 
 
 def settle(client: Client, resolver: Resolver) -> Client:
-    """The client with its provider as it is meant in the conf. Raises Mistake."""
+    """The client with its provider and proof as they are meant in the conf. Raises Mistake."""
     if client.provider is not None:
         client = replace(client, provider=resolver.resolve(client.provider))
+    if client.prove is not None:
+        client = replace(client, prove=checked("prove", resolver.proof, client.prove))
     spec = client.provider or resolver.default
     zones = spec.zones if isinstance(spec, Bind) else ()
     names = [*client.names, *(name for name, _ in client.lan)]

@@ -14,6 +14,7 @@ from ..values.specs import Bind, Listener, Own, Spec
 from .clients import Entries, EntryMistake, Keyring, read_clients
 from .own import make_client_or_own, settle_own
 from .permissions import others_can_read, others_can_write
+from .proof import make_proof
 from .providers import Resolver, make_bind, make_cloudflare, primary, readable
 from .settings import NEW, SETTINGS
 from .source import ConfigError, Source
@@ -24,6 +25,7 @@ NAMES = {
     "Client": make_client_or_own,
     "Bind": make_bind,
     "Cloudflare": make_cloudflare,
+    "Proof": make_proof,
     "Interface": make_interface,
     "Web": make_web,
 }

@@ -99,6 +99,13 @@ def yes_or_no(value: object) -> bool:
     return value
 
 
+def port(value: object) -> int:
+    """Where a server can be asked."""
+    if not _is_whole(value) or not 1 <= value <= MAX_PORT:
+        raise Mistake(f"a port is a number from 1 to {MAX_PORT}")
+    return value
+
+
 def function(value: object) -> Callable[..., Any]:
     """A function of the conf."""
     if not callable(value):

@@ -1,17 +1,16 @@
 """What the conf writes as a provider, `Bind(…)`, `Cloudflare(…)` or a function, and what it means where the conf is."""
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..values.mistake import Mistake
-from ..values.specs import CLOUDFLARE, DNS_PORT, TOKEN, Bind, Cloudflare, Function, Primary, Spec
+from ..values.specs import CLOUDFLARE, DNS_PORT, TOKEN, Bind, Cloudflare, Function, Primary, Proof, Spec
 from . import parsers
-from .misspelt import no_such_parameter
+from .named import checked, only_named, optional
+from .proof import certificates
 
 BIND_PARAMETERS = ("server", "keyfile", "zone")
 CLOUDFLARE_PARAMETERS = (
@@ -20,10 +19,8 @@ CLOUDFLARE_PARAMETERS = (
 )
 ZONE_ID = re.compile("[0-9a-f]{32}")
 MAX_SECRET = 4096  # octets of a file that holds one
-MANY = 1000  # providers that are remembered
+MANY = 1000  # providers, and proofs, that are remembered
 ANOTHER_SERVER = "another name server wants signed updates"
-
-T = TypeVar("T")
 
 
 def readable(folder: Path, relative: Path) -> Path:
@@ -48,13 +45,13 @@ def make_bind(
     *values: object, server: object = None, keyfile: object = None, zone: object = None, **unknown: object
 ) -> Bind:
     """`Bind(server="ns.example", keyfile="ns.key", zone="dyn.example")` of the conf. Raises Mistake."""
-    _only_named("Bind", 'server="ns.example"', values, unknown, BIND_PARAMETERS)
+    only_named("Bind", 'server="ns.example"', values, unknown, BIND_PARAMETERS)
     try:
-        where = primary(_optional("server", parsers.server, server), _optional("keyfile", parsers.path, keyfile))
+        where = primary(optional("server", parsers.server, server), optional("keyfile", parsers.path, keyfile))
     except Mistake as mistake:
         reason = f'{mistake}; add keyfile="ns.key"' if str(mistake) == ANOTHER_SERVER else mistake
         raise Mistake(f"Bind: {reason}") from None
-    return Bind(where, _optional("zone", parsers.zones, zone) or ())
+    return Bind(where, optional("zone", parsers.zones, zone) or ())
 
 
 def make_cloudflare(
@@ -72,7 +69,7 @@ def make_cloudflare(
     **unknown: object,
 ) -> Cloudflare:
     """`Cloudflare(token_file="cloudflare.token")` of the conf. Raises Mistake."""
-    _only_named("Cloudflare", 'token_file="cloudflare.token"', values, unknown, CLOUDFLARE_PARAMETERS)
+    only_named("Cloudflare", 'token_file="cloudflare.token"', values, unknown, CLOUDFLARE_PARAMETERS)
     if sum(value is not None for value in (token, token_file, key, key_file)) > 1:
         raise Mistake("Cloudflare: more than one of token, token_file, key and key_file; keep one of them")
     if (email is None) != (key is None and key_file is None):
@@ -80,16 +77,16 @@ def make_cloudflare(
             "Cloudflare: the global key goes with the account's address: email and key, or email and key_file"
         )
     return Cloudflare(
-        token=_optional("token", _secret, token),
-        token_file=_optional("token_file", parsers.path, token_file),
-        email=_optional("email", _secret, email),
-        key=_optional("key", _secret, key),
-        key_file=_optional("key_file", parsers.path, key_file),
-        zone=_optional("zone", _cloudflare_zone, zone),
-        create=_checked("create", parsers.yes_or_no, create),
-        proxied=_optional("proxied", parsers.yes_or_no, proxied),
-        url=_checked("url", _base_url, url),
-        ca=_optional("ca", parsers.path, ca),
+        token=optional("token", _secret, token),
+        token_file=optional("token_file", parsers.path, token_file),
+        email=optional("email", _secret, email),
+        key=optional("key", _secret, key),
+        key_file=optional("key_file", parsers.path, key_file),
+        zone=optional("zone", _cloudflare_zone, zone),
+        create=checked("create", parsers.yes_or_no, create),
+        proxied=optional("proxied", parsers.yes_or_no, proxied),
+        url=checked("url", _base_url, url),
+        ca=optional("ca", parsers.path, ca),
     )
 
 
@@ -105,12 +102,15 @@ def provider(value: object) -> Spec:
 
 
 class Resolver:
-    """Providers as they are meant in the conf in `folder`: files read, paths absolute, `Bind()` as the settings say."""
+    """Providers, and proofs, as they are meant in the conf in `folder`: files read, paths absolute, `Bind()` as the
+    settings say.
+    """
 
     def __init__(self, folder: Path, of_settings: Bind, default: Spec) -> None:
         self._folder = folder
         self._of_settings = of_settings
         self._known: dict[Spec, Spec] = {}
+        self.proof = lru_cache(MANY)(self._proof)
         self.secret_files: dict[Path, None] = {}
         self.default = self.resolve(default)
 
@@ -138,35 +138,22 @@ class Resolver:
             )
         return spec
 
+    def _proof(self, proof: Proof) -> Proof:
+        """What `proof` means here. Raises Mistake."""
+        if proof.ca is None:
+            return proof
+        ca = self._readable("ca", proof.ca)
+        checked("ca", certificates, ca)
+        return replace(proof, ca=ca)
+
     def _readable(self, name: str, path: Path) -> Path:
-        return _checked(name, partial(readable, self._folder), path)
+        return checked(name, partial(readable, self._folder), path)
 
     def _content(self, name: str, relative: Path) -> str:
         path = self._readable(name, relative)
         self.secret_files[path] = None
         with path.open("rb") as file:
-            return _checked(name, _secret, file.read(MAX_SECRET).decode("ascii", "replace").strip())
-
-
-def _only_named(
-    what: str, example: str, values: tuple[object, ...], unknown: dict[str, object], known: Sequence[str]
-) -> None:
-    """Refuse what has no name, or an unknown one. Raises Mistake."""
-    if values:
-        raise Mistake(f"{what}: name what you give it, such as {what}({example})")
-    for name in unknown:
-        raise Mistake(f"{what}: {no_such_parameter(name, known)}")
-
-
-def _checked(name: str, parse: Callable[[Any], T], value: object) -> T:
-    try:
-        return parse(value)
-    except Mistake as mistake:
-        raise Mistake(f"{name}: {mistake}") from None
-
-
-def _optional(name: str, parse: Callable[[Any], T], value: object) -> T | None:
-    return None if value is None else _checked(name, parse, value)
+            return checked(name, _secret, file.read(MAX_SECRET).decode("ascii", "replace").strip())
 
 
 def _secret(value: object) -> str:

@@ -4,10 +4,14 @@ Rule 1. A visit begins in `answer` and ends in `_leave`, whatever happens: there
 and nowhere else.
 
 Rule 2. Without hooks, a request for the client's names together is answered by plain calls: the provider's promise
-calls back. Hooks, which may take their time in a thread, and several groups of names need a task.
+calls back. Hooks, which may take their time in a thread, proofs, and several groups of names need a task.
 
 Rule 3. A client that has changed too often may only ask. What its quota grants is settled when the provider has
 spoken: only what was changed counts.
+
+Rule 4. A client whose addresses are to be proven asks first, proves what would change, all of it, and then publishes.
+Whom hooks or a proof delay has its place in the order of arrival from the beginning. Another request is newer than it
+when it publishes, or when it was told that there is nothing to change.
 """
 
 import asyncio
@@ -16,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -35,10 +40,12 @@ from .demand import read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
 from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .log import LogBook
+from .proof import Proofs
 from .quota import Grant, Quota
 
 # The host names that are updated and answered together, or what is wrong with those of the request.
 Host: TypeAlias = tuple[str, ...] | Outcome
+Items: TypeAlias = Sequence[RRset | Script]
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {
     Outcome.NUMHOST: "more host names than a client can have",
@@ -49,6 +56,8 @@ HELD = 1.0  # seconds until a request beyond that is refused
 FULL = Result(Outcome.OVERLOADED, f"{AT_ONCE} requests of this client are under way", retry_after=10)
 NOT_OURS = "the hostname in the request is none of this client's"
 LINES = 8  # of the log, about one request; one more sums up the others
+SUCCESSES = (Outcome.OK, Outcome.UPTODATE)
+OVERTAKEN = Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
 TOO_OFTEN = "there is something to change, but this client has changed too often"
 
 
@@ -59,7 +68,7 @@ class Visit:
     request: Request
     caller: Caller
     respond: Respond
-    arrival: int = 0  # its number in the order of arrival, where hooks could change that order
+    arrival: int = 0  # its number in the order of arrival, where hooks or a proof could change that order
     counted: tuple[str, ...] = ()  # the client among whose requests under way it is counted
     has_left: bool = False
 
@@ -96,6 +105,7 @@ class Doors:
         self._count = count
         self._hooks = HookThreads(config)
         self._arrivals = Arrivals()
+        self._proofs = Proofs()
         self._quota = Quota(config.max_changes)
         self._book = LogBook()
         self._under_way: Counter[tuple[str, ...]] = Counter()  # requests of each client
@@ -134,20 +144,19 @@ class Doors:
 
     async def _guided(self, request: Request, caller: Caller, respond: Respond) -> None:
         """The same with a conf that has hooks."""
-        with self._arrivals.enter() as arrival:
-            visit = Visit(request, caller, respond, arrival)
-            try:
-                if self._is_welcome(visit):
-                    address = await self._address(visit)
-                    for way in ways(request, self._config.dyndns2):
-                        client = await self._hooks.find(way.key, address, caller.address)
-                        if client and self._is_taken(client, way):
-                            if self._has_room(visit, way, client):
-                                await self._publish_all(self._errand(visit, way, client, address))
-                            return
-                    self._turn_away(visit, address)
-            except Exception as error:
-                self._fail(visit, error)
+        visit = Visit(request, caller, respond, self._arrivals.arrive())
+        try:
+            if self._is_welcome(visit):
+                address = await self._address(visit)
+                for way in ways(request, self._config.dyndns2):
+                    client = await self._hooks.find(way.key, address, caller.address)
+                    if client and self._is_taken(client, way):
+                        if self._has_room(visit, way, client):
+                            await self._publish_all(self._errand(visit, way, client, address))
+                        return
+                self._turn_away(visit, address)
+        except Exception as error:
+            self._fail(visit, error)
 
     async def _address(self, visit: Visit) -> Address:
         """The client's address, as get_ip sees it. Raises HookFailed, but not for the bare `/`."""
@@ -227,12 +236,16 @@ class Doors:
     # To the provider.
 
     def _publish(self, errand: Errand) -> None:
-        """Without hooks. One update needs no task."""
-        if len(errand.updates) != 1:  # if none, all parts are known
+        """Without hooks. One update that needs no proof needs no task."""
+        if errand.client.prove:
+            errand.visit.arrival = self._arrivals.arrive()
+        if errand.client.prove or len(errand.updates) != 1:  # if none, all parts are known
             self._spawn(self._publish_all(errand))
             return
         grant = self._quota.ask(errand.client.names, monotonic())
         [(host, update)] = errand.updates.items()
+        if self._arrivals.inside:
+            self._arrivals.overtaken(0, {rrset.key: rrset for rrset in update})
         promise = self._providers.publish(errand.provider, update, not grant.granted, errand.secret)
         promise.add_done_callback(partial(self._guarded, errand.visit, self._settled, errand, grant, host))
 
@@ -242,29 +255,70 @@ class Doors:
 
     async def _publish_all(self, errand: Errand) -> None:
         """All updates at once; the request counts as one change."""
+        publish = self._prove_and_publish if errand.client.prove else self._publish_each
         try:
             concluded = False
             while not concluded:
                 grant = self._quota.ask(errand.client.names, monotonic())
-                publishing = [self._publish_one(errand, u, not grant.granted) for u in errand.updates.values()]
-                results = await asyncio.gather(*publishing)
+                results = await publish(errand, not grant.granted)
                 concluded = self._conclude(errand, grant, dict(zip(errand.updates, results, strict=True)))
         except Exception as error:
             self._fail(errand.visit, error)
 
+    async def _publish_each(self, errand: Errand, ask_only: bool) -> list[Result]:
+        return await asyncio.gather(*(self._publish_one(errand, u, ask_only) for u in errand.updates.values()))
+
     async def _publish_one(self, errand: Errand, update: Update, ask_only: bool) -> Result:
-        """One update, as nsupdatecommands wants it, and if no newer request was faster."""
-        visit = errand.visit
-        items: Sequence[RRset | Script] = update
+        """One update, as nsupdatecommands wants it."""
         try:
-            if visit.arrival:
-                if isinstance(errand.provider, Bind):
-                    items = await self._hooks.commands(update, visit.request.headers, visit.caller.address)
-                if self._arrivals.overtaken(visit.arrival, {item.key: item for item in items}):
-                    return Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
-            return await self._providers.publish(errand.provider, items, ask_only, errand.secret)
+            return await self._hand_over(errand, await self._items(errand, update), ask_only)
         except Exception as error:
             return failure(error)
+
+    async def _prove_and_publish(self, errand: Errand, ask_only: bool) -> list[Result]:
+        """Each update, if all that would change is proven (Rule 4)."""
+        asked = await asyncio.gather(*(self._ask(errand, update) for update in errand.updates.values()))
+        if ask_only:
+            return [result for _, result in asked]
+        new = [items for items, result in asked if result.outcome is Outcome.WOULD_CHANGE]
+        trouble = await self._proofs.prove(errand.client, chain(*new), self._config.timeout)
+        return await asyncio.gather(*(self._after_proof(errand, items, said, trouble) for items, said in asked))
+
+    async def _ask(self, errand: Errand, update: Update) -> tuple[Items, Result]:
+        """What would be published, and whether that is a change. What was published meanwhile is asked about again."""
+        items: Items = ()
+        try:
+            items = await self._items(errand, update)
+            by_key = {item.key: item for item in items}
+            while True:
+                before = self._arrivals.newest(by_key)
+                result = await self._providers.publish(errand.provider, items, True, errand.secret)
+                if result.outcome not in SUCCESSES:
+                    return items, result
+                if self._arrivals.newest(by_key) == before:
+                    self._arrivals.overtaken(errand.visit.arrival, by_key)
+                    return items, result
+        except Exception as error:
+            return items, failure(error)
+
+    async def _after_proof(self, errand: Errand, items: Items, asked: Result, trouble: str) -> Result:
+        """What was asked about, published if it is new and nothing of the request is in `trouble`."""
+        if asked.outcome is not Outcome.WOULD_CHANGE:
+            return asked
+        return Result(Outcome.UNPROVEN, trouble) if trouble else await self._hand_over(errand, items, ask_only=False)
+
+    async def _items(self, errand: Errand, update: Update) -> Items:
+        """What nsupdatecommands makes of an update, for those whose lines it writes. Raises HookFailed."""
+        if isinstance(errand.provider, Bind):
+            return await self._hooks.commands(update, errand.visit.request.headers, errand.visit.caller.address)
+        return update
+
+    async def _hand_over(self, errand: Errand, items: Items, ask_only: bool) -> Result:
+        """Publish, if no newer request was faster."""
+        by_key = {item.key: item for item in items}
+        if self._arrivals.inside and self._arrivals.overtaken(errand.visit.arrival, by_key):
+            return OVERTAKEN
+        return await self._providers.publish(errand.provider, items, ask_only, errand.secret)
 
     # Out: the one exit.
 
@@ -299,6 +353,8 @@ class Doors:
         if visit.has_left:
             return
         visit.has_left = True
+        if visit.arrival:
+            self._arrivals.leave(visit.arrival)
         if visit.counted:
             self._under_way[visit.counted] -= 1
             if not self._under_way[visit.counted]:

@@ -1,8 +1,7 @@
-"""The order of arrival, which hooks that take their time could change."""
+"""The order of arrival, which hooks and proofs that take their time could change."""
 
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 from ..values.update import Key
 
@@ -10,28 +9,32 @@ MANY = 10_000  # record sets that are remembered before those are forgotten that
 
 
 class Arrivals:
-    """Keeps the order of arrival where hooks take their time: an older request must not undo a newer one."""
+    """Keeps the order of arrival where requests take their time: an older one must not undo a newer one."""
 
     def __init__(self) -> None:
+        self.inside: dict[int, None] = {}  # the oldest first
         self._numbers = itertools.count(1)
-        self._inside: dict[int, None] = {}  # the oldest first
         self._newest: dict[Key, tuple[int, object]] = {}
         self._many = MANY
 
-    @contextmanager
-    def enter(self) -> Iterator[int]:
-        """A number for a request that goes through the hooks."""
+    def arrive(self) -> int:
+        """The number of a request that goes through hooks or a proof."""
         number = next(self._numbers)
-        self._inside[number] = None
-        try:
-            yield number
-        finally:
-            del self._inside[number]
-            if not self._inside:
-                self._newest.clear()
+        self.inside[number] = None
+        return number
+
+    def leave(self, number: int) -> None:
+        """The request with this number is answered."""
+        del self.inside[number]
+        if not self.inside:
+            self._newest.clear()
 
     def overtaken(self, number: int, wanted: Mapping[Key, object]) -> bool:
-        """Whether a later arrival was here first, and wants something else; if not, this one was here."""
+        """Whether a later arrival was here first, and wants something else; if not, this one was here.
+
+        Without a `number`, 0, it has arrived just now.
+        """
+        number = number or next(self._numbers)
         known = {key: self._newest[key] for key in wanted if key in self._newest}
         newer = {key: want for key, (other, want) in known.items() if other > number}
         if any(want != wanted[key] for key, want in newer.items()):
@@ -40,9 +43,13 @@ class Arrivals:
         self._forget_old()
         return False
 
+    def newest(self, keys: Iterable[Key]) -> list[tuple[int, object] | None]:
+        """What was here last for each of these record sets."""
+        return [self._newest.get(key) for key in keys]
+
     def _forget_old(self) -> None:
         """Rarely: the table must double before it is looked through again."""
         if len(self._newest) > self._many:
-            oldest = next(iter(self._inside), 0)
+            oldest = next(iter(self.inside), 0)
             self._newest = {key: seen for key, seen in self._newest.items() if seen[0] > oldest}
             self._many = max(MANY, 2 * len(self._newest))

@@ -33,6 +33,7 @@ WORDS: dict[Outcome, str] = {
     Outcome.REFUSED: "dnserr",
     Outcome.HOOK: "911",
     Outcome.TIMEOUT: "911",
+    Outcome.UNPROVEN: "911",
     Outcome.ABUSE: "abuse",
     Outcome.OVERTAKEN: "911",
     Outcome.OVERLOADED: "911",

@@ -27,6 +27,7 @@ REPLIES: dict[Outcome, Reply] = {
     Outcome.REFUSED: Reply(500, "FAIL"),
     Outcome.HOOK: Reply(500, "FAIL"),
     Outcome.TIMEOUT: Reply(500, "FAIL"),
+    Outcome.UNPROVEN: Reply(503, "FAIL"),
     Outcome.ABUSE: Reply(503, "FAIL"),
     Outcome.OVERTAKEN: Reply(503, "FAIL"),
     Outcome.OVERLOADED: Reply(503, "FAIL"),

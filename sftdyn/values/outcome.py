@@ -57,18 +57,21 @@ class Outcome(Enum):
     HOOK = 16, "FAIL", ERROR, True
     # The provider did not answer in time.
     TIMEOUT = 17, "FAIL", ERROR
-    # A provider's word for a request that may only ask: there is something to change. The doors make ABUSE of it.
+    # A provider's word for a request that may only ask: there is something to change. The doors prove it, or make ABUSE
+    # of it.
     WOULD_CHANGE = 18, "FAIL", WARNING
+    # No TLS server with a certificate for the name was found at a new address.
+    UNPROVEN = 19, "FAIL", WARNING
     # The client has changed too often.
-    ABUSE = 19, "FAIL", WARNING
-    # A newer request for the name was faster through the hooks.
-    OVERTAKEN = 20, "FAIL", WARNING
+    ABUSE = 20, "FAIL", WARNING
+    # A newer request for the name was faster through hooks or proof.
+    OVERTAKEN = 21, "FAIL", WARNING
     # Too many requests wait already.
-    OVERLOADED = 21, "FAIL", INFO, True
+    OVERLOADED = 22, "FAIL", INFO, True
     # A defect of sftdyn.
-    INTERNAL = 22, "FAIL", ERROR
+    INTERNAL = 23, "FAIL", ERROR
     # No request: where own addresses come from gives none that can be published.
-    SOURCE = 23, "FAIL", WARNING
+    SOURCE = 24, "FAIL", WARNING
 
 
 class Result(NamedTuple):

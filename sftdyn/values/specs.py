@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .addresses import Network
 
 DNS_PORT = 53
+HTTPS_PORT = 443
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
 TOKEN = re.compile("[!-~]+")  # what can be a secret in a header
 
@@ -114,6 +115,16 @@ Spec: TypeAlias = Bind | Cloudflare | Function
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What must be at a new address before it is published: a TLS server with a valid certificate for the name."""
+
+    port: int = HTTPS_PORT
+    ca: Path | None = None  # PEM file of the certificates that are believed, instead of the system's
+    name: str | None = None  # absolute; None: the name that is updated
+    expired_ok: bool = False  # the certificate's dates are not looked at
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """What one key stands for. All host names are absolute."""
 
@@ -123,6 +134,7 @@ class Client:
     prefix_length: int | None = None  # bits of the router's IPv6 address that its network has, too
     networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
     provider: Spec | None = None  # None: the conf's
+    prove: Proof | None = None  # None: new addresses are published unproven
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,237 @@
+"""Does a new address lead to the real host? It is asked for a TLS handshake before it is published.
+
+Rule 1. Each name with each of its addresses is a target, proven by a connection to the address whose server shows a
+valid certificate for the name. Nothing but the handshake is sent. Targets are proven one after the other, and all of
+them must be, within the timeout.
+
+Rule 2. A connection that proves nothing is tried again, as a web server may need a moment after a redial. One client
+has one connection at a time, and there are few in all. A try leaves its place to others after a few seconds at most,
+so that a silent address holds up neither other clients nor a newer request of its own.
+
+Rule 3. An address that the Internet does not reach, or that is this machine's own, is never connected to unless the
+client's networks have it. Such a try waits in its place as if nobody answered, and all that fails takes the timeout:
+who has a key cannot tell what there is around the server.
+"""
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from ..threads import Returned, in_thread
+from ..values.addresses import Address, is_in
+from ..values.reachable import is_reachable
+from ..values.specs import Client, Proof
+from ..values.update import RRset, Script
+
+AT_ONCE = 16  # connections, of all clients
+TRY = 3.0  # seconds for one of them; a lost SYN is sent again after 1 (RFC 6298)
+PAUSE = 0.5  # seconds until the next one
+MANY = 64  # files with certificates that are kept in memory
+
+BUSY = "its turn did not come, as too many proofs are under way"
+SILENT = "no answer"
+FORBIDDEN = (
+    "it is not reachable from the whole Internet, or this machine's own, and so is not connected to; "
+    "if that is meant, name it in the client's networks"
+)
+CLOSED = "it closes the connection"
+HUNG_UP = (None, errno.ECONNRESET, errno.EPIPE)
+# Errors of x509_vfy.h, and what would help.
+HELP = {
+    10: "; Proof(expired_ok=True) takes it all the same",
+    **dict.fromkeys((18, 19, 20), '; Proof(ca="FILE") says which certificates to believe'),
+}
+NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of x509_vfy.h
+
+# rtnetlink(7)
+HEADER, ROUTE, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=8BI"), struct.Struct("=HH")
+GET_ROUTE, NEW_ROUTE, REQUEST, DESTINATION, UNICAST = 26, 24, 1, 1, 1
+
+
+class Unreadable(OSError):
+    """The certificates to believe cannot be read."""
+
+
+class Target(NamedTuple):
+    """What is to be proven: that this name is at this address."""
+
+    name: str  # without its final dot
+    address: Address
+
+
+@dataclass(slots=True)
+class Trial:
+    """How far the proof of a target has come."""
+
+    target: Target
+    proof: Proof
+    is_allowed: bool  # to connect there
+    trouble: str = BUSY  # what was last in the way
+
+    @property
+    def silence(self) -> str:
+        """What it means that nobody answers."""
+        return SILENT if self.is_allowed else FORBIDDEN
+
+    def __str__(self) -> str:
+        name, address = self.target
+        return f"not proven that {name} is at {address} port {self.proof.port}: {self.trouble}"
+
+
+class Proofs:
+    """Proves new addresses, of all clients."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self._trust = Trust()
+
+    async def prove(self, client: Client, items: Iterable[RRset | Script], seconds: float) -> str:
+        """Why the client's `items` were not proven within this time, all of them; empty if they were."""
+        assert client.prove
+        deadline = asyncio.get_running_loop().time() + seconds
+        turn = self._turns.setdefault(client.names, asyncio.Lock())
+        for target in targets(client.prove, items):
+            is_allowed = is_in(target.address, client.networks) or is_elsewhere(target.address)
+            trial = Trial(target, client.prove, is_allowed)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._settle(trial, turn)
+            except TimeoutError:
+                return str(trial)
+        return ""
+
+    async def _settle(self, trial: Trial, turn: asyncio.Lock) -> None:
+        """Try until it is proven."""
+        while True:
+            if await self._try(trial, turn):
+                return
+            await asyncio.sleep(PAUSE)
+
+    async def _try(self, trial: Trial, turn: asyncio.Lock) -> bool:
+        """Whether one connection, in its turn, proves it."""
+        async with turn, self._places:
+            if trial.trouble is BUSY:
+                trial.trouble = trial.silence
+            try:
+                async with asyncio.timeout(TRY):
+                    await self._shake_hands(trial)
+                return True
+            except TimeoutError:
+                trial.trouble = trial.silence
+            except OSError as error:
+                trial.trouble = _told(error)
+            return False
+
+    async def _shake_hands(self, trial: Trial) -> None:
+        """Raises OSError; ssl.SSLError is one."""
+        loop = asyncio.get_running_loop()
+        if not trial.is_allowed:
+            await loop.create_future()
+        context = await self._trust.context(trial.proof)
+        name, address = trial.target
+        transport, _ = await loop.create_connection(
+            asyncio.Protocol, str(address), trial.proof.port, ssl=context, server_hostname=name
+        )
+        transport.close()  # says that the session ends,
+        transport.abort()  # and waits for no answer
+
+
+class Trust:
+    """Which certificates are believed. They are read in a thread, as the system's take 50 ms, and when they change."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()  # one file at a time
+        self._known: dict[tuple[Path | None, bool], tuple[tuple[int, ...], ssl.SSLContext]] = {}
+
+    async def context(self, proof: Proof) -> ssl.SSLContext:
+        """The settings of TLS for a proof. Raises Unreadable."""
+        wanted = proof.ca, proof.expired_ok
+        async with self._lock:
+            stamp = _stamp(proof.ca or ssl.get_default_verify_paths().cafile)
+            known = self._known.get(wanted)
+            if known and known[0] == stamp:
+                return known[1]
+            ended = await in_thread(_context, *wanted, late=lambda: None)
+            if not isinstance(ended, Returned):
+                raise Unreadable
+            if len(self._known) >= MANY:
+                self._known.clear()
+            self._known[wanted] = stamp, ended.value
+            return self._known[wanted][1]
+
+
+def targets(proof: Proof, items: Iterable[RRset | Script]) -> list[Target]:
+    """Each name with each of its addresses; where the proof has a name of its own, each address. Pure."""
+    pairs = [
+        (item.name, address)
+        for item in items
+        for address in (item.addresses if isinstance(item, RRset) else (item.address,))
+    ]
+    found = (Target((proof.name or name).rstrip("."), ip_address(address)) for name, address in pairs)
+    return list(dict.fromkeys(found))
+
+
+def is_elsewhere(address: Address) -> bool:
+    """Whether everybody on the Internet reaches it, and there it is not this machine."""
+    return is_reachable(address) and not is_own(address)
+
+
+def is_own(address: Address) -> bool:
+    """Whether the kernel would not send to another host what is for this address; also if it does not say."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    octets = address.packed
+    request = (
+        ROUTE.pack(family, address.max_prefixlen, *[0] * 7) + ATTRIBUTE.pack(4 + len(octets), DESTINATION) + octets
+    )
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+            kernel.send(HEADER.pack(HEADER.size + len(request), GET_ROUTE, REQUEST, 1, 0) + request)
+            answer = kernel.recv(4096)
+    except OSError:  # a sandbox without AF_NETLINK
+        return True
+    kind = HEADER.unpack_from(answer)[1]
+    return bool(kind == NEW_ROUTE and ROUTE.unpack_from(answer, HEADER.size)[7] != UNICAST)
+
+
+def _context(ca: Path | None, expired_ok: bool) -> ssl.SSLContext:
+    """Raises OSError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False  # RFC 9525, 2
+    if ca:
+        context.load_verify_locations(ca)
+    else:
+        context.load_default_certs()
+    if expired_ok:
+        context.verify_flags |= NO_CHECK_TIME
+    return context
+
+
+def _stamp(path: str | Path | None) -> tuple[int, ...]:
+    """What changes when a file does."""
+    try:
+        found = os.stat(path) if path else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino, found.st_mtime_ns) if found else ()
+
+
+def _told(error: OSError) -> str:
+    """What was in the way, for the log; nothing in it comes from the other side."""
+    if isinstance(error, Unreadable):
+        return "the certificates to believe cannot be read"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what = error.verify_message.rstrip(".")
+        return f"its certificate is not valid: {what}{HELP.get(error.verify_code, '')}"
+    if isinstance(error, ssl.SSLError):
+        return f"it does not speak TLS as it should ({error.reason})"
+    return CLOSED if error.errno in HUNG_UP else os.strerror(error.errno or 0)

@@ -1,0 +1,341 @@
+"""New addresses are proven by TLS before they are published."""
+
+import itertools
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from shutil import copy
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+
+from tests.conftest import ServeFixture
+from tests.doors.hosts import NEVER, Authority, Host, Serve, Silent, Tls, closes, http, settings
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import free_port, make_certificate, wait_until
+from tests.lab.process import Answer, Sftdyn
+
+KEY = "0123456789abcdef0123456789abcdef"
+OTHER = "fedcba9876543210fedcba9876543210"
+LOOPBACK = ["127.0.0.0/8", "::1"]
+
+NUMBERS = itertools.count()
+
+
+class Published(Protocol):
+    """Where names are published: what its tests need to know."""
+
+    @property
+    def text(self) -> str:
+        """Of the conf."""
+
+    def lookup(self, name: str, kind: str = "A") -> list[str]:
+        """The addresses that a name has there."""
+
+
+class AtBind(NamedTuple):
+    """A zone of BIND."""
+
+    server: Bind
+
+    @property
+    def text(self) -> str:
+        return conf(self.server, http=None)
+
+    def lookup(self, name: str, kind: str = "A") -> list[str]:
+        return self.server.lookup(name, kind)
+
+
+@pytest.fixture(params=[AtBind])
+def published(request: pytest.FixtureRequest, bind: Bind) -> Published:
+    """Each place where names are published."""
+    place: Published = request.param(bind)
+    return place
+
+
+@pytest.fixture
+def name() -> str:
+    """A host name that nobody else uses."""
+    return f"proof{next(NUMBERS)}.dyn.example"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+class Hosts:
+    """What is at the addresses of the loopback, all on one port."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.port = free_port()
+        self._stack = stack
+
+    def at(self, address: str, serve: Serve) -> Host:
+        host = Host(address, self.port, serve)
+        self._stack.callback(host.close)
+        return host
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    with ExitStack() as stack:
+        yield Hosts(stack)
+
+
+class Served:
+    """sftdyn, and a client of it."""
+
+    def __init__(self, sftdyn: Sftdyn) -> None:
+        self.sftdyn = sftdyn
+
+    def update(self, *addresses: str, key: str = KEY, more: str = "") -> str:
+        return self.get(f"/{key}?ip={','.join(addresses)}{more}").text
+
+    def get(self, target: str) -> Answer:
+        return self.sftdyn.get(target)
+
+    def why(self, since: int = 0) -> str:
+        """What the log says of the last failure."""
+        return self.sftdyn.wait_for(": not proven that ", since)
+
+
+Proving = Callable[..., Served]
+
+
+@pytest.fixture
+def proving(serve: ServeFixture, published: Published, authority: Authority, hosts: Hosts) -> Proving:
+    """Start sftdyn with a client whose addresses are proven by this authority, unless the test says otherwise."""
+
+    def start(*names: str, proof: str = "", more: str = "", options: str = "", **other: Any) -> Served:
+        proof = proof or f"Proof(port={hosts.port}, ca={str(authority.ca)!r})"
+        client = f"Client(*{names}, prove={proof}, networks={other.pop('networks', LOOPBACK)}, {options})"
+        text = conf(None, f"clients[{KEY!r}] = {client}\n{more}", **{"timeout": 1.0, **other})
+        return Served(serve(published.text + text))
+
+    return start
+
+
+# What is at the address, what may stand in the conf, and what comes of it.
+
+KINDS: dict[str, tuple[Callable[[Authority, str], Serve | None], str, str]] = {
+    "a certificate for the name": (lambda ca, name: Tls(ca.server(name)), "", ""),
+    "one for several names": (lambda ca, name: Tls(ca.server("a.example", name)), "", ""),
+    "a wildcard": (lambda ca, name: Tls(ca.server("*.dyn.example")), "", ""),
+    "another name": (lambda ca, name: Tls(ca.server("a.example")), "", "Hostname mismatch"),
+    "the name in the subject only": (lambda ca, name: Tls(ca.server(common_name=name)), "", "Hostname mismatch"),
+    "expired": (lambda ca, name: Tls(ca.server(name, dates=NEVER)), "", "has expired; Proof(expired_ok=True) takes it"),
+    "expired, which is in order": (lambda ca, name: Tls(ca.server(name, dates=NEVER)), "expired_ok=True", ""),
+    "expired, for another name": (
+        lambda ca, name: Tls(ca.server("a.example", dates=NEVER)),
+        "expired_ok=True",
+        "Hostname mismatch",
+    ),
+    "nobody": (lambda ca, name: None, "", "Connection refused"),
+    "silence": (lambda ca, name: Silent(), "", "no answer"),
+    "plain HTTP": (lambda ca, name: http, "", "it does not speak TLS as it should"),
+    "a closed connection": (lambda ca, name: closes, "", "it closes the connection"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
+def test_what_is_published_for_each_kind_of_host(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str, kind: str, address: str
+) -> None:
+    make, more, reason = KINDS[kind]
+    serve = make(authority, name)
+    host = hosts.at(address, serve) if serve else None
+    served = proving(name, proof=f"Proof(port={hosts.port}, ca={str(authority.ca)!r}, {more})")
+    begun = time.monotonic()
+    answer = served.get(f"/{KEY}?ip={address}")
+    took = time.monotonic() - begun
+    record = "AAAA" if ":" in address else "A"
+    if not reason:
+        assert (answer.status, answer.text) == (200, "OK")
+        assert published.lookup(name, record) == [address]
+        assert host
+        assert isinstance(serve, Tls)
+        assert served.update(address) == "UPTODATE"
+        assert serve.names == [name]  # once: UPTODATE connects nowhere
+        return
+    assert (answer.status, answer.text, answer.headers["Retry-After"]) == (503, "FAIL", "60")
+    assert published.lookup(name, record) == []
+    assert 1.0 <= took < 2.0
+    line = served.why()
+    assert f"FAIL {name} {record} {address} from 127.0.0.1: not proven that {name} is at {address} port" in line
+    assert reason in line
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_nothing_but_a_handshake_is_sent(
+    proving: Proving, authority: Authority, hosts: Hosts, name: str, version: ssl.TLSVersion
+) -> None:
+    context = authority.server(name)
+    context.minimum_version = context.maximum_version = version
+    tls = Tls(context)
+    hosts.at("127.0.0.2", tls)
+    assert proving(name).update("127.0.0.2") == "OK"
+    wait_until(lambda: tls.ends or tls.octets, "the end of the session")
+    assert (tls.ends, tls.octets) == (1, b"")
+
+
+def test_a_self_signed_certificate_is_taken_where_the_conf_has_it(
+    proving: Proving, hosts: Hosts, tmp_path: Path
+) -> None:
+    """And once it is renewed, without a reload."""
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        make_certificate(tmp_path / str(number))
+    hosts.at("127.0.0.2", Tls(settings(tmp_path / "1/server.crt", tmp_path / "1/server.key")))
+    hosts.at("127.0.0.3", Tls(settings(tmp_path / "2/server.crt", tmp_path / "2/server.key")))
+    copy(tmp_path / "1/server.crt", tmp_path / "home.crt")
+    proof = f'Proof(port={hosts.port}, name="localhost", %s)'
+    served = proving("self.dyn.example", proof=proof % "")
+    assert served.update("127.0.0.2") == "FAIL"
+    assert served.why().endswith('self-signed certificate; Proof(ca="FILE") says which certificates to believe')
+    served = proving("self.dyn.example", proof=proof % 'ca="home.crt"')
+    assert [served.update(address) for address in ("127.0.0.2", "127.0.0.3")] == ["OK", "FAIL"]
+    copy(tmp_path / "2/server.crt", tmp_path / "home.crt")
+    assert [served.update(address) for address in ("127.0.0.3", "127.0.0.2")] == ["OK", "FAIL"]
+
+
+def test_without_ca_the_systems_certificates_are_believed(
+    serve: ServeFixture, bind: Bind, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    tls = Tls(authority.server(name))
+    hosts.at("127.0.0.2", tls)
+    text = conf(bind, f'clients["{KEY}"] = Client("{name}", prove={hosts.port}, networks={LOOPBACK})', timeout=1)
+    assert Served(serve(text)).update("127.0.0.2") == "FAIL"
+    believing = serve(text, command=("env", f"SSL_CERT_FILE={authority.ca}"))
+    assert Served(believing).update("127.0.0.2") == "OK"
+
+
+def test_a_server_that_needs_a_moment_is_waited_for(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    tls = Tls(authority.server(name))
+    tries: list[socket.socket] = []
+
+    def second_time(connection: socket.socket) -> None:
+        tries.append(connection)
+        (tls if len(tries) > 1 else closes)(connection)
+
+    hosts.at("127.0.0.2", second_time)
+    assert proving(name, timeout=10).update("127.0.0.2") == "OK"
+    assert len(tries) == 2
+    assert published.lookup(name) == ["127.0.0.2"]
+
+
+def test_each_name_is_proven_at_each_address(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts
+) -> None:
+    first, second = Tls(authority.server("a1.dyn.example", "a2.dyn.example")), Tls(authority.server("a1.dyn.example"))
+    hosts.at("127.0.0.2", first)
+    hosts.at("::1", second)
+    served = proving("a1.dyn.example", "a2.dyn.example")
+    assert served.update("127.0.0.2", "::1") == "FAIL"
+    assert "not proven that a2.dyn.example is at ::1 port" in served.why()
+    assert published.lookup("a1.dyn.example") == published.lookup("a1.dyn.example", "AAAA") == []
+    assert served.update("127.0.0.2") == "OK"
+    assert published.lookup("a2.dyn.example") == ["127.0.0.2"]
+    assert {"a1.dyn.example", "a2.dyn.example"} == set(first.names)
+
+
+def test_with_a_name_in_the_proof_each_address_is_asked_once(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts
+) -> None:
+    tls = [Tls(authority.server("www.wild.dyn.example")) for _ in range(2)]
+    hosts.at("127.0.0.2", tls[0])
+    hosts.at("127.0.0.3", tls[1])
+    proof = f'Proof(port={hosts.port}, ca="{authority.ca}", name="www.wild.dyn.example")'
+    served = proving("wild.dyn.example", "*.wild.dyn.example", proof=proof)
+    assert served.update("127.0.0.2", "127.0.0.3") == "OK"
+    assert [one.names for one in tls] == [["www.wild.dyn.example"]] * 2
+    assert published.lookup("any.wild.dyn.example") == ["127.0.0.2", "127.0.0.3"]
+
+
+def test_at_dyndns2_one_unproven_name_publishes_none(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts
+) -> None:
+    hosts.at("127.0.0.2", Tls(authority.server("b1.dyn.example")))
+    served = proving("b1.dyn.example", "b2.dyn.example")
+    both = f"/nic/update?hostname=b1.dyn.example,b2.dyn.example&myip=127.0.0.2&password={KEY}"
+    answer = served.get(both)
+    assert (answer.status, answer.text) == (200, "911\n911")
+    assert published.lookup("b1.dyn.example") == []
+    assert served.get(both.replace(",b2.dyn.example", "")).text == "good 127.0.0.2"
+    assert served.get(both).text == "nochg 127.0.0.2\n911"  # what is there need not be proven
+
+
+def test_to_go_offline_needs_no_proof(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    tls = Tls(authority.server(name))
+    hosts.at("127.0.0.2", tls)
+    served = proving(name)
+    assert served.update("127.0.0.2") == "OK"
+    assert served.update("", more="&offline=YES") == "OK"
+    assert published.lookup(name) == []
+    assert len(tls.names) == 1
+
+
+def test_a_failed_proof_costs_no_quota_and_who_has_none_is_not_connected_to(
+    proving: Proving, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    tls = Tls(authority.server(name))
+    hosts.at("127.0.0.2", tls)
+    hosts.at("127.0.0.3", tls)
+    served = proving(name, max_changes=1, timeout=0.2)
+    assert [served.update("127.0.0.9") for _ in range(3)] == ["FAIL"] * 3
+    assert served.update("127.0.0.2") == "OK"
+    since = len(served.sftdyn.log)
+    assert served.update("127.0.0.3") == "FAIL"
+    assert "this client has changed too often" in served.sftdyn.wait_for("FAIL", since)
+    assert len(tls.names) == 1
+
+
+def test_what_a_function_published_last_is_handed_on_without_proof(
+    serve: ServeFixture, authority: Authority, hosts: Hosts, tmp_path: Path
+) -> None:
+    tls = Tls(authority.server("home.example"))
+    hosts.at("127.0.0.2", tls)
+    text = f"""
+def provider(name, type, ttl, addresses, secret):
+    with open({str(tmp_path / "calls")!r}, "a") as calls:
+        print(*addresses, file=calls)
+    return "OK"
+
+proof = Proof(port={hosts.port}, ca={str(authority.ca)!r})
+clients[{KEY!r}] = Client("home.example", prove=proof, networks={LOOPBACK})
+"""
+    served = Served(serve(conf(None, text, timeout=0.3)))
+    assert [served.update(f"127.0.0.{n}") for n in (2, 2, 3, 2)] == ["OK", "OK", "FAIL", "OK"]
+    assert (tmp_path / "calls").read_text().split() == ["127.0.0.2"] * 3
+    assert len(tls.names) == 1
+
+
+def test_what_hooks_make_of_a_request_is_proven(
+    serve: ServeFixture, bind: Bind, authority: Authority, hosts: Hosts
+) -> None:
+    """A client of get_host, and the address in the lines of nsupdatecommands."""
+    hosts.at("127.0.0.2", Tls(authority.server("hooked.dyn.example")))
+    text = f"""
+def get_host(querystring, ip):
+    proof = Proof(port={hosts.port}, ca="ca.pem")
+    return Client("hooked.dyn.example", prove=proof, networks={LOOPBACK}) if querystring == {KEY!r} else None
+
+def nsupdatecommands(host, new_ip, headers):
+    new_ip = {{"127.0.0.4": "127.0.0.2"}}.get(new_ip, new_ip)
+    more = [f"update add {{host}} 30 TXT more"] if new_ip == "127.0.0.5" else []
+    return [f"update delete {{host}} A", f"update add {{host}} 30 A {{new_ip}}", *more, "send"]
+"""
+    served = Served(serve(conf(bind, text, timeout=0.3)))
+    assert [served.update(f"127.0.0.{n}") for n in (3, 4, 2, 5)] == ["FAIL", "OK", "UPTODATE", "FAIL"]
+    assert "not proven that hooked.dyn.example is at 127.0.0.3 port" in served.why()
+    served.sftdyn.wait_for("not proven that hooked.dyn.example is at 127.0.0.5 port")
+    assert bind.lookup("hooked.dyn.example") == ["127.0.0.2"]
