@@ -121,20 +121,11 @@ class Tls:
             connection.close()
 
 
-class Silent:
-    """Accepts, and never answers. It knows how many were there at once."""
-
-    def __init__(self) -> None:
-        self.most = 0
-        self._now: list[socket.socket] = []
-
-    def __call__(self, connection: socket.socket) -> None:
-        self._now.append(connection)
-        self.most = max(self.most, len(self._now))
-        with connection:
-            while connection.recv(65536):
-                pass
-        self._now.remove(connection)
+def silent(connection: socket.socket) -> None:
+    """A server that accepts, and never answers."""
+    with connection:
+        while connection.recv(65536):
+            pass
 
 
 def http(connection: socket.socket) -> None:
@@ -150,12 +141,12 @@ def closes(connection: socket.socket) -> None:
 
 
 class Held:
-    """Another server, which nobody reaches before the gate is open."""
+    """A TLS server, which nobody reaches before the gate is open."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Tls) -> None:
         self.gate = threading.Event()
-        self._serve = serve
+        self.serve = serve
 
     def __call__(self, connection: socket.socket) -> None:
         self.gate.wait(PATIENCE)
-        self._serve(connection)
+        self.serve(connection)

@@ -1,10 +1,16 @@
 """New addresses are proven by TLS before they are published."""
 
 import itertools
+import json
+import os
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copy
@@ -12,12 +18,16 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+from sftdyn.doors.proof import TRY
 from tests.conftest import ServeFixture
-from tests.doors.hosts import NEVER, Authority, Host, Serve, Silent, Tls, closes, http, settings
+from tests.doors.far_away import OWN
+from tests.doors.hosts import NEVER, Authority, Held, Host, Serve, Tls, closes, http, settings, silent
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
-from tests.lab.machine import free_port, make_certificate, wait_until
+from tests.lab.machine import ROOT, free_port, make_certificate, wait_until
 from tests.lab.process import Answer, Sftdyn
+from tests.providers.bind.conftest import in_background
+from tests.values.test_reachable import NOWHERE
 
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -99,6 +109,10 @@ class Served:
     def get(self, target: str) -> Answer:
         return self.sftdyn.get(target)
 
+    def has_read(self) -> None:
+        """Return when requests that have been sent are under way: those after them are answered."""
+        assert [self.get("/").text for _ in range(3)] == ["127.0.0.1"] * 3
+
     def why(self, since: int = 0) -> str:
         """What the log says of the last failure."""
         return self.sftdyn.wait_for(": not proven that ", since)
@@ -136,7 +150,7 @@ KINDS: dict[str, tuple[Callable[[Authority, str], Serve | None], str, str]] = {
         "Hostname mismatch",
     ),
     "nobody": (lambda ca, name: None, "", "Connection refused"),
-    "silence": (lambda ca, name: Silent(), "", "no answer"),
+    "silence": (lambda ca, name: silent, "", "no answer"),
     "plain HTTP": (lambda ca, name: http, "", "it does not speak TLS as it should"),
     "a closed connection": (lambda ca, name: closes, "", "it closes the connection"),
 }
@@ -339,3 +353,164 @@ def nsupdatecommands(host, new_ip, headers):
     assert "not proven that hooked.dyn.example is at 127.0.0.3 port" in served.why()
     served.sftdyn.wait_for("not proven that hooked.dyn.example is at 127.0.0.5 port")
     assert bind.lookup("hooked.dyn.example") == ["127.0.0.2"]
+
+
+# Who delays whom.
+
+
+def test_a_silent_address_delays_nobody_else(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    quiet = hosts.at("127.0.0.2", silent)
+    hosts.at("127.0.0.3", Tls(authority.server("*.dyn.example")))
+    more = f"""
+clients["proven"] = Client("1{name}", prove=Proof(port={hosts.port}, ca={str(authority.ca)!r}), networks={LOOPBACK})
+clients["unproven"] = "2{name}"
+"""
+    served = proving(name, more=more, timeout=5)
+    with in_background(lambda: served.update("127.0.0.2")) as first:
+        wait_until(lambda: quiet.accepted, "the first try")
+        assert [served.update("127.0.0.3", key=key) for key in ("proven", "unproven")] == ["OK", "OK"]
+        assert first == []
+    assert first == ["FAIL"]
+
+
+def test_a_client_has_one_connection_at_a_time_and_its_newer_request_waits_for_one_try_only(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    quiet = hosts.at("127.0.0.2", silent)
+    there = hosts.at("127.0.0.3", Tls(authority.server(name)))
+    served = proving(name, timeout=TRY + 1)
+    with in_background(lambda: served.update("127.0.0.2")) as first:
+        wait_until(lambda: quiet.accepted, "the first try")
+        with in_background(lambda: served.update("127.0.0.3")) as second:
+            served.has_read()
+            assert there.accepted == []
+        assert (first, second) == ([], ["OK"])
+    assert first == ["FAIL"]
+    assert published.lookup(name) == ["127.0.0.3"]
+
+
+@pytest.mark.parametrize("already", [False, True], ids=["changed", "confirmed"])
+@pytest.mark.parametrize("proven", [False, True], ids=["unproven", "proven"])
+def test_a_newer_request_wins_over_one_that_is_still_being_proven(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str, proven: bool, already: bool
+) -> None:
+    held = Held(Tls(authority.server(name)))
+    older = hosts.at("127.0.0.2", held)
+    hosts.at("127.0.0.3", Tls(authority.server(name)))
+    prove = f"prove=Proof(port={hosts.port}, ca={str(authority.ca)!r}, name={name!r})" if proven else ""
+    client = f"Client({name!r}, '2{name}', networks={LOOPBACK}, {prove})"
+    served = proving(name, more=f"clients['newer'] = {client}", timeout=10)
+    if already:
+        assert served.update("127.0.0.3", key="newer") == "OK"
+    with in_background(lambda: served.update("127.0.0.2")) as first:
+        wait_until(lambda: older.accepted, "the older request's proof")
+        assert served.update("127.0.0.3", key="newer") == ("UPTODATE" if already else "OK")
+        held.gate.set()
+    assert first == ["FAIL"]
+    served.sftdyn.wait_for(f"FAIL {name} A 127.0.0.2 from 127.0.0.1: a newer request for the name was faster")
+    assert published.lookup(name) == ["127.0.0.3"]
+
+
+def test_a_newer_request_that_is_not_proven_takes_nothing_from_an_older_one(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    held = Held(Tls(authority.server(name)))
+    older = hosts.at("127.0.0.2", held)
+    proof = f"Proof(port={hosts.port}, ca={str(authority.ca)!r})"
+    more = f"clients['newer'] = Client({name!r}, '2{name}', prove={proof}, networks={LOOPBACK})"
+    served = proving(name, more=more, timeout=2)
+    with in_background(lambda: served.update("127.0.0.2")) as first:
+        wait_until(lambda: older.accepted, "the older request's proof")
+        with in_background(lambda: served.update("127.0.0.3", key="newer")) as second:
+            served.has_read()
+            held.gate.set()
+    assert first + second == ["OK", "FAIL"]
+    assert published.lookup(name) == ["127.0.0.2"]
+
+
+def test_what_an_older_request_published_while_a_newer_one_asked_is_asked_about_again(
+    serve: ServeFixture, own_bind: Bind, authority: Authority, hosts: Hosts
+) -> None:
+    """Else the newer one would hear UPTODATE, and the older one's address would stay."""
+    held = Held(Tls(authority.server("home.dyn.example")))
+    older = hosts.at("127.0.0.2", held)
+    newer = hosts.at("127.0.0.3", Tls(authority.server("home.dyn.example")))
+    proof = f"prove=Proof(port={hosts.port}, ca={str(authority.ca)!r}, name='home.dyn.example'), networks={LOOPBACK}"
+    text = f"""
+clients["older"] = Client("home.dyn.example", {proof})
+clients["newer"] = Client("home.dyn.example", "also.dyn.example", {proof})
+"""
+    served = Served(serve(conf(own_bind, text, timeout=20)))
+    assert served.update("127.0.0.3", key="newer") == "OK"
+    with in_background(lambda: served.update("127.0.0.2", key="older")) as first:
+        wait_until(lambda: older.accepted, "the older request's proof")
+        own_bind.signal(signal.SIGSTOP)
+        with in_background(lambda: served.update("127.0.0.3", key="newer")) as second:
+            served.has_read()
+            held.gate.set()
+            wait_until(lambda: held.serve.names, "the end of the older request's proof")
+            served.has_read()
+            own_bind.signal(signal.SIGCONT)
+    assert first + second == ["OK", "OK"]
+    assert own_bind.lookup("home.dyn.example") == ["127.0.0.3"]
+    assert len(newer.accepted) == 2
+
+
+def test_all_clients_have_sixteen_connections_in_turns(
+    proving: Proving, hosts: Hosts, authority: Authority, name: str
+) -> None:
+    quiet = hosts.at("127.0.0.2", silent)
+    there = hosts.at("127.0.0.3", Tls(authority.server(name)))
+    more = f"""
+for number in range(16):
+    proof = Proof(port={hosts.port}, ca={str(authority.ca)!r})
+    clients[f"key{{number}}"] = Client(f"many{{number}}.dyn.example", prove=proof, networks={LOOPBACK})
+"""
+    served = proving(name, more=more, timeout=TRY + 1)
+    keys = [f"key{number}" for number in range(16)]
+    with ThreadPoolExecutor(len(keys)) as threads:
+        answers = threads.map(lambda key: served.update("127.0.0.2", key=key), keys)
+        wait_until(lambda: len(quiet.accepted) == 16, "all places are taken")
+        with in_background(lambda: served.update("127.0.0.3")) as waiting:
+            served.has_read()
+            assert (len(quiet.accepted), there.accepted) == (16, [])
+        assert waiting == ["OK"]
+        assert list(answers) == ["FAIL"] * 16
+
+
+# Where nobody connects to.
+
+
+def test_a_forbidden_address_is_not_connected_to_and_looks_like_a_silent_one(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    there, quiet = hosts.at("127.0.0.2", Tls(authority.server(name))), hosts.at("127.0.0.3", silent)
+    served = proving(name, networks=["127.0.0.3"], more=f"clients['k'] = Client({name!r}, prove={hosts.port})")
+    for address, key in (("127.0.0.3", KEY), ("127.0.0.2", "k")):
+        begun = time.monotonic()
+        answer = served.get(f"/{key}?ip={address}")
+        assert (answer.status, answer.text) == (503, "FAIL")
+        assert 1.0 <= time.monotonic() - begun < 1.5
+    assert there.accepted == []
+    assert len(quiet.accepted) == 1
+    assert "it is not reachable from the whole Internet" in served.sftdyn.wait_for("127.0.0.2 port")
+
+
+def test_only_what_everybody_reaches_is_connected_to(authority: Authority, tmp_path: Path) -> None:
+    """In a network of its own, where a server with the right certificate is at every address."""
+    authority.server("*.dyn.example")
+    nowhere = [row[1] for row in NOWHERE.values()]
+    public = ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "2a00:1450::1"]
+    user = [] if os.getuid() == 0 else ["--map-root-user"]
+    command = ["unshare", "--net", *user, sys.executable, "-m", "tests.doors.far_away", str(tmp_path)]
+    done = subprocess.run(
+        [*command, *nowhere, *public], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    lan = ["2a00:1450:9::1", "2a00:1450:9:0:21f:3bff:fe12:3456"]
+    assert said["reached"] == sorted([*public, "10.9.9.9", *lan])
+    assert {address for address, answer in said["answers"].items() if answer == "OK"} == {*public, "private", "lan"}
+    assert {said["answers"][address] for address in [*nowhere, *OWN]} == {"FAIL"}
