@@ -255,18 +255,19 @@ class Doors:
 
     async def _publish_all(self, errand: Errand) -> None:
         """All updates at once; the request counts as one change."""
-        publish = self._prove_and_publish if errand.client.prove else self._publish_each
+        publish = self._publish_proven if errand.client.prove else self._publish_each
         try:
             concluded = False
             while not concluded:
-                grant = self._quota.ask(errand.client.names, monotonic())
-                results = await publish(errand, not grant.granted)
+                grant, results = await publish(errand)
                 concluded = self._conclude(errand, grant, dict(zip(errand.updates, results, strict=True)))
         except Exception as error:
             self._fail(errand.visit, error)
 
-    async def _publish_each(self, errand: Errand, ask_only: bool) -> list[Result]:
-        return await asyncio.gather(*(self._publish_one(errand, u, ask_only) for u in errand.updates.values()))
+    async def _publish_each(self, errand: Errand) -> tuple[Grant, list[Result]]:
+        grant = self._quota.ask(errand.client.names, monotonic())
+        publishing = [self._publish_one(errand, update, not grant.granted) for update in errand.updates.values()]
+        return grant, await asyncio.gather(*publishing)
 
     async def _publish_one(self, errand: Errand, update: Update, ask_only: bool) -> Result:
         """One update, as nsupdatecommands wants it."""
@@ -275,14 +276,18 @@ class Doors:
         except Exception as error:
             return failure(error)
 
-    async def _prove_and_publish(self, errand: Errand, ask_only: bool) -> list[Result]:
-        """Each update, if all that would change is proven (Rule 4)."""
+    async def _publish_proven(self, errand: Errand) -> tuple[Grant, list[Result]]:
+        """Each update, once all that would change is proven (Rule 4). A proof that is under way costs no quota."""
+        names = errand.client.names
         asked = await asyncio.gather(*(self._ask(errand, update) for update in errand.updates.values()))
-        if ask_only:
-            return [result for _, result in asked]
         new = [items for items, result in asked if result.outcome is Outcome.WOULD_CHANGE]
+        if not new or self._quota.is_used_up(names, monotonic()):
+            return self._quota.ask(names, monotonic()), [result for _, result in asked]
         trouble = await self._proofs.prove(errand.client, chain(*new), self._config.timeout)
-        return await asyncio.gather(*(self._after_proof(errand, items, said, trouble) for items, said in asked))
+        unproven = Result(Outcome.UNPROVEN, trouble) if trouble else None
+        grant = self._quota.ask(names, monotonic())
+        refused = unproven or (None if grant.granted else Result(Outcome.WOULD_CHANGE))
+        return grant, await asyncio.gather(*(self._after_proof(errand, *one, refused) for one in asked))
 
     async def _ask(self, errand: Errand, update: Update) -> tuple[Items, Result]:
         """What would be published, and whether that is a change. What was published meanwhile is asked about again."""
@@ -301,11 +306,11 @@ class Doors:
         except Exception as error:
             return items, failure(error)
 
-    async def _after_proof(self, errand: Errand, items: Items, asked: Result, trouble: str) -> Result:
-        """What was asked about, published if it is new and nothing of the request is in `trouble`."""
+    async def _after_proof(self, errand: Errand, items: Items, asked: Result, refused: Result | None) -> Result:
+        """What was asked about, published if it is new and not refused."""
         if asked.outcome is not Outcome.WOULD_CHANGE:
             return asked
-        return Result(Outcome.UNPROVEN, trouble) if trouble else await self._hand_over(errand, items, ask_only=False)
+        return refused or await self._hand_over(errand, items, ask_only=False)
 
     async def _items(self, errand: Errand, update: Update) -> Items:
         """What nsupdatecommands makes of an update, for those whose lines it writes. Raises HookFailed."""

@@ -34,7 +34,7 @@ from ..values.update import RRset, Script
 
 AT_ONCE = 16  # connections, of all clients
 TRY = 3.0  # seconds for one of them; a lost SYN is sent again after 1 (RFC 6298)
-PAUSE = 0.5  # seconds until the next one
+PAUSE = 0.5  # seconds until the next one of the same client
 MANY = 64  # files with certificates that are kept in memory
 
 BUSY = "its turn did not come, as too many proofs are under way"
@@ -113,24 +113,25 @@ class Proofs:
     async def _settle(self, trial: Trial, turn: asyncio.Lock) -> None:
         """Try until it is proven."""
         while True:
-            if await self._try(trial, turn):
-                return
-            await asyncio.sleep(PAUSE)
+            async with turn:
+                async with self._places:
+                    if await self._is_proven(trial):
+                        return
+                await asyncio.sleep(PAUSE)
 
-    async def _try(self, trial: Trial, turn: asyncio.Lock) -> bool:
-        """Whether one connection, in its turn, proves it."""
-        async with turn, self._places:
-            if trial.trouble is BUSY:
-                trial.trouble = trial.silence
-            try:
-                async with asyncio.timeout(TRY):
-                    await self._shake_hands(trial)
-                return True
-            except TimeoutError:
-                trial.trouble = trial.silence
-            except OSError as error:
-                trial.trouble = _told(error)
-            return False
+    async def _is_proven(self, trial: Trial) -> bool:
+        """Whether one connection proves it."""
+        if trial.trouble is BUSY:
+            trial.trouble = trial.silence
+        try:
+            async with asyncio.timeout(TRY):
+                await self._shake_hands(trial)
+            return True
+        except TimeoutError:
+            trial.trouble = trial.silence
+        except OSError as error:
+            trial.trouble = _told(error)
+        return False
 
     async def _shake_hands(self, trial: Trial) -> None:
         """Raises OSError; ssl.SSLError is one."""
