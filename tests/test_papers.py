@@ -85,6 +85,7 @@ def test_the_confs_in_the_papers_work(paper: Path, text: str, tmp_path: Path, ce
     for name in ("clients", "ns2.key", "sftdyn.key"):  # which some of the confs read
         (tmp_path / name).touch()
     (tmp_path / "cloudflare.token").write_text("token")
+    copy(certificate / "server.crt", tmp_path / "home.crt")
     conf = tmp_path / "conf"
     conf.write_text(
         (text if re.search("^https? =", text, re.MULTILINE) else f"http = 8080\n{text}").replace(

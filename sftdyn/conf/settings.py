@@ -27,7 +27,8 @@ _LISTENERS = (
 _CERTIFICATE = "private key and certificate for `https`, PEM files, relative to the conf"
 _CLIENTS = (
     'secret key → host name, list of host names, or `Client("name", …, ttl=60)`, which also takes `lan`, '
-    "`prefix_length` (see below), `networks`, a list of networks that its addresses must be in, and `provider`. "
+    "`prefix_length` (see below), `networks`, a list of networks that its addresses must be in, `provider`, and "
+    "`prove` ([proof.md](proof.md)). "
     'A key may be given as `"sha256:…"`, the output of `printf %s KEY | sha256sum`. `CLIENTS` is the same'
 )
 _PROVIDER = (
@@ -63,7 +64,7 @@ _ALL = (
     Setting("provider", providers.provider, None, _PROVIDER, without="`Bind()`", is_new=True),
     Setting("own", own.entries, [], _OWN, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
-    Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server"),
+    Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server, and for a proof"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),
     Setting(
         "addresses",
