@@ -60,11 +60,13 @@ class AtBind(NamedTuple):
         return self.server.lookup(name, kind)
 
 
-@pytest.fixture(params=[AtBind])
-def published(request: pytest.FixtureRequest, bind: Bind) -> Published:
+PLACES: dict[str, Callable[[Any], Published]] = {"bind": AtBind}  # what makes it of the fixture with this name
+
+
+@pytest.fixture(params=PLACES)
+def published(request: pytest.FixtureRequest) -> Published:
     """Each place where names are published."""
-    place: Published = request.param(bind)
-    return place
+    return PLACES[request.param](request.getfixturevalue(request.param))
 
 
 @pytest.fixture
