@@ -8,7 +8,10 @@ Rule 2. A connection that proves nothing is tried again, as a web server may nee
 has one connection at a time, and there are few in all. A try leaves its place to others after a few seconds at most,
 so that a silent address holds up neither other clients nor a newer request of its own.
 
-Rule 3. An address that the Internet does not reach, or that is this machine's own, is never connected to unless the
+Rule 3. Each handshake has a thread, since the other side may choose one that takes 0.2 s to compute (Diffie-Hellman
+with 8192 bits).
+
+Rule 4. An address that the Internet does not reach, or that is this machine's own, is never connected to unless the
 client's networks have it. Such a try waits in its place as if nobody answered, and all that fails takes the timeout:
 who has a key cannot tell what there is around the server.
 """
@@ -23,6 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -34,6 +38,7 @@ from ..values.update import RRset, Script
 
 AT_ONCE = 16  # connections, of all clients
 TRY = 3.0  # seconds for one of them; a lost SYN is sent again after 1 (RFC 6298)
+LEAST = 0.001  # seconds; 0 would mean something else
 PAUSE = 0.5  # seconds until the next one of the same client
 MANY = 64  # files with certificates that are kept in memory
 
@@ -44,7 +49,8 @@ FORBIDDEN = (
     "if that is meant, name it in the client's networks"
 )
 CLOSED = "it closes the connection"
-HUNG_UP = (None, errno.ECONNRESET, errno.EPIPE)
+UNREADABLE = "the certificates to believe cannot be read"
+HUNG_UP = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 # Errors of x509_vfy.h, and what would help.
 HELP = {
     10: "; Proof(expired_ok=True) takes it all the same",
@@ -55,10 +61,6 @@ NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of x509_v
 # rtnetlink(7)
 HEADER, ROUTE, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=8BI"), struct.Struct("=HH")
 GET_ROUTE, NEW_ROUTE, REQUEST, DESTINATION, UNICAST = 26, 24, 1, 1, 1
-
-
-class Unreadable(OSError):
-    """The certificates to believe cannot be read."""
 
 
 class Target(NamedTuple):
@@ -105,57 +107,53 @@ class Proofs:
             trial = Trial(target, client.prove, is_allowed)
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._settle(trial, turn)
+                    await self._settle(trial, turn, deadline)
             except TimeoutError:
                 return str(trial)
         return ""
 
-    async def _settle(self, trial: Trial, turn: asyncio.Lock) -> None:
+    async def _settle(self, trial: Trial, turn: asyncio.Lock, deadline: float) -> None:
         """Try until it is proven."""
         while True:
             async with turn:
                 async with self._places:
-                    if await self._is_proven(trial):
+                    left = deadline - asyncio.get_running_loop().time()
+                    if await self._is_proven(trial, max(min(TRY, left), LEAST)):
                         return
                 await asyncio.sleep(PAUSE)
 
-    async def _is_proven(self, trial: Trial) -> bool:
+    async def _is_proven(self, trial: Trial, seconds: float) -> bool:
         """Whether one connection proves it."""
         if trial.trouble is BUSY:
             trial.trouble = trial.silence
-        try:
-            async with asyncio.timeout(TRY):
-                await self._shake_hands(trial)
-            return True
-        except TimeoutError:
-            trial.trouble = trial.silence
-        except OSError as error:
-            trial.trouble = _told(error)
-        return False
-
-    async def _shake_hands(self, trial: Trial) -> None:
-        """Raises OSError; ssl.SSLError is one."""
-        loop = asyncio.get_running_loop()
         if not trial.is_allowed:
-            await loop.create_future()
-        context = await self._trust.context(trial.proof)
-        name, address = trial.target
-        transport, _ = await loop.create_connection(
-            asyncio.Protocol, str(address), trial.proof.port, ssl=context, server_hostname=name
-        )
-        transport.close()  # says that the session ends,
-        transport.abort()  # and waits for no answer
+            await asyncio.sleep(seconds)
+            return False
+        try:
+            context = await self._trust.context(trial.proof)
+        except OSError:
+            trial.trouble = UNREADABLE
+            return False
+        ended = await in_thread(_shake_hands, trial.target, trial.proof.port, context, seconds, late=lambda: None)
+        if isinstance(ended, Returned):
+            return True
+        if not isinstance(ended.error, OSError):
+            raise ended.error
+        trouble = _told(ended.error)
+        if trouble is not SILENT or seconds == TRY:  # a try that was cut short says nothing of an earlier trouble
+            trial.trouble = trouble
+        return False
 
 
 class Trust:
-    """Which certificates are believed. They are read in a thread, as the system's take 50 ms, and when they change."""
+    """Which certificates are believed. They are read when they change, in a thread, as the system's take 50 ms."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()  # one file at a time
         self._known: dict[tuple[Path | None, bool], tuple[tuple[int, ...], ssl.SSLContext]] = {}
 
     async def context(self, proof: Proof) -> ssl.SSLContext:
-        """The settings of TLS for a proof. Raises Unreadable."""
+        """The settings of TLS for a proof. Raises OSError."""
         wanted = proof.ca, proof.expired_ok
         async with self._lock:
             stamp = _stamp(proof.ca or ssl.get_default_verify_paths().cafile)
@@ -164,7 +162,7 @@ class Trust:
                 return known[1]
             ended = await in_thread(_context, *wanted, late=lambda: None)
             if not isinstance(ended, Returned):
-                raise Unreadable
+                raise ended.error
             if len(self._known) >= MANY:
                 self._known.clear()
             self._known[wanted] = stamp, ended.value
@@ -183,7 +181,7 @@ def targets(proof: Proof, items: Iterable[RRset | Script]) -> list[Target]:
 
 
 def is_elsewhere(address: Address) -> bool:
-    """Whether everybody on the Internet reaches it, and there it is not this machine."""
+    """Whether everybody on the Internet reaches a host there, which is not this machine."""
     return is_reachable(address) and not is_own(address)
 
 
@@ -202,6 +200,22 @@ def is_own(address: Address) -> bool:
         return True
     kind = HEADER.unpack_from(answer)[1]
     return bool(kind == NEW_ROUTE and ROUTE.unpack_from(answer, HEADER.size)[7] != UNICAST)
+
+
+def _shake_hands(target: Target, port: int, context: ssl.SSLContext, seconds: float) -> None:
+    """In its thread. Raises OSError; ssl.SSLError is one."""
+    deadline = monotonic() + seconds
+    with (
+        socket.create_connection((str(target.address), port), seconds) as connection,
+        context.wrap_socket(connection, do_handshake_on_connect=False, server_hostname=target.name) as layer,
+    ):
+        layer.settimeout(max(deadline - monotonic(), LEAST))
+        layer.do_handshake()  # by itself, it would leave it out where the connection has ended meanwhile
+        layer.setblocking(False)
+        try:
+            layer.unwrap()
+        except OSError:
+            pass  # it says that the session ends, and waits for no answer
 
 
 def _context(ca: Path | None, expired_ok: bool) -> ssl.SSLContext:
@@ -228,11 +242,13 @@ def _stamp(path: str | Path | None) -> tuple[int, ...]:
 
 def _told(error: OSError) -> str:
     """What was in the way, for the log; nothing in it comes from the other side."""
-    if isinstance(error, Unreadable):
-        return "the certificates to believe cannot be read"
     if isinstance(error, ssl.SSLCertVerificationError):
         what = error.verify_message.rstrip(".")
         return f"its certificate is not valid: {what}{HELP.get(error.verify_code, '')}"
+    if isinstance(error, TimeoutError):
+        return SILENT
+    if isinstance(error, ssl.SSLEOFError) or error.errno in HUNG_UP:
+        return CLOSED
     if isinstance(error, ssl.SSLError):
         return f"it does not speak TLS as it should ({error.reason})"
-    return CLOSED if error.errno in HUNG_UP else os.strerror(error.errno or 0)
+    return os.strerror(error.errno or 0)

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -138,6 +139,24 @@ def http(connection: socket.socket) -> None:
 def closes(connection: socket.socket) -> None:
     """A server that accepts, and ends the connection."""
     connection.close()
+
+
+def resets(connection: socket.socket) -> None:
+    """A server that accepts, and throws the connection away."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+class InTurn:
+    """A server that is another one each time; from its last one on, the same."""
+
+    def __init__(self, *servers: Serve) -> None:
+        self.tries = 0
+        self._servers = servers
+
+    def __call__(self, connection: socket.socket) -> None:
+        self.tries += 1
+        self._servers[min(self.tries, len(self._servers)) - 1](connection)
 
 
 class Held:

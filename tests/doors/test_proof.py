@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import pytest
 from sftdyn.doors.proof import TRY
 from tests.conftest import ServeFixture
 from tests.doors.far_away import OWN
-from tests.doors.hosts import NEVER, Authority, Held, Host, Serve, Tls, closes, http, settings, silent
+from tests.doors.hosts import NEVER, Authority, Held, Host, InTurn, Serve, Tls, closes, http, resets, settings, silent
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port, make_certificate, wait_until
@@ -155,6 +154,8 @@ KINDS: dict[str, tuple[Callable[[Authority, str], Serve | None], str, str]] = {
     "silence": (lambda ca, name: silent, "", "no answer"),
     "plain HTTP": (lambda ca, name: http, "", "it does not speak TLS as it should"),
     "a closed connection": (lambda ca, name: closes, "", "it closes the connection"),
+    "a reset connection": (lambda ca, name: resets, "", "it closes the connection"),
+    "a closed connection, then silence": (lambda ca, name: InTurn(closes, silent), "", "it closes the connection"),
 }
 
 
@@ -234,16 +235,10 @@ def test_without_ca_the_systems_certificates_are_believed(
 def test_a_server_that_needs_a_moment_is_waited_for(
     proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
 ) -> None:
-    tls = Tls(authority.server(name))
-    tries: list[socket.socket] = []
-
-    def second_time(connection: socket.socket) -> None:
-        tries.append(connection)
-        (tls if len(tries) > 1 else closes)(connection)
-
-    hosts.at("127.0.0.2", second_time)
+    server = InTurn(closes, Tls(authority.server(name)))
+    hosts.at("127.0.0.2", server)
     assert proving(name, timeout=10).update("127.0.0.2") == "OK"
-    assert len(tries) == 2
+    assert server.tries == 2
     assert published.lookup(name) == ["127.0.0.2"]
 
 
