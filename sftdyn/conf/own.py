@@ -18,6 +18,8 @@ def make_client_or_own(*names: object, address: object = None, every: object = N
     """`Client("home.dyn.example", …)` of the conf; with `address` one that is for `own`. Raises Mistake."""
     client = make_client(*names, **more)
     if address is not None:
+        if client.prove:
+            raise Mistake("prove: for clients only; what sftdyn finds by itself is not proven, so leave it out")
         return Own(client, sources.source(address), sources.every(EVERY if every is None else every))
     if every is not None:
         raise Mistake('every: how often own looks at an address; say at which: address=Interface("ppp0")')

@@ -31,7 +31,7 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from ..threads import Returned, in_thread
-from ..values.addresses import Address, is_in
+from ..values.addresses import Address, Network
 from ..values.reachable import is_reachable
 from ..values.specs import Client, Proof
 from ..values.update import RRset, Script
@@ -103,8 +103,7 @@ class Proofs:
         deadline = asyncio.get_running_loop().time() + seconds
         turn = self._turns.setdefault(client.names, asyncio.Lock())
         for target in targets(client.prove, items):
-            is_allowed = is_in(target.address, client.networks) or is_elsewhere(target.address)
-            trial = Trial(target, client.prove, is_allowed)
+            trial = Trial(target, client.prove, may_be_asked(target.address, client.networks))
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._settle(trial, turn, deadline)
@@ -180,9 +179,13 @@ def targets(proof: Proof, items: Iterable[RRset | Script]) -> list[Target]:
     return list(dict.fromkeys(found))
 
 
-def is_elsewhere(address: Address) -> bool:
-    """Whether everybody on the Internet reaches a host there, which is not this machine."""
-    return is_reachable(address) and not is_own(address)
+def may_be_asked(address: Address, networks: Iterable[Network]) -> bool:
+    """Whether one of `networks` names it, or everybody on the Internet reaches it, and there it is not this machine.
+
+    All addresses of IPv4, or of IPv6, are not a name.
+    """
+    is_named = any(network.prefixlen and address in network for network in networks)
+    return is_named or (is_reachable(address) and not is_own(address))
 
 
 def is_own(address: Address) -> bool:

@@ -6,7 +6,7 @@ Python 3.11 it is true of multicast, of addresses with a private one inside, and
 
 from ipaddress import IPv4Network, IPv6Network
 
-from .addresses import Address, is_in
+from .addresses import GLOBAL_UNICAST, Address, is_in
 
 ELSEWHERE_4 = tuple(
     map(
@@ -30,10 +30,9 @@ ELSEWHERE_4 = tuple(
         ),
     )
 )
-# All unicast addresses that IANA has given out. Outside are loopback, IPv4-mapped and -compatible addresses, NAT64
-# (64:ff9b::/96 and 64:ff9b:1::/48), discard (100::/64), segment routing (5f00::/16), unique local (fc00::/7),
-# link-local (fe80::/10), site-local (fec0::/10) and multicast (ff00::/8).
-UNICAST_6 = IPv6Network("2000::/3")
+# What of all unicast addresses that IANA has given out is none. Outside are loopback, IPv4-mapped and -compatible
+# addresses, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), discard (100::/64), segment routing (5f00::/16), unique local
+# (fc00::/7), link-local (fe80::/10), site-local (fec0::/10) and multicast (ff00::/8).
 ELSEWHERE_6 = tuple(
     map(
         IPv6Network,
@@ -51,4 +50,4 @@ def is_reachable(address: Address) -> bool:
     """Whether everybody on the Internet reaches a host there, and the same one."""
     if address.version == 4:
         return not is_in(address, ELSEWHERE_4)
-    return address in UNICAST_6 and not is_in(address, ELSEWHERE_6)
+    return address in GLOBAL_UNICAST and not is_in(address, ELSEWHERE_6)

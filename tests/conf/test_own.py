@@ -105,6 +105,7 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
         (f'own = [{HOME}, Client("b.example")]', "own: entry 2: it does not say where its address comes from"),
         (f'clients["k"] = {HOME}', "clients: address is for clients in own, which nobody calls for"),
         ('own = [Client("a.example", adress=1)]', "adress: there is no such setting; did you mean address?"),
+        ('own = [Client("a.example", address=Web("https://a.example/"), prove=443)]', "prove: for clients only; what"),
         ('own = [Client("a.example", every=5)]', "every: how often own looks at an address; say at which"),
         ('own = [Client("a.example", address="ppp0")]', 'address: write Interface("ppp0"), Web('),
         ('own = [Client("a.example", address=Web)]', "address: the brackets are missing; write Interface("),
