@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 HEAD_DEADLINE = 10.0  # seconds from the connection to a complete request, TLS handshake included
 LINGER = 2.0  # seconds in which the reply must be taken, and a client may still send what we will not read
+SLOWEST = 10_000  # octets per second that a large reply must be taken with, besides
 CHUNK = 4 * MAX_HEAD  # octets that are received at once
 
 Respond: TypeAlias = Callable[[Reply], None]
@@ -202,7 +203,7 @@ class Connection:
             self._linger()
 
     def _linger(self) -> None:
-        self._move(State.CLOSING, self._loop.time() + LINGER)
+        self._move(State.CLOSING, self._loop.time() + LINGER + len(self._outgoing) / SLOWEST)
 
     def _send(self, octets: bytes) -> None:
         if not octets or self.state is State.CLOSED:
@@ -222,8 +223,12 @@ class Connection:
         octets, self._outgoing = self._outgoing, b""
         self._loop.remove_writer(self._socket)
         self._send(octets)
-        if not self._outgoing and self.state is State.CLOSING:
+        if self.state is not State.CLOSING:
+            return
+        if not self._outgoing:
             self._part()
+        elif len(self._outgoing) < len(octets):
+            self._linger()
 
     def _part(self) -> None:
         """Close, unless the client still sends (Rule 5)."""

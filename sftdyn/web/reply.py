@@ -9,15 +9,17 @@ from time import time
 from .request import Request
 
 CACHED = 16  # heads of replies
+PLAIN = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the client gets: the status, the body as plain text, further headers."""
+    """What the client gets: the status, the body, further headers, what the body is."""
 
     status: int
     body: str
     headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = PLAIN
 
 
 def render(reply: Reply, request: Request | None) -> bytes:
@@ -29,20 +31,20 @@ def render(reply: Reply, request: Request | None) -> bytes:
     body = reply.body.encode()
     if request and request.version == "HTTP/0.9":
         return body
-    head = _head(reply, int(time()))
+    head = _head(reply.status, reply.headers, reply.content_type, len(body), int(time()))
     return head if request and request.method == "HEAD" else head + body
 
 
 @lru_cache(CACHED)
-def _head(reply: Reply, second: int) -> bytes:
+def _head(status: int, headers: tuple[tuple[str, str], ...], content_type: str, length: int, second: int) -> bytes:
     """The head of a reply at a second since 1970; most replies of one second are alike."""
     lines = [
-        f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         f"Date: {formatdate(second, usegmt=True)}",
-        "Content-Type: text/plain; charset=utf-8",
-        f"Content-Length: {len(reply.body.encode())}",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {length}",
         "Cache-Control: no-store",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in reply.headers),
+        *(f"{name}: {value}" for name, value in headers),
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
