@@ -8,9 +8,11 @@ does must not undo what a newer one did.
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from weakref import WeakValueDictionary
 
 from ..threads import Ended, Returned, in_thread, raised_at
+from ..values.exchanges import Exchanges, Vitals
 from ..values.outcome import Outcome, Result, worst
 from ..values.specs import Function
 from ..values.update import Key, Promise, RRset, Script
@@ -34,6 +36,7 @@ class FunctionProvider:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._given_up = 0
         self._promises: dict[Key, Promise] = {}
+        self._exchanges = Exchanges()
 
     def use(self, spec: Function, timeout: float) -> None:
         """From now on, this function."""
@@ -60,6 +63,10 @@ class FunctionProvider:
         """Nothing: a function cannot be asked."""
         return []
 
+    def vitals(self) -> Vitals:
+        """How it is: record sets that wait, and the calls; one that raises has brought no answer."""
+        return Vitals(self._exchanges, len(self._promises))
+
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds."""
         await asyncio.gather(*self._promises.values())
@@ -79,6 +86,7 @@ class FunctionProvider:
             return Result(Outcome.HOOK, f"{name} is not called: {GIVEN_UP} calls of it hang; mend it, and restart")
         lock = self._locks.setdefault(rrset.name, asyncio.Lock())
         call: asyncio.Future[Ended] | None = None
+        began = 0.0
         try:
             async with asyncio.timeout(self._timeout):
                 await lock.acquire()
@@ -87,11 +95,15 @@ class FunctionProvider:
                     if ask_only and not repeats:
                         return Result(Outcome.WOULD_CHANGE)
                     async with self._places:
+                        began = monotonic()
                         call = self._call(rrset, secret)
                         await asyncio.wait([call])
                         return self._result(rrset, call.result(), repeats)
                 finally:
                     self._release(lock, call)
+                    if call:
+                        answered = call.done() and isinstance(call.result(), Returned)
+                        self._exchanges.note(answered, monotonic() - began)
         except TimeoutError:
             return Result(Outcome.TIMEOUT, self._why_late(name, call))
 

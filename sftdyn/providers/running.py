@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..values.exchanges import Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Bind, Cloudflare, Function, Spec
 from ..values.update import Key, Promise, Provider, RRset, Script
@@ -51,12 +52,13 @@ class Pending:
 class Providers:
     """All running providers; made inside a running event loop."""
 
-    def __init__(self, default: Spec, named: Iterable[Spec], timeout: float) -> None:
+    def __init__(self, default: Spec, named: Iterable[Spec], timeout: float, keeps_exchanges: bool = False) -> None:
         self._running: dict[Spec, Running] = {}
         self._pending: dict[Key, list[Pending]] = {}  # kept while there is more than one provider
         self._alone: Running | None = None  # the default one, while there is no other and nothing to remember
         self._default = default
         self._timeout = timeout
+        self._keeps_exchanges = keeps_exchanges
         self._ending: set[asyncio.Task[None]] = set()
         self.use(default, named, timeout)
 
@@ -107,6 +109,10 @@ class Providers:
         """Whether updates are still worked on."""
         return all(running.provider.is_alive() for running in self._running.values())
 
+    def vitals(self) -> list[tuple[str, Vitals]]:
+        """How each one is, with its kind: `bind`, `cloudflare` or `function`."""
+        return [(type(spec).__name__.lower(), running.provider.vitals()) for spec, running in self._running.items()]
+
     async def close(self) -> None:
         """Let what waits come to its end; then end all."""
         for running in list(self._running.values()):
@@ -116,6 +122,7 @@ class Providers:
     def _start(self, spec: Spec) -> Running:
         self._remember_what_is_under_way()
         running = self._running[spec] = Running(spec, MAKERS[type(spec)](spec, self._timeout))
+        running.provider.vitals().exchanges.are_kept = self._keeps_exchanges
         self._look_whether_alone()
         return running
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from .exchanges import Vitals
 from .outcome import Result
 
 RRType = Literal["A", "AAAA"]
@@ -67,6 +68,9 @@ class Provider(Protocol):
 
         Asking changes nothing. What cannot be asked for is no finding.
         """
+
+    def vitals(self) -> Vitals:
+        """How it is: what waits, and its exchanges, which it keeps up to date if they are kept."""
 
     async def close(self) -> None:
         """Let what waits come to its end; then let go of everything."""

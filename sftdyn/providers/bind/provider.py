@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from ...values.exchanges import Vitals
 from ...values.outcome import Result, worst
 from ...values.specs import Bind
 from ...values.update import Key, Promise, RRset, Script
@@ -24,7 +25,7 @@ class BindProvider:
         self._timeout = timeout
         self._route = Route(spec.primary)
         self._queue = Queue(self._route, spec.zones, timeout)
-        self._scripts = Scripts(self._route)
+        self._scripts = Scripts(self._route, self._queue.exchanges)
 
     def use(self, spec: Bind, timeout: float) -> None:
         """From now on, this primary, with these zones; what is under way there comes to its end."""
@@ -43,6 +44,10 @@ class BindProvider:
     async def findings(self, keys: Sequence[Key]) -> list[str]:
         """What is not right with the primary and its zones, a sentence each."""
         return await findings(self._route, self._zones, keys)
+
+    def vitals(self) -> Vitals:
+        """How it is: what waits for the primary, and the exchanges with it."""
+        return Vitals(self._queue.exchanges, self._queue.waiting(), self._queue.mended())
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end all processes."""

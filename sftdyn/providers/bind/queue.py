@@ -32,6 +32,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Primary
 from ...values.update import Key, Promise, RRset, Update
@@ -54,6 +55,7 @@ IDLE_CHILD = 60.0  # seconds until a child is ended that only trouble needed
 # two processes a try.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 PRIMARY_PAUSE = {Verdict.NOBODY: 0.1, Verdict.NOT_SENT: 0.5, Verdict.BAD_KEY: 0.5}
+UNANSWERED = frozenset({*PRIMARY_PAUSE, Verdict.UNKNOWN})
 # Where a late write threatens, a change is looked at again before its OK, after the primary had this many
 # seconds to work off what lay in its sockets when it woke up.
 SECOND_LOOK = 0.25
@@ -86,6 +88,7 @@ class Queue:
     """
 
     def __init__(self, route: Route, zones: Sequence[str], timeout: float) -> None:
+        self.exchanges = Exchanges()
         self._route = route
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
@@ -145,6 +148,14 @@ class Queue:
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
         return self._finder.is_alive() and not any(task.done() for task in self._tasks)
+
+    def waiting(self) -> int:
+        """How many updates are not answered."""
+        return len(self._tickets)
+
+    def mended(self) -> int:
+        """How many late writes were undone."""
+        return self._late.mended
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end the children."""
@@ -221,6 +232,8 @@ class Queue:
                 self._place(ticket)
 
     def _not_found(self, name: str, trouble: str) -> None:
+        if trouble:
+            self.exchanges.note(answered=False)
         tickets = [ticket for ticket in self._homeless.get(name, []) if not ticket.is_over]
         for ticket in tickets:
             ticket.trouble = trouble or ticket.trouble
@@ -330,6 +343,8 @@ class Queue:
         updates = [share.rrsets for share in batch]
         settlements = await lane.dialogue.settle(line.zone.name, updates, line.ask_only)
         now = self._loop.time()
+        if self.exchanges.are_kept:
+            self.exchanges.note(any(s.verdict not in UNANSWERED for s in settlements), now - start, len(batch))
         if line.suspects:
             lane.rests_until = now + (now - start)
         for share, settlement in zip(batch, settlements, strict=True):

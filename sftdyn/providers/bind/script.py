@@ -5,8 +5,10 @@ What such lines do to the zone cannot be asked for, so the last success of each 
 
 import asyncio
 from collections.abc import Iterable
+from time import monotonic
 from weakref import WeakValueDictionary
 
+from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.update import Key, RRset, Script
 from . import message
@@ -21,8 +23,9 @@ AT_ONCE = 16  # processes; each takes some 15 MB
 class Scripts:
     """All scripts of one provider, and what they did last."""
 
-    def __init__(self, route: Route) -> None:
+    def __init__(self, route: Route, exchanges: Exchanges) -> None:
         self._route = route
+        self._exchanges = exchanges
         self._last: dict[Key, str] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -51,16 +54,18 @@ class Scripts:
         """Until the primary takes or refuses it; `trouble` collects what is in the way."""
         while True:
             family = self._route.family
+            began = monotonic()
             try:
                 async with self._places:
                     code, output = await converse(self._route, script.lines + "\n", DEADLINE)
             except (OSError, NotInstalled) as error:
                 code, output = None, message.not_started(error)
+            verdict = message.verdict(output)
+            self._exchanges.note(code == 0 or verdict in message.SPOKEN, monotonic() - began)
             if code == 0:
                 self._last[script.key] = script.address
                 return Result(Outcome.OK)
             trouble.append(message.diagnosis(output) or trouble[-1])
-            verdict = message.verdict(output)
             if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
                 return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
             if verdict is Verdict.NOBODY:
