@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from time import localtime, strftime, time
 from typing import Any
 
 from . import __version__
@@ -16,37 +17,52 @@ from .conf.config import Config, load
 from .conf.source import ConfigError
 from .doors.answer import Doors
 from .doors.own.keeper import Keeper, publish_once
+from .doors.seen import Journal
+from .doors.status import StatusDoor
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
+from .values.update import Update
 from .web.listen import Listening, choose_tls, open_sockets
 from .web.peer import Proxies
 from .web.server import Server
-from .web.tls import server_context
+from .web.tls import server_context, shown_certificate
 
 log = logging.getLogger(__name__)
 
 RENEWAL_INTERVAL = 20.0  # seconds between two looks at the certificate's files
 SLOW_CONF = 10  # seconds until the log says that the conf is still being read
 GARBAGE = 20_000  # objects more than there were, until those that form cycles are looked for
-STATUS_INTERVAL = 10.0  # seconds between two status lines for systemd
+STATUS_INTERVAL = 10.0  # seconds between two status lines for systemd,
+STATUS_PAUSE = 1.0  # and where there are failures
 
 
 class Tally:
-    """What happened since the start, for the status line."""
+    """What happened since the start, for the status line. `failed` is called after each failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[], None]) -> None:
         self.updates = 0
-        self.last_failure = "none"
+        self._failed = failed
+        self._last: tuple[float, Update | Sequence[str], str] | None = None  # when, what about, why
 
-    def count(self, result: Result) -> None:
-        """Take note of one result."""
+    def count(self, result: Result, subject: Update | Sequence[str]) -> None:
+        """Take note of one result, and what it is about."""
         if result.outcome is Outcome.OK:
             self.updates += 1
         elif result.reason and result.outcome.level >= logging.WARNING:  # not of strangers
-            self.last_failure = result.reason
+            self._last = (time(), subject, result.reason)
+            self._failed()
+
+    @property
+    def last_failure(self) -> str:
+        """Its time here, its first host name, and the reason."""
+        if self._last is None:
+            return "none"
+        moment, subject, reason = self._last
+        name = next((item if isinstance(item, str) else item.name for item in subject), "").rstrip(".")
+        return f"{strftime('%Y-%m-%d %H:%M:%S', localtime(moment))} {name}{name and ': '}{reason}"
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
@@ -67,7 +83,9 @@ class Service:
         self._options = options
         self._context = tls_context(config)
         self._stamp = _stamp(config)
-        self._tally = Tally()
+        self._tally = Tally(self._report_soon)
+        self._reporting: asyncio.TimerHandle | None = None
+        self._next_report = 0.0  # event loop time
         self._notifier = Notifier(os.environ)
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -78,12 +96,19 @@ class Service:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_defect)
         _log_doubts(self._config)
-        self._providers = Providers(self._config.provider, self._config.providers, self._config.timeout)
-        self._doors = Doors(self._config, self._providers, self._tally.count)
-        self._keeper = Keeper(self._config, self._providers, self._tally.count)
-        self._server = Server(self._doors, self._context, self._config.trusted_proxies)
+        config = self._config
+        has_status = bool(config.status)
+        self._providers = Providers(config.provider, config.providers, config.timeout, has_status)
+        journal = Journal() if has_status else None
+        self._doors = Doors(config, self._providers, self._tally.count, journal)
+        self._keeper = Keeper(config, self._providers, self._tally.count, journal)
+        self._server = Server(self._doors, self._context, config.trusted_proxies)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
+        self._status_door = (
+            StatusDoor(config, _end(config, self._context), self._providers, journal) if journal else None
+        )
+        self._status_server = self._open_status()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._start, self._reload)
@@ -99,6 +124,8 @@ class Service:
         self._notifier.say("STOPPING=1")
         self._keeper.close()
         await self._server.stop()
+        if self._status_server:
+            await self._status_server.stop()
         await self._providers.close()
         for task in self._tasks:
             task.cancel()
@@ -115,6 +142,15 @@ class Service:
         if passed:
             return choose_tls(passed, self._config.listeners)
         return open_sockets(self._config.listeners, self._config.reuse_port)
+
+    def _open_status(self) -> Server | None:
+        """Listen for whoever wants to know how we are. Raises CannotListen."""
+        if not self._status_door:
+            return None
+        server = Server(self._status_door, None, self._config.trusted_proxies)
+        for url in server.listen(open_sockets(self._config.status, reuse_port=False)):
+            log.info("status at %s", url)
+        return server
 
     async def _reload(self) -> None:
         """Read the conf again; a broken one changes nothing."""
@@ -149,8 +185,13 @@ class Service:
         _log_doubts(config)
         if (config.listeners, config.reuse_port) != (old.listeners, old.reuse_port):
             log.warning("http and https have changed; this needs a restart")
+        if config.status != old.status:
+            log.warning("status has changed; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
+        if self._status_server and self._status_door:
+            self._status_server.proxies = Proxies(config.trusted_proxies)
+            self._status_door.use(config, _end(config, context))
         if context:
             self._server.context = context
         self._server.proxies = Proxies(config.trusted_proxies)
@@ -168,6 +209,8 @@ class Service:
             self._stamp = stamp
             try:
                 self._server.context = await asyncio.to_thread(tls_context, self._config)
+                if self._status_door:
+                    self._status_door.end = _end(self._config, self._server.context)
                 log.info("the certificate is read again")
             except ConfigError as error:
                 log.error("the certificate stays as it was: %s", error)
@@ -175,7 +218,18 @@ class Service:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(STATUS_INTERVAL)
-            self._notifier.say(f"STATUS={self._status()}")
+            self._report_now()
+
+    def _report_soon(self) -> None:
+        """At once, or if that was a moment ago, after a moment."""
+        loop = asyncio.get_running_loop()
+        if self._reporting is None:
+            self._reporting = loop.call_at(self._next_report, self._report_now)
+
+    def _report_now(self) -> None:
+        self._reporting = None
+        self._next_report = asyncio.get_running_loop().time() + STATUS_PAUSE
+        self._notifier.say(f"STATUS={self._status()}")
 
     async def _feed_watchdog(self) -> None:
         """Only while the provider works, too."""
@@ -201,6 +255,14 @@ async def publish_own(config: Config, show: Callable[[str], None]) -> bool:
 def _log_doubts(config: Config) -> None:
     for doubt in config.doubts:
         log.warning("the conf: %s", doubt)
+
+
+def _end(config: Config, context: ssl.SSLContext | None) -> float | None:
+    """When the certificate ends; None where there is none, or none that a client could take."""
+    try:
+        return shown_certificate(context, config.cert).ends if context and config.cert else None
+    except (Mistake, OSError):
+        return None
 
 
 def _stamp(config: Config) -> list[tuple[int, ...]]:

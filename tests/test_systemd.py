@@ -72,12 +72,33 @@ def test_it_tells_systemd_why_it_does_not_start(
             assert reason in said
 
 
+def test_the_last_failure_is_told_at_once_with_time_and_name(
+    serve: ServeFixture, bind: Bind, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
+    served = serve(conf(bind, clients={"k": "refused.policy.example", "l": "elsewhere.invalid"}))
+    assert manager.recv(4096).startswith(b"READY=1")
+    failed = r"STATUS=2 clients, 0 updates, last failure: 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
+    begin = time.monotonic()
+    served.update("k")
+    assert re.fullmatch(failed + r"refused\.policy\.example: .*refuses this name", manager.recv(4096).decode())
+    assert time.monotonic() - begin < 5  # others come every ten seconds
+    for _ in range(20):
+        served.update("l")
+    said = manager.recv(4096).decode()  # of all these, one
+    assert re.match(failed + r"elsewhere\.invalid: ", said)
+    served.update("nobody's")
+    manager.settimeout(1.5)
+    with pytest.raises(TimeoutError):
+        manager.recv(4096)
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme: str) -> None:
     """systemd opens the port and starts sftdyn at the first connection; a restart refuses nobody."""
     path = tmp_path / "conf"
-    path.write_text(conf(bind, clients={"k": f"{scheme}.dyn.example"}, http=8080, **tls(certificate)))
-    port = free_port()
+    status, port = free_port(), free_port()
+    path.write_text(conf(bind, clients={"k": f"{scheme}.dyn.example"}, http=8080, status=status, **tls(certificate)))
     command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", f"--fdname=sftdyn-{scheme}", "-E", "PATH"]
     command += [sys.executable, "-m", "sftdyn", "-v", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as activated:
@@ -86,6 +107,8 @@ def test_socket_activation(bind: Bind, certificate: Path, tmp_path: Path, scheme
         curl = ["curl", "-sS", "--cacert", f"{certificate}/server.crt", f"{scheme}://127.0.0.1:{port}/k"]
         first = subprocess.run(curl, capture_output=True, text=True, timeout=30, check=False)
         assert first.stdout in ("OK", "UPTODATE"), first.stderr
+        with urllib.request.urlopen(f"http://127.0.0.1:{status}/livez", timeout=30) as reply:  # opened by sftdyn itself
+            assert reply.read() == b"ok\n"
         assert any(re.search(f"listening on {scheme}://127.0.0.1:{port}", line) for line in activated.stderr)
         activated.terminate()
 

@@ -18,6 +18,7 @@ def describe(config: Config) -> list[str]:
     return [
         f"conf: {config.path}",
         *(f"listens on: {listener}" for listener in config.listeners),
+        *(f"status: {listener}{_without_token(config)}" for listener in config.status),
         *_about_providers(config),
         f"clients: {who}",
         *(f"own: {_described(own)}" for own in config.own),
@@ -53,6 +54,7 @@ def warnings(config: Config) -> list[str]:
     found += _about_proxies(config)
     if config.cert and not any(listener.tls for listener in config.listeners):
         found.append("cert and key are set, but https is not: nothing uses them")
+    found += _about_status(config)
     if config.listeners and not config.keyring.clients and not config.hooks.get_host:
         found.append("no clients: every request gets BADKEY")
     sources = [own.source for own in config.own]
@@ -74,6 +76,18 @@ def _about_proxies(config: Config) -> list[str]:
             'trusted_proxies = ["127.0.0.1", "::1"]'
         )
     return found
+
+
+def _about_status(config: Config) -> list[str]:
+    """The status listener speaks plain HTTP, and shows names to whoever has the token."""
+    if not config.status:
+        return ["status_token is set, but status is not: nothing uses it"] if config.status_token else []
+    exposed = [listener for listener in config.status if config.status_token and not _is_loopback(listener)]
+    return [f"status: {url} is plain HTTP: whoever sees the traffic learns status_token" for url in exposed]
+
+
+def _without_token(config: Config) -> str:
+    return "" if config.status_token else " (health alone: there is no status_token)"
 
 
 def _is_loopback(listener: Listener) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from .providers import Resolver, make_bind, make_cloudflare, primary, readable
 from .settings import NEW, SETTINGS
 from .source import ConfigError, Source
 from .sources import make_interface, make_web
+from .token import Token
 
 # What the conf finds there already.
 NAMES = {
@@ -51,6 +52,8 @@ class Config:
 
     path: Path
     listeners: tuple[Listener, ...]
+    status: tuple[Listener, ...]  # where health, metrics and the status page are
+    status_token: Token | None
     cert: Path | None
     key: Path | None
     keyring: Keyring
@@ -103,9 +106,13 @@ class _Reader:
         keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(resolver)
         own = self._own(keyring, resolver)
         cert, key = self._certificate()
+        listeners = self._listeners(has_certificate=cert is not None, may_be_none=bool(own))
+        token: Token | None = self._setting("status_token")
         return Config(
             path=self._source.path,
-            listeners=self._listeners(has_certificate=cert is not None, may_be_none=bool(own)),
+            listeners=listeners,
+            status=self._status(listeners),
+            status_token=token,
             cert=cert,
             key=key,
             keyring=keyring,
@@ -124,6 +131,7 @@ class _Reader:
                 *others_can_write(self._source.path),
                 *itertools.chain(*map(others_can_read, resolver.secret_files)),
                 *self._source.doubts,
+                *(token.doubts() if token else ()),
                 *doubts,
             ),
         )
@@ -169,6 +177,14 @@ class _Reader:
         if tls and not has_certificate:
             raise self._error("https", 'needs a certificate; add key = "server.key" and cert = "server.crt"')
         return (*plain, *tls)
+
+    def _status(self, others: Sequence[Listener]) -> tuple[Listener, ...]:
+        """Never where routers call: whoever reaches them would reach these."""
+        listeners: tuple[Listener, ...] = self._setting("status") or ()
+        ports = {listener.port for listener in others if listener.port}
+        for shared in (listener.port for listener in listeners if listener.port in ports):
+            raise self._error("status", f"{shared} is the port of http or https, which routers reach; choose another")
+        return listeners
 
     def _resolver(self) -> Resolver:
         """Of providers; `Bind()` is what server, nskeyfile and zone say."""

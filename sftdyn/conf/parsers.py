@@ -5,6 +5,7 @@ All raise Mistake, which says what to write instead.
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import AddressValueError, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -18,6 +19,7 @@ MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
 MAX_CHANGES = 1_000_000  # in an hour
 MAX_PORT = 65535
+LOOPBACK = "127.0.0.1"
 
 
 def several(value: object) -> list[Any]:
@@ -139,6 +141,11 @@ def http(value: object) -> tuple[Listener, ...]:
 def https(value: object) -> tuple[Listener, ...]:
     """Where to listen for HTTPS."""
     return tuple(_listener(item, tls=True) for item in several(value))
+
+
+def status(value: object) -> tuple[Listener, ...]:
+    """Where to listen for the status; a bare port on the loopback."""
+    return tuple(replace(one, host=one.host or LOOPBACK) for one in http(value))
 
 
 def server(value: object) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import own, parsers, providers
+from .token import token
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ _OWN = (
     "clients that sftdyn publishes by itself, with the addresses of its machine ([own.md](own.md)): "
     '`[Client("home.example", address=Interface("ppp0"))]`'
 )
+_STATUS = (
+    "listeners, as for `http`, for health, metrics and the status page ([status.md](status.md)); "
+    "a bare port is open to this machine only"
+)
+_FOR_STATUS = "what they want to see before they show names; may be `sha256:…`, as a key"
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
     "until there is nothing to change, or the time has come. 0: no limit"
@@ -63,6 +69,8 @@ _ALL = (
     Setting("zone", parsers.zones, None, "the zone of the host names, or a list", without="found by asking"),
     Setting("provider", providers.provider, None, _PROVIDER, without="`Bind()`", is_new=True),
     Setting("own", own.entries, [], _OWN, is_new=True),
+    Setting("status", parsers.status, None, _STATUS, is_new=True),
+    Setting("status_token", token, None, _FOR_STATUS, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server, and for a proof"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),

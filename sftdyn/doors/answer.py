@@ -21,7 +21,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeAlias
 
 from ..conf.config import Config
@@ -42,10 +42,12 @@ from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .log import LogBook
 from .proof import Proofs
 from .quota import Grant, Quota
+from .seen import Journal
 
 # The host names that are updated and answered together, or what is wrong with those of the request.
 Host: TypeAlias = tuple[str, ...] | Outcome
 Items: TypeAlias = Sequence[RRset | Script]
+Subject: TypeAlias = Update | Sequence[str]
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {
     Outcome.NUMHOST: "more host names than a client can have",
@@ -68,6 +70,7 @@ class Visit:
     request: Request
     caller: Caller
     respond: Respond
+    began: float | None = None  # seconds since 1970, if there is a journal
     arrival: int = 0  # its number in the order of arrival, where hooks or a proof could change that order
     counted: tuple[str, ...] = ()  # the client among whose requests under way it is counted
     has_left: bool = False
@@ -78,7 +81,7 @@ class Part:
     """What became of some host names, or of the whole request."""
 
     result: Result
-    subject: Update | Sequence[str] = ()  # record sets or host names, for the log
+    subject: Subject = ()  # record sets or host names, for the log
     update: Update = ()
 
 
@@ -97,12 +100,22 @@ class Errand:
 
 
 class Doors:
-    """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget."""
+    """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget.
 
-    def __init__(self, config: Config, providers: Providers, count: Callable[[Result], None]) -> None:
+    `count` is told each result, and what it is about. The `journal` is for the status listener; None: there is none.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        providers: Providers,
+        count: Callable[[Result, Subject], None],
+        journal: Journal | None = None,
+    ) -> None:
         self._config = config
         self._providers = providers
         self._count = count
+        self._journal = journal
         self._hooks = HookThreads(config)
         self._arrivals = Arrivals()
         self._proofs = Proofs()
@@ -122,7 +135,7 @@ class Doors:
         if self._config.hooks.can_delay:
             self._spawn(self._guided(request, caller, respond))
         else:
-            visit = Visit(request, caller, respond)
+            visit = Visit(request, caller, respond, time() if self._journal else None)
             self._guarded(visit, self._enter, visit)
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
@@ -144,7 +157,7 @@ class Doors:
 
     async def _guided(self, request: Request, caller: Caller, respond: Respond) -> None:
         """The same with a conf that has hooks."""
-        visit = Visit(request, caller, respond, self._arrivals.arrive())
+        visit = Visit(request, caller, respond, time() if self._journal else None, self._arrivals.arrive())
         try:
             if self._is_welcome(visit):
                 address = await self._address(visit)
@@ -364,13 +377,18 @@ class Doors:
             self._under_way[visit.counted] -= 1
             if not self._under_way[visit.counted]:
                 del self._under_way[visit.counted]
-        visit.respond(self._record(door, parts, visit.caller.shown, address))
+        visit.respond(self._record(door, parts, visit.caller.shown, address, visit))
 
-    def _record(self, door: Door, parts: Sequence[Part], who: str, address: str = "") -> Reply:
+    def _record(
+        self, door: Door, parts: Sequence[Part], who: str, address: str = "", visit: Visit | None = None
+    ) -> Reply:
         """Log and count each part, and say it in the door's words."""
         distinct = list(dict.fromkeys(parts)) if len(parts) > 1 else parts
+        if self._journal:
+            request, began = (visit.request, visit.began) if visit else (None, None)
+            self._journal.note(door.NAME, distinct, who, request, began)
         for number, part in enumerate(distinct):
-            self._count(part.result)
+            self._count(part.result, part.subject)
             if number < LINES:
                 self._book.write(part.result, part.subject, who)
         if len(distinct) > LINES:

@@ -12,6 +12,7 @@ from ..web.reply import Reply
 from .demand import Parameters, read_hostnames
 from .secret_url import ALLOW, CHALLENGE
 
+NAME = "dyndns2"
 PATHS = frozenset([b"nic/update", b"v2/update", b"v3/update"])
 # Users of UniFi write `host/\/nic/update` into a field that is meant for a host name alone.
 STRAY = (b"%5c/", b"%5C/", b"\\/")

@@ -23,6 +23,8 @@ BROWSERS = re.compile(rb"favicon\.ico|robots\.txt|apple-touch-icon[\w-]*\.png")
 class Door(Protocol):
     """What the clients of one kind say and expect; each door is a module."""
 
+    NAME: str  # as statistics call it
+
     def hosts(self, client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
         """The host names that are updated and answered together, or what is wrong with them, in order."""
 

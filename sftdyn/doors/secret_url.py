@@ -9,6 +9,7 @@ from ..values.update import Update
 from ..web.reply import Reply
 from .demand import Parameters
 
+NAME = "url"
 ALLOW = ("Allow", "GET")
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="sftdyn", charset="UTF-8"')
 

@@ -240,3 +240,47 @@ def test_the_docs_table_of_settings_says_what_the_settings_say() -> None:
 def test_the_docs_table_of_functions_says_what_the_settings_say() -> None:
     functions = [setting for setting in SETTINGS.values() if setting.arguments]
     assert table("function") == [(f"`{one.name}({one.arguments})`", one.meaning) for one in functions]
+
+
+@pytest.mark.parametrize(
+    ("value", "urls"),
+    [
+        ("8053", ["http://127.0.0.1:8053"]),
+        ('["8053", "192.0.2.1:80"]', ["http://127.0.0.1:8053", "http://192.0.2.1:80"]),
+        ('"[::]:8053"', ["http://[::]:8053"]),
+    ],
+)
+def test_a_bare_status_port_is_for_this_machine(path: Path, value: str, urls: list[str]) -> None:
+    assert [str(listener) for listener in loaded(path, f"{MINIMAL}status = {value}").status] == urls
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("status = 8080\n", "status: 8080 is the port of http or https, which routers reach; choose another"),
+        ('status = "192.0.2.1:8080"\n', "status: 8080 is the port of http"),
+        ("status = True\n", "status: write a port or an address with one"),
+        ("status_token = 5\n", "status_token: not a text; make one with: openssl rand -hex 16"),
+        ('status_token = ""\n', "status_token: not a text"),
+        ('status_token = "change-me"\n', "status_token: this is a sample's token"),
+        ('status_token = "sha256:s3cr3t"\n', "status_token: sha256: wants 64 hexadecimal digits"),
+        ('status_token = "s3cr3t\\n"\n', "status_token: a token that nobody can type"),
+    ],
+)
+def test_a_status_that_cannot_be_is_refused(path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(path, MINIMAL + text)
+    assert message in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
+
+
+def test_what_almost_is_status_may_be_an_old_confs_own(path: Path) -> None:
+    [doubt] = loaded(path, f"{MINIMAL}Status = 5\n").doubts
+    assert "did you mean status?" in doubt
+
+
+def test_a_status_token_is_in_no_repr(path: Path) -> None:
+    config = loaded(path, MINIMAL + 'status = 8053\nstatus_token = "s3cr3t of some length"\n')
+    assert config.status_token
+    assert config.status_token.fits(b"s3cr3t of some length")
+    assert "s3cr3t" not in repr(config)

@@ -23,14 +23,16 @@ from ...values.mistake import Mistake
 from ...values.outcome import Outcome, Result
 from ...values.specs import Client, Interface, Own
 from ...values.update import Promise, Update
-from ..answer import failure
+from ..answer import Part, Subject, failure
 from ..demand import Demand, wanted
 from ..log import LogBook
+from ..seen import Journal
 from .kernel import Changes
 from .sources import Look, Sources
 
 log = logging.getLogger(__name__)
 
+NAME = "own"  # as statistics call this door
 SETTLE = 0.1  # seconds from the first change of a burst to the look at what came of it
 FIRST_PATIENCE = 5.0  # seconds after a first failure, at most
 GOOD = (Outcome.OK, Outcome.UPTODATE)
@@ -95,9 +97,16 @@ class Publisher:
 class Keeper:
     """Publishes the conf's `own`, as long as it runs; made inside a running event loop."""
 
-    def __init__(self, config: Config, providers: Providers, count: Callable[[Result], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        providers: Providers,
+        count: Callable[[Result, Subject], None],
+        journal: Journal | None = None,
+    ) -> None:
         self._publisher = Publisher(config, providers, self._write)
         self._count = count
+        self._journal = journal
         self._book = LogBook()
         self._changes: Changes | None = None
         self._changed: list[asyncio.Event] = []  # of each client of an interface
@@ -156,7 +165,9 @@ class Keeper:
                 return
 
     def _write(self, own: Own, subject: Update | Sequence[str], result: Result) -> None:
-        self._count(result)
+        self._count(result, subject)
+        if self._journal:
+            self._journal.note(NAME, [Part(result, subject)], str(own.source))
         self._book.write(result, subject, f"own {own.source}")
 
 

@@ -1,0 +1,196 @@
+"""What was seen of requests and of host names since the start, for the status listener; kept in memory only.
+
+There is a row for each record set, and one without a type for what failed before there was a record set, such as a
+request without an address; the next success at the name ends that one. Most requests confirm what their row says
+already, from the same client: they cost a look at it, and its time. All times are seconds since 1970.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from time import time
+from typing import Literal, Protocol, TypeAlias
+
+from ..values.exchanges import SECONDS, Histogram
+from ..values.outcome import Outcome, Result
+from ..values.update import RRset, RRType, Update
+from ..web.request import Request
+
+TIMES = 1000  # that requests took, before they are sorted into the histogram
+ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each
+AGENT = 40  # characters of a client program's name
+CACHED = 1024  # names of client programs
+SUCCESSES = frozenset({Outcome.OK, Outcome.UPTODATE})
+UNPRINTABLE = re.compile("[^ -~]+")
+
+Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
+
+
+class Part(Protocol):
+    """What became of some host names."""
+
+    @property
+    def result(self) -> Result: ...
+
+    @property
+    def subject(self) -> Update | Sequence[str]: ...
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """What is known of one record set."""
+
+    place: Place
+    addresses: tuple[str, ...] | None = None  # that it was last known to have; None: it is not known
+    changed: float | None = None  # when it got them; None: before the start
+    seen: float = 0.0  # the last contact
+    worked: float | None = None  # the last success before the failures
+    outcome: Outcome = Outcome.UPTODATE  # of the last contact
+    failures: int = 0  # since the last success
+    failed: float | None = None  # the last failure
+    reason: str = ""  # of that failure
+    who: str = ""  # wanted it last: an address
+    program: str = ""  # as the User-Agent says
+    door: str = ""
+    headers: int = 0  # hash of those that the program's name is from
+
+    @property
+    def confirmed(self) -> float | None:
+        """The last success."""
+        return self.worked if self.failures else self.seen
+
+    def is_confirmed_by(self, addresses: tuple[str, ...], door: str, who: str, headers: int) -> bool:
+        """Whether a confirmation of these addresses says nothing new but its time."""
+        return (
+            not self.failures
+            and self.addresses == addresses
+            and self.headers == headers
+            and self.who == who
+            and self.door == door
+        )
+
+    def succeed(self, addresses: tuple[str, ...], outcome: Outcome, now: float) -> None:
+        """It is as wanted. A change that sftdyn did not make is as old as it was seen."""
+        if self.addresses != addresses and (self.addresses is not None or outcome is Outcome.OK):
+            self.changed = now
+        self.addresses, self.outcome, self.failures, self.seen = addresses, outcome, 0, now
+
+    def fail(self, result: Result, now: float) -> None:
+        """It could not be done; what was known of the addresses is known still."""
+        if not self.failures:
+            self.worked = self.seen or None
+        self.outcome, self.reason, self.seen, self.failed = result.outcome, result.reason, now, now
+        self.failures += 1
+
+
+class Door:
+    """What was seen of the requests at one door."""
+
+    __slots__ = ("answers", "seconds", "times")
+
+    def __init__(self) -> None:
+        self.answers = [0] * (len(Outcome) + 1)  # by the outcome's severity
+        self.times: list[float] = []
+        self.seconds = Histogram(SECONDS)
+
+    def sort_times(self) -> None:
+        """Into the histogram."""
+        times, self.times = self.times, []
+        self.seconds.observe(times)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there was until one moment. Rows go on with the time."""
+
+    rows: Sequence[Row]
+    answers: Mapping[str, Mapping[Outcome, int]]  # door → how often each outcome was answered
+    seconds: Mapping[str, Histogram]  # door → how long requests took
+
+    @property
+    def changes(self) -> int:
+        """Updates that were made."""
+        return sum(outcomes.get(Outcome.OK, 0) for outcomes in self.answers.values())
+
+
+class Journal:
+    """Takes note of what became of requests, and of what sftdyn wanted by itself. It keeps at most so many rows."""
+
+    def __init__(self, clock: Callable[[], float] = time, most: int = ROWS) -> None:
+        self._clock = clock
+        self._most = most
+        self._rows: dict[Place, Row] = {}
+        self._typeless: set[str] = set()  # names that have a row without a type
+        self._doors: dict[str, Door] = {}
+
+    def note(
+        self, door: str, parts: Sequence[Part], who: str, request: Request | None = None, began: float | None = None
+    ) -> None:
+        """What became of a request at a door, from `who`, that came at `began`."""
+        now = self._clock()
+        account = self._doors.get(door) or self._doors.setdefault(door, Door())
+        if began is not None:
+            account.times.append(now - began)
+            if len(account.times) >= TIMES:
+                account.sort_times()
+        headers = hash(request.header_lines) if request else 0
+        for part in parts:
+            outcome = part.result.outcome
+            account.answers[outcome.severity] += 1
+            for item in part.subject:
+                if outcome is Outcome.UPTODATE and not isinstance(item, str):
+                    row = self._rows.get(item[:2])
+                    known = row and row.is_confirmed_by(item.addresses, door, who, headers)
+                    if row and known and item.name not in self._typeless:
+                        row.seen = now
+                        row.outcome = outcome
+                        continue
+                row = self._write(item, part.result, now)
+                row.who, row.door = who, door
+                if row.headers != headers or not request:
+                    row.headers, row.program = headers, _program_of(request)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Forget all other names: the conf has them no more."""
+        self._rows = {place: row for place, row in self._rows.items() if place[0] in names}
+        self._typeless.intersection_update(names)
+
+    def seen(self) -> Seen:
+        """All that was seen until now."""
+        answers, seconds = {}, {}
+        for name, door in self._doors.items():
+            door.sort_times()
+            answers[name] = {outcome: door.answers[outcome.severity] for outcome in Outcome}
+            seconds[name] = Histogram(SECONDS)
+            seconds[name].add(door.seconds)
+        return Seen(list(self._rows.values()), answers, seconds)
+
+    def _write(self, item: RRset | str, result: Result, now: float) -> Row:
+        """Renew the row that is about `item`: a record set, or a host name."""
+        place: Place = (item, "") if isinstance(item, str) else item.key
+        row = self._rows.get(place)
+        if row is None:
+            row = self._rows[place] = Row(place)
+            if len(self._rows) > self._most:
+                del self._rows[next(iter(self._rows))]
+        if result.outcome in SUCCESSES and not isinstance(item, str):
+            self._rows.pop((item.name, ""), None)
+            self._typeless.discard(item.name)
+            row.succeed(item.addresses, result.outcome, now)
+        else:
+            row.fail(result, now)
+            if not place[1]:
+                self._typeless.add(place[0])
+        return row
+
+
+def _program_of(request: Request | None) -> str:
+    return program(next(iter(request.values("User-Agent")), "")) if request else ""
+
+
+@lru_cache(CACHED)
+def program(agent: str) -> str:
+    """What a User-Agent says, in printable ASCII, and short."""
+    text = UNPRINTABLE.sub(" ", agent).strip()
+    return text if len(text) <= AGENT else text[: AGENT - 1].rstrip() + "…"

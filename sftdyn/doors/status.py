@@ -1,0 +1,153 @@
+"""The door of the status listeners: health for everybody, and with the token the page, the widget and the metrics.
+
+It shares nothing with the doors of the routers but what they have noted. What takes its time is put together in a
+thread, one at a time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import time
+
+from .. import __version__
+from ..conf.config import Config
+from ..providers.running import Providers
+from ..values.outcome import Outcome, Result
+from ..web.connection import Respond
+from ..web.peer import Caller
+from ..web.reply import Reply
+from ..web.request import BadRequest, Request, basic
+from . import metrics, overview, page, widget
+from .demand import read_parameters
+from .log import LogBook
+from .overview import Health, Overview
+from .secret_url import CHALLENGE
+from .seen import Journal
+
+log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD")
+LIVE, READY, HEALTH = b"livez", b"readyz", b"health"
+SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+NOTHING_INSIDE = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+JSON = "application/json"
+HTML = "text/html; charset=utf-8"
+WORDS = 100  # characters of a filter
+
+
+class StatusDoor:
+    """Answers at the status listeners; made inside a running event loop. `end`: when the certificate ends."""
+
+    def __init__(self, config: Config, end: float | None, providers: Providers, journal: Journal) -> None:
+        self._providers = providers
+        self._journal = journal
+        self._started = time()
+        self._book = LogBook()
+        self._turns = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.use(config, end)
+
+    def use(self, config: Config, end: float | None) -> None:
+        """From now on, this conf, and this end of the certificate."""
+        self._token = config.status_token
+        clients = [*config.keyring.clients.values(), *(own.client for own in config.own)]
+        self._clients = len(clients)
+        self._names = {name: None for client in clients for name in client.names}
+        self.end = end
+        if not config.hooks.get_host:
+            behind = {name for client in clients for name, _ in client.lan}
+            self._journal.keep_only(behind | self._names.keys())
+
+    def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
+        """Reply to a request, now or later."""
+        path, _, query = request.target.partition(b"?")
+        if request.method not in METHODS:
+            respond(_safe(Reply(405, "FAIL", (("Allow", ", ".join(METHODS)),))))
+        elif path in (LIVE, READY, HEALTH):
+            respond(_safe(self._about_health(path)))
+        elif self._token is None or path not in VIEWS:
+            respond(_safe(Reply(404, "")))
+        elif self._is_welcome(request, caller.shown):
+            task = asyncio.get_running_loop().create_task(self._show(VIEWS[path], query, respond))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            respond(_safe(Reply(401, "BADKEY", (CHALLENGE,))))
+
+    def refuse(self, error: BadRequest, peer: str) -> Reply:
+        """The reply to something that is no request."""
+        self._book.write(Result(Outcome.BADREQUEST, str(error)), (), peer)
+        return _safe(Reply(error.status, "FAIL"))
+
+    def _is_welcome(self, request: Request, who: str) -> bool:
+        """Whether it has the token. Who sends none may be a browser that waits to be asked."""
+        given = _given(request)
+        if self._token and given and self._token.fits(given):
+            return True
+        self._book.write(Result(Outcome.BADKEY if given else Outcome.CHALLENGE), (), who)
+        return False
+
+    def _about_health(self, path: bytes) -> Reply:
+        found = overview.health(self._providers.vitals()) if path != LIVE else Health.WELL
+        if path == READY and found is not Health.ALL_SILENT:
+            found = Health.WELL
+        return Reply(found.status, f"{found.reason}\n")
+
+    async def _show(self, view: "View", query: bytes, respond: Respond) -> None:
+        try:
+            async with self._turns:
+                reply = await asyncio.to_thread(view, self._overview(), dict(read_parameters(query)))
+        except Exception as error:
+            log.error("defect in the status page: %s", type(error).__name__)
+            reply = Reply(500, "FAIL")
+        respond(_safe(reply))
+
+    def _overview(self) -> Overview:
+        return Overview(
+            now=time(),
+            started=self._started,
+            version=__version__,
+            clients=self._clients,
+            names=tuple(self._names),
+            providers=self._providers.vitals(),
+            certificate_end=self.end,
+            seen=self._journal.seen(),
+        )
+
+
+View = Callable[[Overview, dict[str, str]], Reply]
+
+
+def _page(seen: Overview, parameters: dict[str, str]) -> Reply:
+    words, chosen = parameters.get("q", "")[:WORDS], page.state_of(parameters.get("state", ""))
+    shown = overview.excerpt(overview.hosts(seen), words, _number(parameters), chosen)
+    return Reply(200, page.render(seen, shown, words, chosen), (page.POLICY,), HTML)
+
+
+def _widget(seen: Overview, parameters: dict[str, str]) -> Reply:
+    shown = overview.excerpt(overview.hosts(seen), page=_number(parameters))
+    return Reply(200, widget.render(seen, shown), content_type=JSON)
+
+
+def _metrics(seen: Overview, parameters: dict[str, str]) -> Reply:
+    return Reply(200, metrics.render(seen), content_type=metrics.CONTENT_TYPE)
+
+
+VIEWS: dict[bytes, View] = {b"": _page, b"widget": _widget, b"metrics": _metrics}
+
+
+def _number(parameters: dict[str, str]) -> int:
+    text = parameters.get("page", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < WORDS else 1
+
+
+def _given(request: Request) -> bytes:
+    """The token that a request has: of Bearer (RFC 6750, 2.1), or the password of Basic; empty if there is none."""
+    scheme, _, token = next(iter(request.values("Authorization")), "").partition(" ")
+    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else basic(request)[1]
+
+
+def _safe(reply: Reply) -> Reply:
+    """With the headers that keep browsers from believing too much."""
+    policy = () if page.POLICY in reply.headers else (NOTHING_INSIDE,)
+    return Reply(reply.status, reply.body, (*reply.headers, *SAFE, *policy), reply.content_type)

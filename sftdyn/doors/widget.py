@@ -1,0 +1,67 @@
+"""What dashboards show, and `sftdyn --list`: the hosts as JSON. Pure."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ..values.outcome import Outcome
+from .overview import Excerpt, Health, Host, Overview, State, health
+from .seen import Row
+
+NOBODY = {"type": "", "address": "", "outcome": "", "changed": None, "seen": None, "failures": 0, "reason": ""}
+
+
+def render(overview: Overview, shown: Excerpt) -> str:
+    """Flat keys about all, and a list of record sets."""
+    rows = overview.seen.rows
+    fails = shown.counts[State.FAILING] or health(overview.providers) is not Health.WELL
+    current = max((row for row in rows if row.confirmed and row.addresses), key=_newest, default=None)
+    return json.dumps(
+        {
+            "status": "failing" if fails else "active",
+            "last_check": iso(max((row.seen for row in rows), default=None)),
+            "last_update": iso(max((row.changed for row in rows if row.changed), default=None)),
+            "host_count": sum(shown.counts.values()),
+            "failing_count": shown.counts[State.FAILING],
+            "hosts": "\n".join(host.name for host in shown.hosts),
+            "current_ip": " ".join(current.addresses or ()) if current else "",
+            "page": shown.page,
+            "pages": shown.pages,
+            "names": [entry for host in shown.hosts for entry in _entries(host)],
+        }
+    )
+
+
+def iso(moment: float | None) -> str | None:
+    """A time, in seconds since 1970, as ISO 8601 has it."""
+    return None if moment is None else datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _newest(row: Row) -> tuple[float, bool]:
+    return row.confirmed or 0.0, row.place[1] == "A"
+
+
+def _entries(host: Host) -> list[dict[str, Any]]:
+    if not host.rows:
+        return [{"name": host.name, **NOBODY, "program": "", "door": "", "from": ""}]
+    return [
+        {
+            "name": host.name,
+            "type": row.place[1],
+            "address": " ".join(row.addresses or ()),
+            "outcome": said(row.outcome),
+            "changed": iso(row.changed),
+            "seen": iso(row.seen),
+            "failures": row.failures,
+            "reason": row.reason if row.failures else "",
+            "program": row.program,
+            "door": row.door,
+            "from": row.who,
+        }
+        for row in sorted(host.rows, key=lambda row: row.place[1] or "Z")
+    ]
+
+
+def said(outcome: Outcome) -> str:
+    """An outcome in one word for programs: OK and UPTODATE, or why not, such as TIMEOUT."""
+    return outcome.name
