@@ -5,9 +5,11 @@ import asyncio
 import logging
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from .conf.newkey import new_key
 from .conf.online import findings
 from .conf.own import EXAMPLE
 from .conf.source import ConfigError
+from .doors import asking, table
 from .providers.bind import nsupdate
 from .service import Service, publish_own, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
@@ -52,7 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
+        if options.health:
+            return _tell_health(options, settings)
         config = load(Path(options.conf), settings)
+        if options.list:
+            return _print_list(config)
         if options.own and not config.own:
             raise ConfigError(f"{config.path}: nothing in own; add own = [{EXAMPLE}]")
         if any(isinstance(spec, Bind) for spec in (config.own_providers if options.own else config.providers)):
@@ -69,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Mistake as error:
         _complain(error, environment)
         return EXIT_CONF
-    except (nsupdate.NotInstalled, CannotListen) as error:
+    except (nsupdate.NotInstalled, CannotListen, asking.CannotAsk) as error:
         _complain(error, environment)
         return EXIT_MACHINE
 
@@ -133,9 +140,35 @@ def _parser() -> argparse.ArgumentParser:
     add("--new-key", nargs="+", metavar=("NAME", "ROUTER"), help=new_key_help)
     add("--online", action="store_true", help="with --check: ask the name servers, too, and look at the certificate")
     add("--own", action="store_true", help="publish the conf's own once, say what came of it, and stop")
+    add("--list", action="store_true", help="show what the running sftdyn has seen of each host name, and stop")
+    add("--health", action="store_true", help="say whether the running sftdyn is well: exit code 0 or 1")
     add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
     add("--version", action="version", version=f"sftdyn {__version__}")
     return parser
+
+
+def _tell_health(options: argparse.Namespace, settings: dict[str, object]) -> int:
+    """For a container, where any other code than 0 and 1 means something else."""
+    try:
+        is_healthy, said = asking.health(load(Path(options.conf), settings))
+    except Mistake as error:
+        is_healthy, said = False, str(error)
+    print(said, file=sys.stdout if is_healthy else sys.stderr)
+    return 0 if is_healthy else EXIT_MACHINE
+
+
+def _print_list(config: Config) -> int:
+    """Raises Mistake, CannotAsk."""
+    entries = asking.entries(config, os.environ.get(asking.VARIABLE, ""))
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    try:
+        for line in table.render(entries, time.time(), width, colours=is_terminal and "NO_COLOR" not in os.environ):
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:

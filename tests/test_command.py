@@ -3,11 +3,13 @@
 import grp
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
 import sys
 import venv
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ import sftdyn
 from tests.conftest import ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
-from tests.lab.machine import ROOT
+from tests.lab.machine import ROOT, free_port
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -329,3 +331,79 @@ def test_our_own_sample_conf_works(tmp_path: Path) -> None:
     conf.write_text((ROOT / "etc/sample.conf").read_text())
     result = run("--check", str(conf))
     assert result.returncode == 0, result.stderr
+
+
+TOKEN = "a status token of some length"
+HASHED = "sha256:" + sha256(TOKEN.encode()).hexdigest()
+
+
+def test_the_list_is_what_the_running_sftdyn_has_seen(serve: ServeFixture, bind: Bind, tmp_path: Path) -> None:
+    bind.edit("zone dyn.example", "update delete listed.dyn.example")
+    clients = {"k": "listed.dyn.example", "l": "refused.policy.example", "m": "silent.dyn.example"}
+    served = serve(conf(bind, clients=clients, status=free_port(), status_token=TOKEN))
+    served.get("/k", headers={"User-Agent": "inadyn/2.9"})
+    served.get("/l")
+    listed = run("--list", str(tmp_path / "conf0"))
+    assert (listed.returncode, listed.stderr) == (0, "")
+    summary, head, refused, ok, silent = listed.stdout.splitlines()
+    assert summary == "3 host names, 1 failing, 1 not heard from"
+    assert head.split() == ["NAME", "ADDRESS", "SINCE", "CONTACT", "BY", "RESULT"]
+    assert refused.startswith("refused.policy.example")
+    assert re.search(r"FAIL \(1\): .*refuses this name$", refused)
+    assert re.match(r"listed.dyn.example +127.0.0.1 .* inadyn/2.9, url, 127.0.0.1 +OK$", ok)
+    assert silent.split() == ["silent.dyn.example", "-", "-", "-", "-", "not", "heard", "from"]
+    assert "\x1b" not in listed.stdout
+
+
+def test_the_list_fits_the_terminal(serve: ServeFixture, bind: Bind, tmp_path: Path) -> None:
+    served = serve(conf(bind, clients={"l": "refused.policy.example"}, status=free_port(), status_token=TOKEN))
+    served.get("/l", headers={"User-Agent": "x" * 40})
+    command = ["script", "-qec", f"stty cols 80; {sys.executable} -m sftdyn --list {tmp_path}/conf0", "/dev/null"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "\x1b[31mrefused.policy.example" in shown
+    assert max(len(re.sub("\x1b.*?m", "", line)) for line in shown.splitlines()) == 80
+
+
+def test_the_list_says_what_it_needs(serve: ServeFixture, bind: Bind, tmp_path: Path) -> None:
+    served = serve(conf(bind, clients={"k": "listed.dyn.example"}, status=free_port(), status_token=HASHED))
+    path = str(tmp_path / "conf0")
+    without = run("--list", path)
+    assert (without.returncode, "give the token in SFTDYN_STATUS_TOKEN" in without.stderr) == (2, True)
+    assert run("--list", path, env={**os.environ, "SFTDYN_STATUS_TOKEN": TOKEN}).returncode == 0
+    wrong = run("--list", path, env={**os.environ, "SFTDYN_STATUS_TOKEN": "wrong"})
+    assert (wrong.returncode, "does not take this status_token" in wrong.stderr) == (1, True)
+    served.stop()
+    gone = run("--list", path, env={**os.environ, "SFTDYN_STATUS_TOKEN": TOKEN})
+    assert (gone.returncode, "no sftdyn at http://127.0.0.1:" in gone.stderr) == (1, True)
+    (tmp_path / "other").write_text("http = 8080\n")
+    none = run("--list", str(tmp_path / "other"))
+    assert (none.returncode, "add status = 8053, and status_token" in none.stderr) == (2, True)
+
+
+def test_health_is_an_exit_code(serve: ServeFixture, own_bind: Bind, tmp_path: Path) -> None:
+    served = serve(conf(own_bind, clients={"k": "health.dyn.example"}, status=free_port(), timeout=1))
+    path = str(tmp_path / "conf0")
+    assert (run("--health", path).returncode, run("--health", path).stdout) == (0, "ok\n")
+    own_bind.kill()
+    assert served.update("k") == "FAIL"
+    sick = run("--health", path)
+    assert (sick.returncode, sick.stderr) == (1, "no provider gave an answer to the last question\n")
+    served.stop()
+    assert run("--health", path).returncode == 1
+    for text in ("http = 8080\n", "htps = 1\n"):
+        (tmp_path / "other").write_text(text)
+        assert run("--health", str(tmp_path / "other")).returncode == 1
+
+
+def test_check_says_where_the_status_is_and_what_is_wrong_with_it(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    conf.write_text(SAFE + "status = 8053\n")
+    assert "status: http://127.0.0.1:8053 (health alone: there is no status_token)" in run("--check", str(conf)).stdout
+    weak = checked(conf, SAFE + 'status = "192.168.0.1:8053"\nstatus_token = "s3cr3t"\n')
+    assert [line for line in weak if line.startswith("status")] == [
+        "status_token is shorter than 16 characters, and can be guessed; make one with: openssl rand -hex 16",
+        "status: http://192.168.0.1:8053 is plain HTTP: whoever sees the traffic learns status_token",
+    ]
+    assert "status_token is set, but status is not: nothing uses it" in checked(
+        conf, SAFE + f'status_token = "{HASHED}"\n'
+    )
