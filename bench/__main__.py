@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.machine import CannotRun
+from tests.lab.progress import Progress
 
 from . import connections, figures, growth, instances, report
 from .figures import FIGURES
@@ -42,8 +43,8 @@ def main() -> int:
     chosen, quick = _arguments()
     extent = QUICK if quick else FULL
     try:
-        with tempfile.TemporaryDirectory(prefix="sftdyn-bench-") as folder:
-            sections = _measure(Path(folder), chosen, extent, keep=not quick)
+        with tempfile.TemporaryDirectory(prefix="sftdyn-bench-") as folder, Clocked() as progress:
+            sections = _measure(Path(folder), chosen, extent, progress, keep=not quick)
     except (WrongAnswers, Mismatch, CannotRun) as failure:
         print(f"FAILED, {type(failure).__name__}: {failure}", file=sys.stderr)
         return 1
@@ -69,35 +70,42 @@ def _arguments() -> tuple[list[str], bool]:
     return options.names or _names(), options.quick
 
 
-def _measure(folder: Path, chosen: Sequence[str], extent: Extent, keep: bool) -> list[Section]:
+def _measure(folder: Path, chosen: Sequence[str], extent: Extent, progress: Progress, keep: bool) -> list[Section]:
     sections: list[Section] = []
     table = [figure for figure in FIGURES if figure.name in chosen]
     if table or "connections" in chosen:
-        sections += _on_stage(folder, table, chosen, extent, keep)
+        sections += _on_stage(folder, table, chosen, extent, progress, keep)
     if "growth" in chosen:
-        rows = growth.measure(folder, extent.seconds, extent.names, say)
+        rows = growth.measure(folder, extent.seconds, extent.names, progress)
         sections.append(("Clients and names", report.growth(rows)))
+        progress.now("endurance")
         found = growth.endure(folder / "endurance", extent.requests)
         sections.append(("Memory over many requests", report.endurance(found)))
     if "instances" in chosen:
+        progress.now("two instances")
         two = instances.measure(folder / "instances", extent.seconds, extent.rounds)
         sections.append(("Two instances, one primary, one secondary", report.instances(two)))
     return sections
 
 
 def _on_stage(
-    folder: Path, table: Sequence[figures.Figure], chosen: Sequence[str], extent: Extent, keep: bool
+    folder: Path,
+    table: Sequence[figures.Figure],
+    chosen: Sequence[str],
+    extent: Extent,
+    progress: Progress,
+    keep: bool,
 ) -> list[Section]:
     sections: list[Section] = []
     with Stage(folder, extent.seconds) as stage:
         if table:
-            samples = figures.run(table, stage, extent.rounds, say)
+            samples = figures.run(table, stage, extent.rounds, progress)
             sections.append(("Goals", report.goals(table, samples)))
             text = f"{report.shares(samples)}\n\n{report.ceiling(samples)}"
             sections.append(("Where the time goes, in shares of one core", text))
         if "connections" in chosen:
             stage.seconds = extent.seconds / 2
-            curves = connections.measure(stage, say)
+            curves = connections.measure(stage, progress)
             if keep:
                 connections.plot(curves, HERE / "connections.svg")
             text = "![rate and latency over the number of connections](connections.svg)"
@@ -105,9 +113,11 @@ def _on_stage(
     return sections
 
 
-def say(line: str) -> None:
-    """Progress."""
-    print(f"{time.monotonic() - BEGIN:6.0f} s  {line}", flush=True)
+class Clocked(Progress):
+    """Says with each line how long it took until then."""
+
+    def say(self, line: str) -> None:
+        super().say(f"{time.monotonic() - BEGIN:6.0f} s  {line}")
 
 
 if __name__ == "__main__":

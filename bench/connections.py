@@ -7,6 +7,8 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tests.lab.progress import Progress
+
 from .load import Load, Sample
 from .stage import ALL, DNSPERF_RATE, DNSPERF_RATE_SINGLE, NONE, Stage
 
@@ -29,14 +31,18 @@ CURVES: dict[str, tuple[Callable[[Stage, int], Sample], str, str]] = {  # label 
 }
 
 
-def measure(stage: Stage, say: Callable[[str], object]) -> dict[str, Series]:
+def measure(stage: Stage, progress: Progress) -> dict[str, Series]:
     """Every curve, interleaved."""
     curves: dict[str, Series] = {label: {} for label in CURVES}
-    for number in NUMBERS:
+    for place, number in enumerate(NUMBERS):
+        progress.now(f"{number} connections")
+        progress.at(place, len(NUMBERS))
         for label, (run, _, _) in CURVES.items():
             if number <= MOST.get(label, number):
                 sample = curves[label][number] = run(stage, number)
-                say(f"{number:5} connections  {label:34} {sample.rate:8.0f}/s  p50 {sample.p50 * 1000:8.2f} ms")
+                progress.say(
+                    f"{number:5} connections  {label:34} {sample.rate:8.0f}/s  p50 {sample.p50 * 1000:8.2f} ms"
+                )
     return curves
 
 

@@ -1,9 +1,11 @@
 """The figures of the table: what is compared with what, and which ratio is the goal."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
+
+from tests.lab.progress import Progress
 
 from .load import Sample
 from .stage import INFORMATIVE, MEASUREMENTS, NEEDS, Stage
@@ -64,6 +66,13 @@ FIGURES = (
     _way_in("parameter", "UPTODATE with `?myip=`, server's cost", "parameter", 1.25),
     _way_in("proxy", "UPTODATE behind a trusted proxy, server's cost", "proxy", 1.25),
     _way_in("dyndns2", "UPTODATE by dyndns2 with Basic, server's cost", "dyndns2", 1.5),
+    Figure(
+        "status",
+        "UPTODATE with `status`, a scrape each second",
+        Side("sftdyn", "uptodate, status"),
+        Side("without", "uptodate"),
+        0.97,
+    ),
     _way_in("own-address", "`/`, server's cost", "front", 1),
     Figure("crowd", "changes by 100,000 clients", Side("sftdyn", "crowd"), Side("by 1000", "changes"), 0.7),
     Figure(
@@ -136,15 +145,17 @@ def measurements(figures: Iterable[Figure]) -> list[str]:
     return [name for name in MEASUREMENTS if name in wanted]
 
 
-def run(figures: Sequence[Figure], stage: Stage, rounds: int, say: Callable[[str], object]) -> dict[str, list[Sample]]:
+def run(figures: Sequence[Figure], stage: Stage, rounds: int, progress: Progress) -> dict[str, list[Sample]]:
     """Interleaved: each round makes every measurement once."""
     samples: dict[str, list[Sample]] = {name: [] for name in measurements(figures)}
     for number in range(1, rounds + 1):
-        for name, taken in samples.items():
+        for place, (name, taken) in enumerate(samples.items()):
+            progress.now(f"round {number} of {rounds}  {name}")
+            progress.at((number - 1) * len(samples) + place, rounds * len(samples))
             sample = stage.measure(name)
             taken.append(sample)
             shares = ", ".join(f"{part} {share:.0%}" for part, share in sample.shares.items())
-            say(
+            progress.say(
                 f"round {number}/{rounds}  {name:24} {sample.rate:8.0f}/s"
                 f"  p50 {sample.p50 * 1000:7.2f} ms  p99 {sample.p99 * 1000:8.2f} ms"
                 f"  longest {sample.longest * 1000:6.0f} ms  {shares}"

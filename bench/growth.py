@@ -1,13 +1,13 @@
 """What grows with the clients in the conf and the names in the zone, and what with the number of requests."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from tests.lab.bind import Bind
 from tests.lab.machine import resident
+from tests.lab.progress import Progress
 
 from .fleet import Fleet
 from .load import Load, run_load
@@ -42,7 +42,7 @@ class Endurance:
     memory: dict[int, tuple[float, float]]
 
 
-def measure(folder: Path, seconds: float, most: int, say: Callable[[str], object]) -> list[Size]:
+def measure(folder: Path, seconds: float, most: int, progress: Progress) -> list[Size]:
     """All rows with zones of up to `most` names."""
     rows = []
     for names, conf_sizes in ZONES.items():
@@ -54,8 +54,9 @@ def measure(folder: Path, seconds: float, most: int, say: Callable[[str], object
         try:
             addresses = list(fleet.first_addresses())
             for clients in conf_sizes:
+                progress.now(f"{clients:,} clients, {names:,} names")
                 rows.append(_measure(bind, addresses, clients, seconds))
-                say(str(rows[-1]))
+                progress.say(str(rows[-1]))
         finally:
             bind.kill()
     return rows

@@ -1,5 +1,7 @@
 """The stage of the table: all servers side by side, and how each of them is measured."""
 
+import threading
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +16,7 @@ from tests.lab.machine import cpu_seconds, make_certificate
 from .crowd import NEWCOMERS, Crowd
 from .fleet import Fleet
 from .load import BUILD, Dnsperf, Load, Sample, run_load
-from .processes import HttpServer, start_bind
+from .processes import HttpServer, new_port, start_bind
 from .rivals import ConstantC, ConstantPython, Sftdyn, Sftdyn010
 
 NAMES = 1000
@@ -22,6 +24,8 @@ CONNECTIONS = 128
 IN_FLIGHT = 64  # of dnsperf
 ALL, MIXED, NONE = 1000, 100, 0  # changes in a thousand requests
 QUIET_ROUNDS = 2  # so often is each name asked for without a change after each storm
+TOKEN = "a status token of some length"
+SCRAPE = 1.0  # seconds between two looks at the metrics
 OWN_ADDRESS = "127.0.0.1"  # what `/` answers
 PROXIES = ["127.128.0.0/9"]  # where load.c puts them
 SESSION_KEY = Path("/run/named/session.key")  # where nsupdate -l looks
@@ -47,9 +51,9 @@ class Stage:
         self.last: dict[str, Sample] = {}  # by the name of the measurement
         self._closing = ExitStack()
         make_certificate(folder)
-        self.ours, self.proxied, self.talking, self.old, self.dns, self.slow, self.slow_dns = (
+        self.ours, self.proxied, self.talking, self.watched, self.old, self.dns, self.slow, self.slow_dns = (
             Fleet(f"{name}.example", NAMES, folder)
-            for name in ("sftdyn", "proxied", "talking", "old", "dnsperf", "slow", "slow-dnsperf")
+            for name in ("sftdyn", "proxied", "talking", "watched", "old", "dnsperf", "slow", "slow-dnsperf")
         )
         self.front = Fleet("front", NAMES, folder)
         self.front.addresses.write_text("- - /\n" * NAMES)
@@ -60,7 +64,7 @@ class Stage:
             raise
 
     def _start(self, folder: Path) -> None:
-        fleets = [self.ours, self.proxied, self.talking, self.old, self.dns]
+        fleets = [self.ours, self.proxied, self.talking, self.watched, self.old, self.dns]
         self.bind = self._bind(start_bind(folder / "named", fleets, port=53))
         SESSION_KEY.symlink_to(self.bind.folder / "session.key")
         self._closing.callback(SESSION_KEY.unlink)
@@ -69,6 +73,10 @@ class Stage:
         self.sftdyn = self._run(Sftdyn(self.ours))
         self.sftdyn_behind = self._run(Sftdyn(self.proxied, name="proxied", trusted_proxies=PROXIES))
         self.sftdyn_verbose = self._run(Sftdyn(self.talking, None, "-v", name="talking"))
+        self.status_port = new_port()
+        self.sftdyn_watched = self._run(
+            Sftdyn(self.watched, name="watched", status=self.status_port, status_token=TOKEN)
+        )
         self.sftdyn010 = self._run(Sftdyn010(self.old))
         self.slow_sftdyn = self._run(Sftdyn(self.slow, self.slow_bind, name="slow"))
         self.constant = self._run(ConstantPython(folder, OWN_ADDRESS))
@@ -80,6 +88,7 @@ class Stage:
         run_load(replace(everything, way="proxy"), self.proxied, self.sftdyn_behind)
         run_load(everything, self.old, self.sftdyn010)
         run_load(everything, self.talking, self.sftdyn_verbose)
+        run_load(everything, self.watched, self.sftdyn_watched)
         run_load(everything, self.slow, self.slow_sftdyn)
 
     def __enter__(self) -> "Stage":
@@ -132,6 +141,24 @@ class Stage:
         """With a line in a log file about each request."""
         return self._load(load, self.talking, self.sftdyn_verbose, self.bind)
 
+    def on_watched(self, load: Load) -> Sample:
+        """With a status listener, whose metrics are looked at each second."""
+        ended = threading.Event()
+        scraping = threading.Thread(target=self._scrape, args=[ended])
+        scraping.start()
+        try:
+            return self._load(load, self.watched, self.sftdyn_watched, self.bind)
+        finally:
+            ended.set()
+            scraping.join()
+
+    def _scrape(self, ended: threading.Event) -> None:
+        url = f"http://127.0.0.1:{self.status_port}/metrics"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+        while not ended.wait(SCRAPE):
+            with urllib.request.urlopen(request) as reply:
+                reply.read()
+
     def on_slow_disk(self, load: Load) -> Sample:
         return self._load(load, self.slow, self.slow_sftdyn, self.slow_bind)
 
@@ -182,6 +209,7 @@ MEASUREMENTS: dict[str, Callable[[Stage], Sample]] = {
     "parameter": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds, way="parameter")),
     "proxy": lambda s: s.behind_proxy(Load(NONE, CONNECTIONS, s.seconds)),
     "dyndns2": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds, way="dyndns2")),
+    "uptodate, status": lambda s: s.on_watched(Load(NONE, CONNECTIONS, s.seconds)),
     "mixed": lambda s: s.on_ours(Load(MIXED, CONNECTIONS, s.seconds)),
     "uptodate at half rate": lambda s: _half(s, NONE, "uptodate"),
     "https": lambda s: s.on_ours(Load(NONE, CONNECTIONS, s.seconds, tls=True)),

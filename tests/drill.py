@@ -18,7 +18,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.drilling import RANDOM, SCALE, Failed, Quiet, check
+from tests.drilling import PROGRESS, RANDOM, SCALE, Failed, Quiet, check
 from tests.lab.bind import ALL, Bind
 from tests.lab.machine import free_port, make_certificate
 from tests.neighbours import CASES, neighbours
@@ -63,7 +63,8 @@ async def chaos(folder: Path) -> str:
     port = served.port_number
     counts = {"OK": 0, "UPTODATE": 0, "FAIL": 0}
     wrong: list[str] = []
-    end = time.monotonic() + 300 * SCALE
+    begin = time.monotonic()
+    end = begin + 300 * SCALE
     healthy = asyncio.Event()
     healthy.set()
 
@@ -93,6 +94,7 @@ async def chaos(folder: Path) -> str:
     async def trouble() -> dict[str, int]:
         events = {"kill": 0, "hang": 0, "restart": 0, "child": 0}
         while time.monotonic() < end:
+            PROGRESS.at(time.monotonic() - begin, end - begin)
             await asyncio.sleep(RANDOM.uniform(0.2, 3))
             event = RANDOM.choice(list(events))
             events[event] += 1
@@ -189,6 +191,7 @@ async def fuzz(folder: Path) -> str:
                 answered += 1
             else:
                 closed += 1
+            PROGRESS.at(answered + closed, count)
 
     try:
         await asyncio.gather(*(client(count // 50) for _ in range(50)))
@@ -215,9 +218,10 @@ async def slow(folder: Path) -> str:
     served = Quiet(folder, bind, {"key": "slow.dyn.example"}, **tls)
     port = served.port_number
 
-    async def median() -> float:
+    async def median(turn: int) -> float:
         times = []
-        for _ in range(300):
+        for asked in range(300):
+            PROGRESS.at(turn * 300 + asked, 900)
             start = time.perf_counter()
             check(await update(port, "key", "192.0.2.1") in ("OK", "UPTODATE"), "the normal client")
             times.append(time.perf_counter() - start)
@@ -238,12 +242,12 @@ async def slow(folder: Path) -> str:
                 writer.close()
 
     try:
-        await median()
-        alone = await median()
+        await median(0)
+        alone = await median(1)
         before = served.resident()
         stalling = [asyncio.create_task(stall(n)) for n in range(2000)]
         await asyncio.sleep(3)
-        among = await median()
+        among = await median(2)
         after = served.resident()
         for task in stalling:
             task.cancel()
@@ -274,6 +278,7 @@ async def soak(folder: Path) -> str:
 
     async def rounds(count: int) -> None:
         for start in range(0, names, 100):
+            PROGRESS.at(start, names)
             await asyncio.gather(*(client(n, count) for n in range(start, start + 100)))
 
     try:
@@ -314,17 +319,18 @@ def is_chosen(name: str, chosen: list[str]) -> bool:
 
 def main(chosen: list[str]) -> int:
     failures = 0
-    for name, drill in DRILLS.items():
-        if not is_chosen(name, chosen):
-            continue
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="sftdyn-drill-") as folder:
-            try:
-                result = "ok    " + asyncio.run(drill(Path(folder)))
-            except Failed as failed:
-                failures += 1
-                result = f"FAILED {failed}"
-        print(f"{name:21} {time.monotonic() - start:4.0f} s  {result}", flush=True)
+    names = [name for name in DRILLS if is_chosen(name, chosen)]
+    with PROGRESS:
+        for number, name in enumerate(names, 1):
+            PROGRESS.now(f"{number} of {len(names)}  {name}")
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory(prefix="sftdyn-drill-") as folder:
+                try:
+                    result = "ok    " + asyncio.run(DRILLS[name](Path(folder)))
+                except Failed as failed:
+                    failures += 1
+                    result = f"FAILED {failed}"
+            PROGRESS.say(f"{name:21} {time.monotonic() - start:4.0f} s  {result}")
     return 1 if failures else 0
 
 

@@ -11,9 +11,11 @@ from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import free_port
 from tests.lab.process import Sftdyn
+from tests.lab.progress import Progress
 
 SCALE = float(os.environ.get("DRILL_SCALE", "1"))
 RANDOM = random.Random(int(os.environ.get("DRILL_SEED", "1")))
+PROGRESS = Progress()
 FINDER_RESTS = 30.0  # seconds within which the children that find zones end, when nothing is asked of them
 
 

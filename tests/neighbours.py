@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.load import Load, RunningLoad, Sample
-from tests.drilling import SCALE, Quiet, check
+from tests.drilling import PROGRESS, SCALE, Quiet, check
 from tests.lab.bind import ALL as ALL_RIGHTS
 from tests.lab.bind import Bind
 from tests.lab.machine import free_port
@@ -208,8 +208,11 @@ def _measure(case: Case, folder: Path) -> str:
     try:
         good = town.file(town.good)
         town.load(Load(ALL, CROWD, requests=GOOD), good).result()
-        for turn in range(TURNS if case.keeps_rate else 1):
+        turns = TURNS if case.keeps_rate else 1
+        for turn in range(turns):
+            PROGRESS.at(2 * turn, 2 * turns)
             alone.append(town.look(good, town.new[2 * turn]))
+            PROGRESS.at(2 * turn + 1, 2 * turns)
             town.make_trouble()
             time.sleep(SETTLE_ZONES if case.zones else SETTLE)
             beside.append(town.look(good, town.new[2 * turn + 1]))
