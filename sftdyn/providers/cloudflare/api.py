@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from ...fetch import Answer, Failed, Fetcher, Route
+from ...values.exchanges import Exchanges
 from ...values.mistake import Mistake
 from ...values.specs import Cloudflare
 from .budget import Budget
@@ -120,8 +121,11 @@ class Manner(NamedTuple):
 class Api:
     """The API as one credential sees it; made inside a running event loop."""
 
-    def __init__(self, spec: Cloudflare, secret: str | None, route: Route, budget: Budget) -> None:
+    def __init__(
+        self, spec: Cloudflare, secret: str | None, route: Route, budget: Budget, exchanges: Exchanges
+    ) -> None:
         self.budget = budget
+        self._exchanges = exchanges
         self._base = spec.url.rstrip("/")
         self._headers = _credentials(spec, secret)
         self._fetchers = {health: Fetcher(route, BODY, at_once) for health, at_once in AT_ONCE.items()}
@@ -181,7 +185,9 @@ class Api:
             except Mistake:
                 raise ApiError(Kind.DENIED, "the credentials hold what no header can") from None
             else:
+                self._exchanges.note(answer.status < 500)
                 return self._judge(answer, method != "GET", needs)
+        self._exchanges.note(answered=False)
         if not sent:
             self.budget.give_back()
         raise ApiError(Kind.AWAY, f"no answer of the API: {trouble.value}", maybe_done=sent and method != "GET")

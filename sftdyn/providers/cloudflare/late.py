@@ -38,6 +38,7 @@ class LateWrites:
     """The record sets that a late write could undo. Times are seconds of one clock."""
 
     def __init__(self) -> None:
+        self.undone = 0  # since the start
         self._suspects: dict[Key, Suspect] = {}
         self._watches: dict[str, Watch] = {}  # by the zone's id
 
@@ -98,5 +99,6 @@ class LateWrites:
 
     def mended(self, newest: RRset, late: tuple[str, ...]) -> None:
         """What was sent once can come late once."""
+        self.undone += 1
         if suspect := self._suspects.get(newest.key):
             suspect.values -= Counter([late])

@@ -29,6 +29,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from ...fetch import Route
+from ...values.exchanges import Exchanges, Vitals
 from ...values.outcome import Outcome, Result, worst
 from ...values.specs import Cloudflare
 from ...values.update import Key, Promise, RRset, Script
@@ -83,6 +84,7 @@ class CloudflareProvider:
         self._order: Order[Ticket] = Order()
         self._tickets: dict[Ticket, None] = {}  # all that are not answered
         self._budgets = Budgets()
+        self._exchanges = Exchanges()
         self._late = LateWrites()
         self._ready: deque[Ticket] = deque()  # to be placed
         self._is_placing = False
@@ -132,6 +134,10 @@ class CloudflareProvider:
             results.update(zip(lot, await asyncio.gather(*asking), strict=True))
         return sentences(results)
 
+    def vitals(self) -> Vitals:
+        """How it is: what waits for the API, and the exchanges with it."""
+        return Vitals(self._exchanges, len(self._tickets), self._late.undone)
+
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end the connections."""
         while self._tickets:
@@ -178,7 +184,9 @@ class CloudflareProvider:
         session = self._sessions.get(secret)
         if session is None:
             budget = self._budgets.of(secret or f"{spec.email} {spec.key or spec.token}", self._loop.time())
-            session = Session(spec, secret, self._route, budget, self._patience, self._found, self._not_found)
+            session = Session(
+                spec, secret, self._route, budget, self._exchanges, self._patience, self._found, self._not_found
+            )
             self._sessions[secret] = session
         return session
 
@@ -276,6 +284,7 @@ class CloudflareProvider:
         lane.is_busy = True
         exchange = Exchange(session.api, lane, self._making, self._patience(), partial(self._judge, session))
         trouble: ApiError | None = None
+        began = self._loop.time()
         try:
             trouble = await exchange.run(shares, Watch(self._late, watched, self._is_free))
         except Exception as error:
@@ -285,6 +294,8 @@ class CloudflareProvider:
                 if share.under_way:
                     self._end(share, DEFECT)
         lane.is_busy = False
+        answered = not trouble or trouble.kind is not Kind.AWAY
+        self._exchanges.note(answered, self._loop.time() - began, len(shares))
         self._learn(session, lane, trouble)
         self._drop_if_idle(session)
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from ...fetch import Route
+from ...values.exchanges import Exchanges
 from ...values.specs import Cloudflare
 from .api import Api, ApiError, Health, Zone
 from .budget import Budget
@@ -28,12 +29,13 @@ class Session:
         secret: str | None,
         route: Route,
         budget: Budget,
+        exchanges: Exchanges,
         patience: Callable[[], float],
         found: Callable[[Ticket], None],
         failed: Callable[[Ticket, ApiError], None],
     ) -> None:
         self.secret = secret
-        self.api = Api(spec, secret, route, budget)
+        self.api = Api(spec, secret, route, budget, exchanges)
         self.finder = Finder(self.api, spec.zone, patience, found, failed)
         self.lanes: dict[str, Lane] = {}  # by the zone's id
         self.tickets: dict[Ticket, None] = {}  # that are not answered, or not settled
