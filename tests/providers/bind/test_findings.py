@@ -231,6 +231,13 @@ def test_where_get_host_knows_the_names_the_zones_are_asked_for(troubled: Bind, 
     assert found.startswith("zone unloaded.example: the name server has not loaded it")
 
 
+def test_names_of_own_are_asked_for_too(troubled: Bind, tmp_path: Path) -> None:
+    own = 'own = [Client("home.{}", address=Interface("lo"))]\n'
+    assert problems(tmp_path, conf(troubled, own.format("well.example"), http=None)) == []
+    [found] = problems(tmp_path, conf(troubled, own.format("frozen.example"), http=None))
+    assert found.startswith("zone frozen.example: every update is refused")
+
+
 def test_of_several_providers_a_line_says_which_it_is_about(troubled: Bind, bind: Bind, tmp_path: Path) -> None:
     second = f'Bind(server="127.0.0.1:{troubled.port}", keyfile="{troubled.keyfile}", zone="frozen.example")'
     text = conf(bind, clients={"a key that is long enough": "home.dyn.example"})
