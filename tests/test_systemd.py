@@ -16,10 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from sftdyn.doors import hooks
+from sftdyn.doors.own.sources import FUNCTIONS
+from sftdyn.fetch import LOOKUPS
+from sftdyn.providers import function
+from sftdyn.providers.bind import script
 from tests.conftest import ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf, tls
 from tests.lab.machine import ROOT, free_port
+
+EXECUTOR = 32  # threads of asyncio.to_thread (ThreadPoolExecutor)
+CHILDREN = 5  # of nsupdate, for one primary
 
 
 @pytest.fixture
@@ -206,3 +214,15 @@ def test_the_units_are_hardened_and_systemd_has_nothing_to_say_of_them(tmp_path:
     command = ["systemd-analyze", "verify", *map(str, units)]
     verified = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+def test_the_unit_has_room_for_all_threads_and_may_ask_for_addresses() -> None:
+    """Of one provider of each kind: threads of calls that run and that hang, and programs with three threads each."""
+    unit = (ROOT / "sftdyn.service").read_text()
+    threads = 1 + hooks.AT_ONCE + hooks.GIVEN_UP + 1 + EXECUTOR + LOOKUPS + 2 + FUNCTIONS
+    programs = 3 * (script.AT_ONCE + CHILDREN)
+    assert f": {threads}. For each Bind" in unit
+    assert f": {programs + function.AT_ONCE + function.GIVEN_UP + 1}. So there is room for four" in unit
+    assert "TasksMax=1024\n" in unit
+    assert threads + 4 * (programs + function.AT_ONCE + function.GIVEN_UP + 1) <= 1024
+    assert re.search("^RestrictAddressFamilies=.* AF_NETLINK", unit, re.MULTILINE)

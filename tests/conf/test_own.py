@@ -72,8 +72,8 @@ def test_own_has_the_providers_of_other_clients(path: Path) -> None:
     config = loaded(path, text)
     assert [type(spec) for spec in config.providers] == [Cloudflare, Function]
     assert list(config.own_providers) == [config.own[0].client.provider, config.provider]
-    called = loaded(path, text + "http = 8080\nprovider = Bind()\ndef get_host(querystring, ip): pass")
-    assert Bind() in called.providers
+    called = f"def get_host(querystring, ip): pass\nhttp = 8080\nown = [{HOME[:-1]}, provider=Cloudflare(token='t'))]\n"
+    assert Bind() in loaded(path, called).providers
     zoned = loaded(path, f'zone = "example"\nown = [{HOME}]')
     assert zoned.own[0].client == Client(("home.example.",))
 

@@ -5,9 +5,10 @@ import errno
 import itertools
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from ...values.addresses import Address
-from .netlink import CHANGES, Assigned, question, read
+from .netlink import CHANGES, SOL_NETLINK, STRICT, Assigned, question, read
 
 DATAGRAM = 65536  # octets: twice what the kernel puts into one
 PATIENCE = 1.0  # seconds for what the kernel does at once
@@ -37,28 +38,30 @@ def stable_addresses(interface: str) -> list[Address]:
     except OSError:
         raise Unanswered(NO_INTERFACE) from None
     try:
-        all_of_them = _ask_until_whole()
+        assigned = _ask_until_whole(index)
     except OSError as error:
         number = error.errno or 0
         raise Unanswered(HINTS.get(number, f"the kernel cannot be asked: {error.strerror or 'no answer'}")) from None
-    return [one.address for one in all_of_them if one.interface == index and one.is_stable]
+    return [one.address for one in assigned if one.interface == index and one.is_stable]
 
 
-def _ask_until_whole() -> list[Assigned]:
+def _ask_until_whole(index: int) -> list[Assigned]:
     """Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.settimeout(PATIENCE)
+        with suppress(OSError):  # an old kernel tells of all interfaces
+            kernel.setsockopt(SOL_NETLINK, STRICT, 1)
         for _ in range(TRIES):
-            answer = _ask(kernel)
+            answer = _ask(kernel, index)
             if answer is not None:
                 return answer
     raise OSError(errno.EINTR, "interrupted")
 
 
-def _ask(kernel: socket.socket) -> list[Assigned] | None:
-    """All addresses; None if they changed meanwhile. Raises OSError."""
+def _ask(kernel: socket.socket, index: int) -> list[Assigned] | None:
+    """The addresses of an interface, at least; None if some changed meanwhile. Raises OSError."""
     sequence = next(_numbers) & 0xFFFFFFFF
-    kernel.sendto(question(sequence), (0, 0))
+    kernel.sendto(question(sequence, index), (0, 0))
     assigned: list[Assigned] = []
     is_last = is_torn = False
     while not is_last:

@@ -1,4 +1,4 @@
-"""Messages of rtnetlink: the question for all addresses of this machine, and the kernel's answer. Pure.
+"""Messages of rtnetlink: the question for the addresses of an interface, and the kernel's answer. Pure.
 
 Sources: netlink(7), rtnetlink(7), linux/if_addr.h. All numbers are in the machine's own order of octets.
 """
@@ -25,6 +25,8 @@ IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 # Flags of an address. The first means something else with IPv4. One that somebody else has stays tentative.
 TEMPORARY, DEPRECATED, TENTATIVE = 0x01, 0x20, 0x40
 UNIVERSE = 0  # RT_SCOPE_UNIVERSE: neither of the link alone nor of this machine
+# An option of the socket, and its level: the question may name an interface (NETLINK_GET_STRICT_CHK, Linux 4.20).
+SOL_NETLINK, STRICT = 270, 12
 # Groups that hear of changes: of links (RTMGRP_LINK), and of addresses (RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR).
 CHANGES = 0x1 | 0x10 | 0x100
 
@@ -54,11 +56,10 @@ class Part(NamedTuple):
     is_torn: bool  # addresses have changed since the first datagram: some may be missing
 
 
-def question(sequence: int) -> bytes:
-    """What asks for all addresses."""
-    return HEADER.pack(HEADER.size + ADDRESS.size, GET_ADDRESS, REQUEST | DUMP, sequence, 0) + ADDRESS.pack(
-        0, 0, 0, 0, 0
-    )
+def question(sequence: int, interface: int) -> bytes:
+    """What asks for all addresses of an interface; where the socket is not strict, for those of all interfaces."""
+    header = HEADER.pack(HEADER.size + ADDRESS.size, GET_ADDRESS, REQUEST | DUMP, sequence, 0)
+    return header + ADDRESS.pack(0, 0, 0, 0, interface)
 
 
 def read(octets: bytes, sequence: int) -> Part:
