@@ -57,9 +57,15 @@ def files(folder: Path) -> set[str]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy that git would see as clean."""
     folder = tmp_path_factory.mktemp("checkout") / "sftdyn"
-    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()]
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*ignored, ".*"))
+    shutil.copytree(ROOT, folder, ignore=_ignored)
     return folder
+
+
+def _ignored(folder: str, names: list[str]) -> set[str]:
+    """What .gitignore has, folders all, and what is hidden."""
+    patterns = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    found = shutil.ignore_patterns(*patterns)(folder, [name for name in names if Path(folder, name).is_dir()])
+    return found | {name for name in names if name.startswith(".")}
 
 
 @pytest.fixture(scope="module")
