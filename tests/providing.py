@@ -49,27 +49,39 @@ class Expression(str):
 
 
 class Names:
-    """What was asked for each name, and what came of it."""
+    """What was acknowledged for each name, and what is there."""
 
     def __init__(self, api: Cloudflare) -> None:
         self._api = api
         self.answers: Counter[str] = Counter()
-        self.unanswered: dict[str, set[str]] = {name: set() for name in names()}
-        self.late = 0
         self.wrong: list[str] = []
+        self.late: list[float] = []  # seconds that a value which came late was seen
+        self._sent: dict[str, set[str]] = {name: set() for name in names()}
+        self._acknowledged: dict[str, str] = {}  # while nothing newer is asked for
+        self._late_since: dict[str, float] = {}
 
-    def note(self, name: str, address: str, answer: str) -> None:
-        """An answer has come: what is acknowledged must be there, or what may have come late."""
+    def ask(self, name: str, address: str) -> None:
+        """An update is sent."""
+        self._acknowledged.pop(name, None)
+        self._sent[name].add(address)
+
+    def answer(self, name: str, address: str, answer: str) -> None:
+        """And answered."""
         self.answers[answer] += 1
-        self.unanswered[name].add(address)  # the API may still have a change that was sent twice
-        if answer == "FAIL":
-            return
-        there = self._api.addresses(name)
-        if there != [address]:
-            if set(there) <= self.unanswered[name]:
-                self.late += 1
-            else:
-                self.wrong.append(f"{name}: {answer} for {address}, but there is {there}")
+        if answer != "FAIL":
+            self._acknowledged[name] = address
+            self.look(name)
+
+    def look(self, name: str) -> None:
+        """What is acknowledged must be there, or what came late over it."""
+        there, wanted = self._api.addresses(name), self._acknowledged.get(name)
+        if wanted is None or there == [wanted]:
+            if since := self._late_since.pop(name, 0.0):
+                self.late.append(time.monotonic() - since)
+        elif set(there) <= self._sent[name]:
+            self._late_since.setdefault(name, time.monotonic())
+        else:
+            self.wrong.append(f"{name}: {wanted} was acknowledged, but there is {there}")
 
 
 def names() -> list[str]:
@@ -119,12 +131,14 @@ class Drill:
         alone, self._times = self._times, []
         clients = [self._client(number, name) for number, name in enumerate(names())]
         trouble, beside = asyncio.create_task(self._trouble()), asyncio.create_task(self._beside(self._end))
+        watch = asyncio.create_task(self._watch())
         final = await asyncio.gather(*clients)
         events = await trouble
         await beside
+        await self._settle(dict(zip(names(), final, strict=True)))
+        watch.cancel()
         seen = self._names
         check(not seen.wrong, seen.wrong[:3])
-        await self._settle(dict(zip(names(), final, strict=True)))
         check({(record.proxied, record.comment) for record in self._api.records()} == {(True, "stays")}, "the fields")
         times = {"alone": alone, "beside": self._times, "while Cloudflare is away": self._times_away}
         medians = {when: 1000 * statistics.median(some) for when, some in times.items() if some}
@@ -132,7 +146,7 @@ class Drill:
         check(max(medians.values()) < 2 * medians["alone"] + 5, figures)
         return (
             f"{dict(events)} with {dict(seen.answers)}, {len(self._api.requests)} requests: 0 wrong of {NAMES} names,"
-            f" {seen.late} seen late and mended; BIND's median {figures}"
+            f" {len(seen.late)} late and mended within {max(seen.late, default=0):.0f} s; BIND's median {figures}"
         )
 
     async def _client(self, number: int, name: str) -> str:
@@ -142,18 +156,31 @@ class Drill:
             night += 1
             address = f"198.{night // 250}.{night % 250}.{number + 1}"
             for _ in range(RANDOM.choice((1, 2))):
-                self._names.note(name, address, await self._update(self._port, f"k{number}", address))
-            await asyncio.sleep(RANDOM.random())
+                await self._ask(number, name, address)
+            await asyncio.sleep(RANDOM.random() * RANDOM.choice((0.5, 15)))
         final = f"192.0.2.{number + 1}"
-        while await self._update(self._port, f"k{number}", final) == "FAIL":
+        while await self._ask(number, name, final) == "FAIL":
             pass
         return final
+
+    async def _ask(self, number: int, name: str, address: str) -> str:
+        self._names.ask(name, address)
+        answer = await self._update(self._port, f"k{number}", address)
+        self._names.answer(name, address, answer)
+        return answer
+
+    async def _watch(self) -> None:
+        """Look at all names, again and again."""
+        while True:
+            for name in names():
+                self._names.look(name)
+            await asyncio.sleep(0.1)
 
     async def _trouble(self) -> Counter[str]:
         """One fault after the other, for some requests."""
         events: Counter[str] = Counter()
         while time.monotonic() < self._end:
-            event = RANDOM.choice(["away", *FAULTS])
+            event = RANDOM.choice(["away", "late", *FAULTS])
             events[event] += 1
             if event == "away":
                 await asyncio.to_thread(self._api.stop)

@@ -12,7 +12,8 @@ from ...values.update import Key, RRset
 from .api import Zone
 
 WATCHED = 150.0  # seconds; Cloudflare's own proxies give up on a request after 100
-FIRST_LOOK, LONGEST_REST = 1.0, 30.0  # seconds between looks, each twice as long as the one before
+FIRST_LOOK, LONGEST_REST = 1.0, 30.0  # seconds between looks
+GROWTH = 1.5  # each rest is so many times as long as the one before
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class LateWrites:
             return []
         watch = self._watches[zone.id]
         watch.next_look = now + watch.rest
-        watch.rest = min(2 * watch.rest, LONGEST_REST)
+        watch.rest = min(GROWTH * watch.rest, LONGEST_REST)
         watched = [suspect.newest for suspect in self._suspects.values() if suspect.zone == zone.id]
         return [newest for newest in watched if newest]
 

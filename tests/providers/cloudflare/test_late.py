@@ -58,7 +58,7 @@ def test_looks_become_rarer_until_nothing_can_come_any_more(late: LateWrites) ->
             assert late.look(ZONE, now) == [rrset(NEWEST)]
             looks.append(now)
     assert looks[0] == FIRST_LOOK
-    assert len(looks) < 12
+    assert len(looks) < 14
     assert now == WATCHED
     assert not late.look(ZONE, now)
 
