@@ -320,6 +320,21 @@ for number in range(10_000):
     assert received > length
 
 
+def test_own_addresses_are_seen_like_those_of_routers(serve: ServeFixture, bind: Bind) -> None:
+    bind.edit("zone dyn.example", "update delete own.dyn.example")
+    more = """
+own = [Client("own.dyn.example", address=lambda: "198.51.100.77")]
+"""
+    watched = Watched(serve, bind, more)
+    watched.served.wait_for("OK own.dyn.example A 198.51.100.77")
+    [entry] = watched.widget()["names"]
+    assert (entry["address"], entry["outcome"], entry["door"]) == ("198.51.100.77", "OK", "own")
+    assert time.time() - watched.metrics()["sftdyn_own_confirmed_timestamp_seconds"] < 60
+    watched.served.signal(signal.SIGHUP)
+    watched.served.wait_for("UPTODATE own.dyn.example")
+    assert watched.widget()["names"][0]["outcome"] == "UPTODATE"
+
+
 @pytest.mark.extra
 def test_prometheus_finds_nothing_to_say_of_the_metrics(watched: Watched) -> None:
     watched.update("198.51.100.7")

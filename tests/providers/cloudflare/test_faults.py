@@ -363,3 +363,21 @@ def test_what_waits_for_the_budget_goes_together(home: Cloudflare, monkeypatch: 
     start = time.monotonic()
     assert set(publishing(home, work, zone="example.org", create=True)) == {OK}
     assert len(home.requests) <= 4 + RATE * (time.monotonic() - start)
+
+
+def test_its_vitals_say_whether_the_api_answers(home: Cloudflare, impatient: None) -> None:
+    async def work(provider: CloudflareProvider) -> list[bool | None]:
+        exchanges = provider.vitals().exchanges
+        exchanges.are_kept = True
+        seen = [exchanges.answered]
+        for number, fault in enumerate((None, silent(), None)):
+            if fault:
+                home.fail(fault)
+            await provider.publish([wanted(f"192.0.2.{number + 2}")])
+            seen.append(exchanges.answered)
+            home.heal()
+        assert sum(exchanges.seconds.counts) == sum(exchanges.updates.counts) >= 3
+        assert provider.vitals().waiting == 0
+        return seen
+
+    assert publishing(home, work, timeout=2) == [None, True, False, True]
