@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import Bind, Listener, Own, Spec
+from ..values.specs import Bind, Client, Listener, Own, Spec
 from .clients import Entries, EntryMistake, Keyring, read_clients
 from .own import make_client_or_own, settle_own
 from .permissions import others_can_read, others_can_write
@@ -71,10 +71,15 @@ class Config:
     doubts: tuple[str, ...]  # what is dangerous about how the conf is written; without any key
 
     @property
+    def clients(self) -> Iterator[Client]:
+        """Those that call, and those that sftdyn publishes by itself."""
+        yield from self.keyring.clients.values()
+        yield from (own.client for own in self.own)
+
+    @property
     def providers(self) -> Mapping[Spec, int]:
         """What publishes for its clients, and for how many, most first; none: whatever get_host says."""
-        clients = itertools.chain(self.keyring.clients.values(), (own.client for own in self.own))
-        named = Counter(client.provider for client in clients)
+        named = Counter(client.provider for client in self.clients)
         used = Counter({self.provider: named.pop(None, 0)}) + Counter({s: n for s, n in named.items() if s})
         if self.hooks.get_host or not used:
             used.setdefault(self.provider, 0)

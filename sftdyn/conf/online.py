@@ -1,7 +1,6 @@
 """What `sftdyn --check --online` finds: whether servers and certificate are as the conf needs them."""
 
 import asyncio
-import itertools
 import ssl
 import time
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ async def findings(config: Config, context: ssl.SSLContext | None) -> list[str]:
 
 async def _about_providers(config: Config) -> list[str]:
     keys: dict[Spec, dict[Key, None]] = {spec: {} for spec in config.providers}
-    for client in itertools.chain(config.keyring.clients.values(), (own.client for own in config.own)):
+    for client in config.clients:
         keys[client.provider or config.provider].update(dict.fromkeys(_keys(client)))
     providers = Providers(config.provider, keys, config.timeout)
     try:

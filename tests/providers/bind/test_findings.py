@@ -58,6 +58,12 @@ def test_asking_changes_nothing(troubled: Bind, tmp_path: Path) -> None:
     assert troubled.serial("well.example") == serial
 
 
+def test_names_of_own_are_asked_for_too(troubled: Bind, tmp_path: Path) -> None:
+    own = 'own = [Client("home.frozen.example", address=Interface("ppp0"))]\n'
+    [found] = problems(tmp_path, conf(troubled, own, http=None))
+    assert found.startswith("zone frozen.example: every update is refused")
+
+
 REFUSING = "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND"
 
 

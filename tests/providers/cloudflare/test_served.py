@@ -67,6 +67,20 @@ def test_a_client_publishes_at_cloudflare(served: Callable[..., Sftdyn], cloudfl
     assert server.wait_for(f"OK {HOME} A 192.0.2.8 from 127.0.0.1")
 
 
+def test_own_addresses_are_published_at_cloudflare(
+    served: Callable[..., Sftdyn], cloudflare: Cloudflare, tmp_path: Path
+) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1", proxied=True)
+    (tmp_path / "address").write_text("192.0.2.7")
+    source = f"lambda: open({str(tmp_path / 'address')!r}).read().split()"
+    server = served(f"own = [Client({HOME!r}, address={source}, every=1)]\n")
+    server.wait_for(f"OK {HOME} A 192.0.2.7 from own <lambda>")
+    server.wait_for(f"UPTODATE {HOME} A 192.0.2.7 from own <lambda>")
+    (tmp_path / "address").write_text("192.0.2.8")
+    server.wait_for(f"OK {HOME} A 192.0.2.8 from own <lambda>")
+    assert [(record.content, record.proxied) for record in cloudflare.records()] == [("192.0.2.8", True)]
+
+
 def test_the_token_may_be_in_a_file(served: Callable[..., Sftdyn], cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
     token = cloudflare.ca.parent / "token"
