@@ -58,12 +58,6 @@ def test_asking_changes_nothing(troubled: Bind, tmp_path: Path) -> None:
     assert troubled.serial("well.example") == serial
 
 
-def test_names_of_own_are_asked_for_too(troubled: Bind, tmp_path: Path) -> None:
-    own = 'own = [Client("home.frozen.example", address=Interface("ppp0"))]\n'
-    [found] = problems(tmp_path, conf(troubled, own, http=None))
-    assert found.startswith("zone frozen.example: every update is refused")
-
-
 REFUSING = "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND"
 
 
@@ -237,7 +231,7 @@ def test_where_get_host_knows_the_names_the_zones_are_asked_for(troubled: Bind, 
     assert found.startswith("zone unloaded.example: the name server has not loaded it")
 
 
-def test_names_of_own_that_are_in_order_are_no_finding(troubled: Bind, tmp_path: Path) -> None:
+def test_names_of_own_are_asked_for_too(troubled: Bind, tmp_path: Path) -> None:
     own = 'own = [Client("home.{}", address=Interface("lo"))]\n'
     assert problems(tmp_path, conf(troubled, own.format("well.example"), http=None)) == []
     [found] = problems(tmp_path, conf(troubled, own.format("frozen.example"), http=None))
