@@ -28,6 +28,7 @@ FAILURES = {
     Verdict.KEPT: Result(Outcome.REFUSED, "records are removed with create=True only"),
 }
 UNSENT = ApiError(Kind.AWAY, "its time was over before it was sent")
+COMPARED = 100  # updates, some milliseconds of work
 ABREAST = 3  # questions of one exchange at once; the others are for other zones
 NAME_PAGES = 10  # of the records of one name
 TOO_MANY = Result(Outcome.REFUSED, f"more than {BATCH} changes at once")
@@ -86,8 +87,7 @@ class Exchange:
             for share in shares:
                 self._tell(share, Settlement(error=error))
             return error
-        changes = [change for share in shares if (change := self._compare(share, there))]
-        trouble = await self._change(changes)
+        trouble = await self._change(await self._compare_all(shares, there))
         for newest in watched:
             await self._mend(newest, there[newest.name], watch)
         return trouble
@@ -132,6 +132,16 @@ class Exchange:
         if others and ({other.total for other in others} != {total} or total not in (-1, len(records))):
             raise ApiError(Kind.CHANGED, SENTENCES[Kind.CHANGED])
         return list(records.values())
+
+    async def _compare_all(self, shares: Sequence[Share], there: Records) -> list[Change]:
+        """What is to be done; others have their turn meanwhile."""
+        changes = []
+        for number, share in enumerate(shares):
+            if number % COMPARED == 0:
+                await asyncio.sleep(0)
+            if change := self._compare(share, there):
+                changes.append(change)
+        return changes
 
     def _compare(self, share: Share, there: Records) -> Change | None:
         """What is to be done for a share; None if it is settled."""
