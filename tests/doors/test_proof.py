@@ -22,6 +22,7 @@ from tests.conftest import ServeFixture
 from tests.doors.far_away import OWN
 from tests.doors.hosts import NEVER, Authority, Held, Host, InTurn, Serve, Tls, closes, http, resets, settings, silent
 from tests.lab.bind import Bind
+from tests.lab.cloudflare import Cloudflare
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port, make_certificate, wait_until
 from tests.lab.process import Answer, Sftdyn
@@ -59,13 +60,31 @@ class AtBind(NamedTuple):
         return self.server.lookup(name, kind)
 
 
-PLACES: dict[str, Callable[[Any], Published]] = {"bind": AtBind}  # what makes it of the fixture with this name
+class AtCloudflare(NamedTuple):
+    """A zone of an API like Cloudflare's."""
+
+    api: Cloudflare
+
+    @property
+    def text(self) -> str:
+        self.api.add_zone("dyn.example")
+        arguments = {"url": self.api.url, "ca": str(self.api.ca), "token": self.api.add_token(), "create": True}
+        return f"provider = Cloudflare(**{arguments})\n"
+
+    def lookup(self, name: str, kind: str = "A") -> list[str]:
+        return sorted(self.api.addresses(name, kind))
 
 
-@pytest.fixture(params=PLACES)
+# What makes a place of the fixture with this name.
+PLACES: dict[str, Callable[[Any], Published]] = {"bind": AtBind, "cloudflare": AtCloudflare}
+EVERYWHERE = pytest.mark.parametrize("published", PLACES, indirect=True)
+
+
+@pytest.fixture
 def published(request: pytest.FixtureRequest) -> Published:
-    """Each place where names are published."""
-    return PLACES[request.param](request.getfixturevalue(request.param))
+    """Where names are published: at BIND, or EVERYWHERE."""
+    place = getattr(request, "param", "bind")
+    return PLACES[place](request.getfixturevalue(place))
 
 
 @pytest.fixture
@@ -188,6 +207,20 @@ def test_what_is_published_for_each_kind_of_host(
     assert reason in line
 
 
+@EVERYWHERE
+def test_who_is_proven_is_published_and_asked_again_only_for_a_change(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    tls = [Tls(authority.server(name)) for _ in range(2)]
+    for number, one in enumerate(tls, 2):
+        hosts.at(f"127.0.0.{number}", one)
+    served = proving(name)
+    answers = [served.update(f"127.0.0.{number}") for number in (2, 2, 4, 2, 3)]
+    assert answers == ["OK", "UPTODATE", "FAIL", "UPTODATE", "OK"]
+    assert published.lookup(name) == ["127.0.0.3"]
+    assert [one.names for one in tls] == [[name]] * 2
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_nothing_but_a_handshake_is_sent(
     proving: Proving, authority: Authority, hosts: Hosts, name: str, version: ssl.TLSVersion
@@ -242,6 +275,7 @@ def test_a_server_that_needs_a_moment_is_waited_for(
     assert published.lookup(name) == ["127.0.0.2"]
 
 
+@EVERYWHERE
 def test_each_name_is_proven_at_each_address(
     proving: Proving, published: Published, authority: Authority, hosts: Hosts
 ) -> None:
@@ -257,6 +291,7 @@ def test_each_name_is_proven_at_each_address(
     assert {"a1.dyn.example", "a2.dyn.example"} == set(first.names)
 
 
+@EVERYWHERE
 def test_with_a_name_in_the_proof_each_address_is_asked_once(
     proving: Proving, published: Published, authority: Authority, hosts: Hosts
 ) -> None:
@@ -267,9 +302,10 @@ def test_with_a_name_in_the_proof_each_address_is_asked_once(
     served = proving("wild.dyn.example", "*.wild.dyn.example", proof=proof)
     assert served.update("127.0.0.2", "127.0.0.3") == "OK"
     assert [one.names for one in tls] == [["www.wild.dyn.example"]] * 2
-    assert published.lookup("any.wild.dyn.example") == ["127.0.0.2", "127.0.0.3"]
+    assert published.lookup("*.wild.dyn.example") == ["127.0.0.2", "127.0.0.3"]
 
 
+@EVERYWHERE
 def test_at_dyndns2_one_unproven_name_publishes_none(
     proving: Proving, published: Published, authority: Authority, hosts: Hosts
 ) -> None:
@@ -283,6 +319,7 @@ def test_at_dyndns2_one_unproven_name_publishes_none(
     assert served.get(both).text == "nochg 127.0.0.2\n911"  # what is there need not be proven
 
 
+@EVERYWHERE
 def test_to_go_offline_needs_no_proof(
     proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
 ) -> None:
@@ -295,6 +332,7 @@ def test_to_go_offline_needs_no_proof(
     assert len(tls.names) == 1
 
 
+@EVERYWHERE
 def test_a_failed_proof_costs_no_quota_and_who_has_none_is_not_connected_to(
     proving: Proving, authority: Authority, hosts: Hosts, name: str
 ) -> None:
@@ -388,6 +426,7 @@ def test_a_client_has_one_connection_at_a_time_and_its_newer_request_waits_for_o
     assert published.lookup(name) == ["127.0.0.3"]
 
 
+@EVERYWHERE
 @pytest.mark.parametrize("already", [False, True], ids=["changed", "confirmed"])
 @pytest.mark.parametrize("proven", [False, True], ids=["unproven", "proven"])
 def test_a_newer_request_wins_over_one_that_is_still_being_proven(
