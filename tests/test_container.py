@@ -6,6 +6,7 @@ No registry is asked: what they begin with is made by debootstrap, and what woul
 import json
 import os
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,15 +184,17 @@ with open("/etc/sftdyn/conf") as shipped:
 there = Cloudflare(token=read("CLOUDFLARE_API_TOKEN"), url="{cloudflare.url}", ca="ca.pem")
 own = [Client(*hosts, address=lambda: ["192.0.2.7"], networks=["192.0.2.0/24"], provider=there)]
 """)
-    variables = [
-        "HOST_LIST=home.example.org",
-        "CLOUDFLARE_API_TOKEN_FILE=/run/secrets/token",
-        f"API_PORT={free_port()}",
-    ]
+    port, api_token = free_port(), "a-token-that-nobody-guesses"
+    variables = ["HOST_LIST=home.example.org", "CLOUDFLARE_API_TOKEN_FILE=/run/secrets/token"]
+    variables += [f"API_PORT={port}", f"API_TOKEN={api_token}"]
     served = start(*sftdyn_image.running(shared, *variables, *sftdyn_image.command, "/run/secrets/conf"))
     served.wait_for("OK home.example.org A 192.0.2.7")
     [record] = cloudflare.records("home.example.org")
     assert (record.content, record.proxied) == ("192.0.2.7", True)
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/widget", headers={"Authorization": f"Bearer {api_token}"})
+    with urllib.request.urlopen(asked, timeout=20) as widget:
+        said = json.load(widget)
+    assert (said["status"], said["hosts"], said["current_ip"]) == ("active", "home.example.org", "192.0.2.7")
     health = sftdyn_image.running(shared, *variables, sftdyn_image.command[0], "--health", "/run/secrets/conf")
     assert subprocess.run(health, capture_output=True, timeout=60, check=False).returncode == 0
 
