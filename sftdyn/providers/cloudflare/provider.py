@@ -295,7 +295,8 @@ class CloudflareProvider:
                     self._end(share, DEFECT)
         lane.is_busy = False
         answered = not trouble or trouble.kind is not Kind.AWAY
-        self._exchanges.note(answered, self._loop.time() - began, len(shares))
+        if shares:  # else it was a look after late writes
+            self._exchanges.note(answered, self._loop.time() - began, len(shares))
         self._learn(session, lane, trouble)
         self._drop_if_idle(session)
 
