@@ -12,6 +12,8 @@ import pytest
 from tests.lab.api import Budget
 from tests.lab.desec import Desec, seconds_to_wait
 
+pytestmark = pytest.mark.extra  # together they take minutes
+
 DOMAIN = "example.org"
 
 Json = Any
