@@ -14,8 +14,6 @@ from sftdyn.conf.source import ConfigError
 from sftdyn.values.specs import Cloudflare
 from tests.lab.machine import ROOT
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 CONF = ROOT / "etc/container/conf"
 VARIABLES = re.findall(r"^#   ([A-Z_]+) ", CONF.read_text(), re.MULTILINE)
 

@@ -38,13 +38,17 @@ def test_the_demo_serves_until_the_end_of_its_input() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_demo_cleans_up_when_it_is_interrupted(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "tests.lab.tour"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
+def test_the_demo_cleans_up_when_it_is_interrupted(number: signal.Signals, tmp_path: Path) -> None:
+    command, env = [sys.executable, "-m", "tests.lab.tour"], os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         next(line for line in demo.stdout if line.startswith("  dig "))
+        assert processes_in(tmp_path)
         demo.send_signal(number)
         demo.wait(20)
-    left = subprocess.run(["pgrep", "-f", "sftdyn-demo-"], capture_output=True, text=True, timeout=20, check=False)
-    assert left.stdout == ""
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("sftdyn-demo-*"))
+    assert not processes_in(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def processes_in(folder: Path) -> str:
+    return subprocess.run(["pgrep", "-f", folder], capture_output=True, text=True, timeout=20, check=False).stdout

@@ -11,8 +11,6 @@ import pytest
 import sftdyn
 from tests.lab.machine import ROOT
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 BUILD_SDIST = "import setuptools.build_meta as backend; backend.build_sdist('dist')"
 # What the wheel installs beside the package, and where it has it from.
 DATA = {

@@ -62,6 +62,7 @@ def test_it_tells_systemd_how_it_is(
         said.clear()
     served.process.terminate()
     wait_for("STOPPING=1")
+    assert served.process.wait(20) == 0
 
 
 def test_it_tells_systemd_why_it_does_not_start(

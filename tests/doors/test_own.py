@@ -29,8 +29,6 @@ from tests.lab.network import Network
 from tests.lab.process import Sftdyn
 from tests.test_fetch import Peer, Server, Talk
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 NAME = "own.dyn.example"
 OWN = f'own = [Client("{NAME}", address=Interface("wan0"))]\n'
 EVERY_SECOND = OWN.replace("))]", "), every=1)]")

@@ -29,8 +29,6 @@ from tests.lab.process import Answer, Sftdyn
 from tests.providers.bind.conftest import in_background
 from tests.values.test_reachable import NOWHERE
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 KEY = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
 LOOPBACK = ["127.0.0.0/8", "::1"]

@@ -14,8 +14,6 @@ from tests.lab import api
 from tests.lab.api import Budget, Fault
 from tests.lab.cloudflare import EDIT_DNS, READ_DNS, READ_ZONE, Cloudflare, broken, no, too_many
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 HOME = "home.example.org"
 UNKNOWN = "0" * 32
 

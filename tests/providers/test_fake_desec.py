@@ -12,8 +12,6 @@ import pytest
 from tests.lab.api import Budget
 from tests.lab.desec import Desec, seconds_to_wait
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 DOMAIN = "example.org"
 
 Json = Any

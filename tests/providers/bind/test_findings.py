@@ -17,8 +17,6 @@ from tests.lab.machine import ROOT, free_port
 from tests.lab.nameserver import KEY_NAME, ZONE
 from tests.providers.bind.conftest import UNSEEN, problems, problems_of
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.some.example; grant {KEY_NAME} zonesub A AAAA; }};"
 IPV4 = f"update-policy {{ grant {KEY_NAME} zonesub A; }};"
 OTHERS = "allow-update { 192.0.2.1; };"

@@ -17,8 +17,6 @@ from tests.lab.api import Fault, closed, dripping, enormous, error, garbage, red
 from tests.lab.cloudflare import Cloudflare, broken, too_many
 from tests.providers.cloudflare.conftest import HOME, outcomes, publish, publishing, spec, wanted
 
-pytestmark = pytest.mark.extra  # together they take minutes
-
 OK, UPTODATE, TIMEOUT = Outcome.OK, Outcome.UPTODATE, Outcome.TIMEOUT
 LIST, BATCH, ZONES = "GET /zones/{}/dns_records", "POST /zones/{}/dns_records/batch", "GET /zones"
 
