@@ -1,9 +1,11 @@
 """Walks through README and docs/setup.md on a booted Debian: their commands are taken out of the text and typed there.
 
 Each part has a machine of its own: "steps" is what the papers say step by step, and what can happen to the service;
-"installer" is the one command. Prints a line for each step; exits with 1 if one failed.
+"installer" is the one command; "cloudflare" is the same without a name server, against the API that stands in for
+Cloudflare. Prints a line for each step; exits with 1 if one failed.
 """
 
+import json
 import re
 import signal
 import subprocess
@@ -109,9 +111,9 @@ def fingerprint(machine: Machine, port: int) -> str:
     return machine.visit("sh", "-c", shown).stdout
 
 
-def exposure(machine: Machine) -> float:
-    said = machine.sh("systemd-analyze security --no-pager sftdyn")
-    value = float(found(r"exposure level for sftdyn.service: ([0-9.]+)", said))
+def exposure(machine: Machine, unit: str = "sftdyn.service") -> float:
+    said = machine.sh(f"systemd-analyze security --no-pager {unit}")
+    value = float(found(rf"exposure level for {unit}: ([0-9.]+)", said))
     check(value <= EXPOSURE, said)
     return value
 
@@ -365,7 +367,7 @@ def one_command(machine: Machine) -> str:
 
 def installed(machine: Machine) -> str:
     """What a second run could change."""
-    files = "/opt/sftdyn /usr/local/bin /etc/sftdyn /etc/systemd/system /etc/bind /var/lib/bind/db.dyn.example"
+    files = "/opt/sftdyn /usr/local/bin /etc/sftdyn /etc/systemd/system $(ls -d /etc/bind /var/lib/bind/db.dyn.example)"
     return machine.sh(
         f"systemctl show -p MainPID sftdyn named; find {files} -not -type d -printf '%p %T@ %i %m %u %g\\n'"
     )
@@ -385,6 +387,81 @@ def the_way_back(machine: Machine) -> str:
     return "nothing is left; a second time is no error"
 
 
+# Without a name server
+
+HOME = "home.example.org"
+TOKEN = "cloudflares-token-for-example-org-000000"
+API = f"""
+import signal, tests.lab.cloudflare, pathlib
+api = tests.lab.cloudflare.Cloudflare(pathlib.Path("/root/api"))
+api.port = 443
+api.add_token([api.add_zone("example.org")], text="{TOKEN}")
+api.start()
+signal.pause()
+"""
+
+
+def an_api(machine: Machine) -> str:
+    """Cloudflare's place is taken"""
+    (machine.root / "root/api.py").write_text(API)
+    machine.sh(
+        f"""echo 127.0.0.1 api.cloudflare.com >>/etc/hosts; mkdir /root/api; echo {TOKEN} >/root/token
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=api.cloudflare.com \\
+            -addext subjectAltName=DNS:api.cloudflare.com -keyout /root/api/server.key -out /root/api/server.crt
+        cp /root/api/server.crt /usr/local/share/ca-certificates/api.crt
+        update-ca-certificates; apt-get install python3 curl
+        systemd-run -q --unit=api --working-directory=/root/sftdyn -E PYTHONPATH=. python3 /root/api.py"""
+    )
+    took = wait_until(lambda: not at_cloudflare(machine), "the API answers")
+    return f"it answers after {took:.1f} s"
+
+
+def at_cloudflare(machine: Machine) -> list[str]:
+    """The addresses there. Raises Failed."""
+    url, bearer = "https://api.cloudflare.com/client/v4/zones", f"Authorization: Bearer {TOKEN}"
+    zone = found('"id": ?"([0-9a-f]+)"', machine.says(f"curl -sS -H '{bearer}' {url}").stdout)
+    records = json.loads(machine.sh(f"curl -sS -H '{bearer}' {url}/{zone}/dns_records"))["result"]
+    check(all(record["name"] == HOME for record in records), records)
+    return sorted(record["content"] for record in records)
+
+
+def for_routers(machine: Machine) -> str:
+    """--cloudflare, and again"""
+    command = f"./etc/install --cloudflare {HOME} --token-file /root/token"
+    said = machine.sh(command)
+    url = found(r"^(https://\S+)$", said)
+    check(answer(machine, url, "--cacert", str(machine.root / "etc/sftdyn/server.crt")) == "OK", said)
+    check(at_cloudflare(machine) == [VISITOR], at_cloudflare(machine))
+    before = installed(machine)
+    again = machine.sh(command)
+    check(installed(machine) == before and url in again and TOKEN not in said + again, again)
+    value = exposure(machine)
+    nothing_is_left(machine)
+    return f"the visitor's OK over HTTPS; exposure {value}; the second run changed nothing; --uninstall left nothing"
+
+
+def for_itself(machine: Machine) -> str:
+    """--cloudflare with --own, and again"""
+    command = f"echo {TOKEN} | ./etc/install --cloudflare {HOME} --own wan"
+    said = machine.sh(command)
+    check(at_cloudflare(machine) == [IPV6, IPV4], said)
+    before = installed(machine)
+    again = machine.sh(command.split("| ")[1])
+    check(installed(machine) == before and TOKEN not in said + again, again)
+    check("sftdyn-own.timer" in machine.sh("systemctl list-timers"), machine.sh("systemctl list-timers --all"))
+    machine.sh(f"ip address add 203.0.113.11/24 dev wan; ip address del {IPV4}/24 dev wan; systemctl start sftdyn-own")
+    check(at_cloudflare(machine) == [IPV6, "203.0.113.11"], machine.says("journalctl -u sftdyn-own -o cat").stdout)
+    value = exposure(machine, "sftdyn-own.service")
+    nothing_is_left(machine)
+    return f"published, and again after a change; exposure {value}; the second run changed nothing; --uninstall left nothing"
+
+
+def nothing_is_left(machine: Machine) -> None:
+    machine.sh("./etc/install --uninstall")
+    left = machine.says("find / -xdev -name '*sftdyn*' -not -path '/root/*' -not -path '/var/log/*'").stdout
+    check(not left, left)
+
+
 Step = Callable[[Machine], str]
 PARTS: dict[str, list[Step]] = {
     "steps": [
@@ -401,6 +478,7 @@ PARTS: dict[str, list[Step]] = {
         ),
     ],
     "installer": [something_in_the_way, one_command, the_way_back],
+    "cloudflare": [an_api, for_routers, for_itself],
 }
 
 

@@ -1,6 +1,5 @@
 """A function of the conf as a provider."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.conftest import ServeFixture
 from tests.lab.conf import conf
+from tests.lab.machine import wait_until
 from tests.lab.process import Sftdyn
 from tests.providers.bind.conftest import in_background
 
@@ -17,10 +17,13 @@ FUNCTION = """
 import os
 
 def mine(name, type, ttl, addresses, secret):
-    with open({log!r}, "a") as log:
+    gate = f"{folder}/gate-{{','.join(addresses)}}"
+    if name == "hangs.example":
+        os.mkfifo(gate)
+    with open("{folder}/calls", "a") as log:
         print(name, type, ttl, ",".join(addresses) or "-", secret, file=log)
     if name == "hangs.example":
-        open({gate!r}).close()  # until somebody writes there
+        open(gate).close()  # until somebody writes there
     return ANSWERS.get(name, "OK") if name != "broken.example" else 1 / 0
 
 ANSWERS = {{"same.example": "UPTODATE", "nonsense.example": "fine", "nothing.example": None}}
@@ -34,17 +37,20 @@ class Published:
     def __init__(
         self, serve: ServeFixture, folder: Path, clients: dict[str, object], more: str, **settings: Any
     ) -> None:
-        self._log = folder / "calls"
-        self.gate = folder / "gate"
-        os.mkfifo(self.gate)
-        text = FUNCTION.format(log=str(self._log), gate=str(self.gate)) + more
+        self._folder = folder
+        text = FUNCTION.format(folder=folder) + more
         self.sftdyn: Sftdyn = serve(conf(None, text, clients=clients, trusted_proxies=["127.0.0.1"], **settings))
 
     def update(self, key: str, address: str = "192.0.2.7") -> str:
         return self.sftdyn.get(f"/{key}?ip={address}").text
 
     def calls(self) -> list[str]:
-        return self._log.read_text().splitlines() if self._log.exists() else []
+        log = self._folder / "calls"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def let_go(self, address: str) -> None:
+        """The call for hangs.example with this address ends."""
+        (self._folder / f"gate-{address}").open("w").close()
 
 
 class Serve:
@@ -97,14 +103,12 @@ def test_the_same_again_is_handed_on_without_quota(published: Serve) -> None:
 def test_one_name_at_a_time_and_the_newest_wins(published: Serve) -> None:
     served = published("hangs.example", "home.example", timeout=30)
     with in_background(lambda: served.update(f"{KEY}0", "192.0.2.1")) as first:
-        while not served.calls():
-            pass
+        wait_until(served.calls, "it is called")
         with in_background(lambda: served.update(f"{KEY}0", "192.0.2.2")) as second:
             assert served.update(f"{KEY}1") == "OK"
-            served.gate.open("w").close()
-            while len(served.calls()) < 3:
-                pass
-            served.gate.open("w").close()
+            served.let_go("192.0.2.1")
+            wait_until(lambda: len(served.calls()) == 3, "it is called again")
+            served.let_go("192.0.2.2")
     assert first + second == ["OK", "OK"]
     assert [call.split()[3] for call in served.calls() if call.startswith("hangs")] == ["192.0.2.1", "192.0.2.2"]
 
@@ -116,11 +120,10 @@ def test_a_call_that_hangs_is_given_up_and_holds_up_its_own_name_only(published:
     assert served.update(f"{KEY}0", "192.0.2.2") == "FAIL"
     served.sftdyn.wait_for("mine was not called within 0.5 s")
     assert served.update(f"{KEY}1") == "OK"
-    served.gate.open("w").close()
+    served.let_go("192.0.2.1")
     with in_background(lambda: served.update(f"{KEY}0", "192.0.2.3")) as answers:
-        while len([call for call in served.calls() if call.startswith("hangs")]) < 2:
-            pass
-        served.gate.open("w").close()
+        wait_until(lambda: "192.0.2.3" in served.calls()[-1], "it is called again")
+        served.let_go("192.0.2.3")
     assert answers == ["OK"]
 
 
