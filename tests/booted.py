@@ -168,6 +168,10 @@ class Machine:
         """As `sh`, whatever the exit code."""
         return attempt(*self.inside("sh", "-c", f"cd /root/sftdyn 2>/dev/null || cd\n{script}"))
 
+    def ip(self, *words: str) -> None:
+        """Our ip(8), in its network: it has none of its own. Raises Failed."""
+        call("nsenter", f"--net=/proc/{self._leader}/ns/net", "ip", *words)
+
     def visit(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command of the visitor, on the other end of the cable."""
         return attempt(*self.visitor(*command))
