@@ -96,7 +96,7 @@ def test_it_renews_itself_after_a_change(watched: Watched, visit: Open) -> None:
     watched.update("198.51.100.7")
     page.locator("tbody td", has_text="198.51.100.7").first.wait_for()
     watched.update("198.51.100.9", KEY[::-1])
-    expect(page).to_have_title("1 of 3 host names fail – sftdyn")
+    expect(page).to_have_title("1 of 3 host names fail – sftdyn", timeout=20 * SECOND)
     assert names(page)[0] == TROUBLED
     assert page.locator("body").get_attribute("class") == "live failing"
 
