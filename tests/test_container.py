@@ -44,7 +44,7 @@ exec chroot "$root" setpriv --reuid "$user" --regid "$group" --clear-groups --no
     --bounding-set=-all --inh-caps=-all env -i "$@"
 """
 
-pytestmark = pytest.mark.extra
+pytestmark = [pytest.mark.extra, pytest.mark.xdist_group("debootstrap")]  # one at a time
 
 Start = Callable[..., Process]
 

@@ -11,7 +11,7 @@ INSTALL = Path(__file__).with_name("install")
 PACKAGES = "bind9 nginx-light fail2ban ddclient inadyn procps haproxy caddy apache2 knot pdns-server"
 POLICY = "/usr/sbin/policy-rc.d"
 
-pytestmark = pytest.mark.extra
+pytestmark = [pytest.mark.extra, pytest.mark.xdist_group("debootstrap")]  # one at a time
 
 
 def as_root(*command: str) -> str:
