@@ -1,6 +1,7 @@
-"""The order of arrival, by record set: what a newer request wants must never be overwritten by an older one. Pure."""
+"""The order of arrival, by record set: what a newer request wants must never be overwritten by an older one."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from ..values.update import Key, RRset, Update
@@ -17,15 +18,26 @@ class Ordered(Protocol):
         """Record sets for which an earlier one is not settled yet."""
         ...
 
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to do for it any more."""
+        ...
+
 
 Ticket = TypeVar("Ticket", bound=Ordered)
 
 
 class Order(Generic[Ticket]):
-    """For each record set, those who want something of it, in the order of their arrival."""
+    """For each record set, those who want something of it, in the order of their arrival.
 
-    def __init__(self) -> None:
+    `place` is called with each ticket that has nothing in front of it any more for some record set.
+    """
+
+    def __init__(self, place: Callable[[Ticket], None]) -> None:
+        self._place = place
         self._tickets: dict[Key, list[Ticket]] = {}
+        self._ready: deque[Ticket] = deque()  # to be placed
+        self._is_placing = False
 
     def last(self, update: Update) -> Ticket | None:
         """The ticket that is the last one for each record set of an update, if it is one and the same."""
@@ -49,8 +61,20 @@ class Order(Generic[Ticket]):
                 ticket.blocked.add(rrset.key)
             tickets.append(ticket)
 
-    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> list[Ticket]:
-        """These are settled; the tickets that have nothing in front of them now for one of these."""
+    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
+        """These are settled. Place what they stood in front of; one after the other, as that may settle more."""
+        self._ready.extend(self._behind(ticket, rrsets))
+        if self._is_placing:
+            return
+        self._is_placing = True
+        try:
+            while self._ready:
+                if not (ready := self._ready.popleft()).is_over:
+                    self._place(ready)
+        finally:
+            self._is_placing = False
+
+    def _behind(self, ticket: Ticket, rrsets: Iterable[RRset]) -> list[Ticket]:
         ready: list[Ticket] = []
         for rrset in rrsets:
             key = rrset.key

@@ -29,8 +29,7 @@ Rule 8. What late writes could undo is looked after every second, whatever waits
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result, worst
@@ -96,7 +95,7 @@ class Queue:
         self._finder = Finder(route, self._zones, self._found, self._not_found)
         self._sight = Sight()
         self._late = LateWrites()
-        self._order: Order[Ticket] = Order()
+        self._order: Order[Ticket] = Order(self._place)
         self._tickets: dict[Ticket, None] = {}  # all that are not answered
         self._homeless: dict[str, list[Ticket]] = {}  # by the name whose zone is asked for
         self._states: dict[str, Zone] = {}
@@ -107,8 +106,6 @@ class Queue:
         self._epoch = 0  # how often the primary or the zones have changed
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
-        self._ready: deque[Ticket] = deque()  # to be placed
-        self._is_placing = False
         lanes = (Health.WELL, Health.ILL, Health.SILENT)
         self._lanes: dict[Health, Lane] = {health: Lane(route, self._sight) for health in lanes}
         self._tasks = [asyncio.create_task(self._work(lane)) for lane in self._lanes.values()]
@@ -396,7 +393,7 @@ class Queue:
 
     def _try_again(self, share: Share) -> None:
         if share.ticket.is_over:  # its time was over while it was under way
-            self._release(share.ticket, share.rrsets)
+            self._order.leave(share.ticket, share.rrsets)
         else:
             self._stand_in_line(share)
 
@@ -438,7 +435,7 @@ class Queue:
         if share.result:
             return
         if ticket.is_over:
-            self._release(ticket, share.rrsets)
+            self._order.leave(ticket, share.rrsets)
             return
         share.result = result
         share.zone.waiting -= 1
@@ -452,7 +449,7 @@ class Queue:
         if sum([len(part.rrsets) for part in settled]) == len(ticket.update):
             self._answer(ticket, worst(part.result for part in settled if part.result))
         else:
-            self._release(ticket, share.rrsets)
+            self._order.leave(ticket, share.rrsets)
 
     def _answer(self, ticket: Ticket, result: Result) -> None:
         """Answer all who wait for a ticket; of those who wanted the same, the first one has changed it."""
@@ -475,22 +472,9 @@ class Queue:
             if not share.result:
                 share.zone.waiting -= 1
         under_way = [rrset for share in ticket.shares if share.under_way for rrset in share.rrsets]
-        self._release(ticket, [r for r in ticket.update if r not in under_way] if under_way else ticket.update)
+        self._order.leave(ticket, [r for r in ticket.update if r not in under_way] if under_way else ticket.update)
         if not self._tickets:
             self._empty.set()
-
-    def _release(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
-        """Place what these stood in front of; one after the other, as that may release more."""
-        self._ready.extend(self._order.leave(ticket, rrsets))
-        if self._is_placing:
-            return
-        self._is_placing = True
-        try:
-            while self._ready:
-                if not (ready := self._ready.popleft()).is_over:
-                    self._place(ready)
-        finally:
-            self._is_placing = False
 
     def _sweep(self) -> None:
         """Answer those whose time is over."""

@@ -24,8 +24,7 @@ import asyncio
 import logging
 import math
 import traceback
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from ...fetch import Route
@@ -81,13 +80,11 @@ class CloudflareProvider:
 
     def __init__(self, spec: Cloudflare, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._order: Order[Ticket] = Order()
+        self._order: Order[Ticket] = Order(self._place)
         self._tickets: dict[Ticket, None] = {}  # all that are not answered
         self._budgets = Budgets()
         self._exchanges = Exchanges()
         self._late = LateWrites()
-        self._ready: deque[Ticket] = deque()  # to be placed
-        self._is_placing = False
         self._ticker: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -378,7 +375,7 @@ class CloudflareProvider:
         ticket = share.ticket
         ticket.shares.remove(share)
         if ticket.is_over:
-            self._release(ticket, share.rrsets)
+            self._order.leave(ticket, share.rrsets)
             self._leave(ticket)
         else:
             self._place(ticket)
@@ -390,7 +387,7 @@ class CloudflareProvider:
         share.result = result
         settled = [part for part in ticket.shares if part.result]
         if ticket.is_over or sum(len(part.rrsets) for part in settled) < len(ticket.update):
-            self._release(ticket, share.rrsets)
+            self._order.leave(ticket, share.rrsets)
             self._leave(ticket)
         else:
             self._answer(ticket, worst(part.result for part in settled if part.result))
@@ -418,7 +415,7 @@ class CloudflareProvider:
         ticket.is_open = False
         self._tickets.pop(ticket, None)
         under_way = {rrset.key for share in ticket.shares if share.under_way for rrset in share.rrsets}
-        self._release(ticket, [rrset for rrset in ticket.update if rrset.key not in under_way])
+        self._order.leave(ticket, [rrset for rrset in ticket.update if rrset.key not in under_way])
         self._leave(ticket)
         if not self._tickets:
             self._empty.set()
@@ -442,16 +439,3 @@ class CloudflareProvider:
         self._retired.discard(session)
         if self._sessions.get(session.secret) is session:
             del self._sessions[session.secret]
-
-    def _release(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
-        """Place what these stood in front of; one after the other, as that may release more."""
-        self._ready.extend(self._order.leave(ticket, rrsets))
-        if self._is_placing:
-            return
-        self._is_placing = True
-        try:
-            while self._ready:
-                if not (ready := self._ready.popleft()).is_over:
-                    self._place(ready)
-        finally:
-            self._is_placing = False
