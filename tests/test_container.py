@@ -17,9 +17,8 @@ import pytest
 from tests.lab.cloudflare import Cloudflare
 from tests.lab.machine import ROOT, free_port
 from tests.lab.process import Process
-from tests.test_install import as_root
+from tests.test_install import SUDO, as_root, debootstrap
 
-SUDO = ["sudo"] if os.geteuid() else []
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sftdyn-container"
 BUILDAH = ["buildah", "--root", f"{CACHE}/storage", "--runroot", f"{CACHE}/run", "--storage-driver", "vfs"]
 BASE = "docker.io/library/debian:trixie-slim"
@@ -70,7 +69,7 @@ def base() -> None:
         return
     tree = CACHE / "debian"
     as_root("rm", "-rf", str(tree))
-    as_root("debootstrap", "--variant=minbase", "trixie", str(tree))
+    debootstrap("trixie", tree)
     container = as_root(*BUILDAH, "from", "scratch").strip()
     as_root(*BUILDAH, "add", "-q", container, str(tree), "/")
     as_root(*BUILDAH, "commit", "-q", "--rm", container, BASE)

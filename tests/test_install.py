@@ -12,14 +12,24 @@ PACKAGES = "bind9 nginx-light fail2ban ddclient inadyn procps haproxy caddy apac
 POLICY = "/usr/sbin/policy-rc.d"
 
 pytestmark = [pytest.mark.extra, pytest.mark.xdist_group("debootstrap")]  # one at a time
+SUDO = ["sudo"] if os.geteuid() else []
 
 
 def as_root(*command: str) -> str:
     """What it prints."""
-    sudo = ["sudo"] if os.geteuid() else []
-    done = subprocess.run([*sudo, *command], capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run([*SUDO, *command], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def debootstrap(release: str, root: Path, *options: str) -> None:
+    """Make the root of a minimal Debian; again, where a mirror did not answer."""
+    command = [*SUDO, "debootstrap", "--variant=minbase", *options, release, str(root)]
+    for _ in range(2):
+        if subprocess.run(command, capture_output=True, timeout=600, check=False).returncode == 0:
+            return
+        as_root("rm", "-rf", "--one-file-system", str(root))
+    as_root(*command)
 
 
 def inside(root: Path, script: str) -> str:
@@ -34,7 +44,7 @@ def debian(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     root = tmp_path / "debian"
 
     def make(release: str) -> Path:
-        as_root("debootstrap", "--variant=minbase", "--include=systemd-sysv,python3", release, str(root))
+        debootstrap(release, root, "--include=systemd-sysv,python3")
         as_root("cp", str(INSTALL), f"{root}/install")
         return root
 

@@ -22,6 +22,7 @@ from tests.lab.process import START_DEADLINE, Process
 NAME = "behind.dyn.example"
 STRANGER = "203.0.113.66"  # whom a forger names
 CALLERS, CONNECTIONS, REQUESTS = 4, 5, 1250  # 5 000 requests over 20 connections
+CADDYS_PATIENCE = 90  # seconds
 MODULES = "mpm_event authz_core ssl proxy proxy_http"
 
 
@@ -136,11 +137,11 @@ def start(tmp_path: Path, certificate: Path) -> Iterator[Start]:
 
 
 def wait_for_certificate(port: int) -> None:
-    """Caddy listens before it has made one."""
+    """Caddy listens before it has made one, and tries again after a minute where that has failed."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    deadline = time.monotonic() + START_DEADLINE
+    deadline = time.monotonic() + CADDYS_PATIENCE
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=START_DEADLINE) as plain:
