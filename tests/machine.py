@@ -226,7 +226,9 @@ def a_broken_start(machine: Machine) -> str:
 
 def a_port_that_is_taken(machine: Machine) -> str:
     """A start where another program has the port"""
-    machine.sh("systemctl stop sftdyn; systemd-run -q --unit=other python3 -m http.server 8080")
+    machine.sh(
+        "systemctl stop sftdyn; systemctl reset-failed sftdyn || true; systemd-run -q --unit=other python3 -m http.server 8080"
+    )
     wait_until(lambda: "Directory" in answer(machine, f"http://{IPV4}:8080/"), "the other server listens")
     machine.says("systemctl start sftdyn")
     reason = 'Status: "cannot listen on http://0.0.0.0:8080: another program has this port'
