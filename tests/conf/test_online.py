@@ -30,10 +30,11 @@ commonName = supplied
 [extensions]
 """
 NAMED = "subjectAltName = DNS:dyn.example"
+SELF = "-selfsign -keyfile server.key"
 
 
-def certify(folder: Path, begins: timedelta, ends: timedelta, extension: str = NAMED) -> None:
-    """server.key, and server.crt signed with it, which is good from one time to the other, from now."""
+def certify(folder: Path, begins: timedelta, ends: timedelta, extension: str = NAMED, by: str = SELF) -> None:
+    """server.key, and server.crt, which is good from one time to the other, from now."""
     names = "x509_extensions = extensions" if extension else ""
     (folder / "ca.conf").write_text(AUTHORITY.format(extensions=names) + extension)
     (folder / "index").touch()
@@ -43,7 +44,7 @@ def certify(folder: Path, begins: timedelta, ends: timedelta, extension: str = N
     run_program("openssl", "openssl", *command.split(), folder=folder)
     now = datetime.now(UTC)
     start, end = (f"{now + after:%Y%m%d%H%M%SZ}" for after in (begins, ends))
-    command = f"ca -config ca.conf -batch -selfsign -notext -keyfile server.key -in csr -out server.crt -startdate {start} -enddate {end}"
+    command = f"ca -config ca.conf -batch -notext {by} -in csr -out server.crt -startdate {start} -enddate {end}"
     run_program("openssl", "openssl", *command.split(), folder=folder)
 
 
@@ -113,14 +114,13 @@ def test_a_certificate_that_is_not_for_servers_is_said_to_be_none(tmp_path: Path
 @pytest.mark.parametrize("chain", [0, 1, 2], ids=["alone", "with the next one", "with all"])
 def test_of_a_chain_the_first_certificate_is_looked_at(tmp_path: Path, chain: int) -> None:
     (tmp_path / "ca.ext").write_text("basicConstraints = CA:TRUE")
-    certify(tmp_path, -DAY, 90 * DAY)
     for command in (
         "req -x509 -newkey rsa:2048 -nodes -days 90 -keyout root.key -out root.crt -subj /CN=root",
         "req -new -newkey rsa:2048 -nodes -keyout ca.key -out ca.csr -subj /CN=CA",
         "x509 -req -in ca.csr -CA root.crt -CAkey root.key -days 90 -out ca.crt -extfile ca.ext",
-        "x509 -req -in csr -CA ca.crt -CAkey ca.key -days -1 -out server.crt -extfile ca.conf -extensions extensions",
     ):
         run_program("openssl", "openssl", *command.split(), folder=tmp_path)
+    certify(tmp_path, -2 * DAY, -DAY, by="-cert ca.crt -keyfile ca.key")
     with (tmp_path / "server.crt").open("a") as file:
         file.write("".join((tmp_path / name).read_text() for name in ("ca.crt", "root.crt")[:chain]))
     assert problems(tmp_path) == [f"the certificate {tmp_path}/server.crt has expired on {day(-DAY)}: renew it"]
