@@ -248,10 +248,10 @@ def retry_after(text: str) -> int | None:
     if re.fullmatch("[0-9]{1,9}", text):
         return int(text)
     try:
-        at = parsedate_to_datetime(text[:40])
-    except ValueError:
+        at = parsedate_to_datetime(text[:40]).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return max(0, round((at.astimezone(UTC) - datetime.now(UTC)).total_seconds()))
+    return max(0, round((at - datetime.now(UTC)).total_seconds()))
 
 
 def _refusal(status: int, codes: Sequence[int], needs: str) -> ApiError:

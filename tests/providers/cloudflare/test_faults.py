@@ -220,11 +220,17 @@ def test_429_concerns_all_zones_of_the_token_and_no_other_token(home: Cloudflare
     assert publishing(home, work, token=None) == [TIMEOUT, TIMEOUT, TIMEOUT, OK]
 
 
-@pytest.mark.parametrize("retry_after", [None, "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "99999999999999999999"])
+@pytest.mark.parametrize(
+    "retry_after",
+    [
+        *(None, "soon", "-5", "99999999999999999999"),
+        *("Wed, 21 Oct 2015 07:28:00 GMT", "Fri, 31 Dec 9999 23:59:59 -1200", "Wed, 21 Oct 99999999999 07:28:00 GMT"),
+    ],
+)
 def test_a_429_may_say_anything_about_how_long(home: Cloudflare, retry_after: str | None) -> None:
     home.fail(too_many(retry_after), 1)
     [result] = publish(home, wanted("192.0.2.7"), timeout=2)
-    assert result.outcome in (TIMEOUT, OK)
+    assert result.outcome is OK or "429" in result.reason
 
 
 # Late writes
