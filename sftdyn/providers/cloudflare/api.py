@@ -168,7 +168,7 @@ class Api:
         said = await self._call("POST", f"/zones/{zone.id}/dns_records/batch", manner, "DNS Edit", body)
         result = said.get("result")
         made = result.get("posts") if isinstance(result, dict) else None
-        return [read_record(item) for item in made or [] if isinstance(item, dict)]
+        return _items(made or [], read_record, maybe_done=True)
 
     async def _call(self, method: str, path: str, manner: Manner, needs: str, body: bytes = b"") -> Mapping[str, Any]:
         """What the API said yes with. Raises ApiError."""
@@ -296,14 +296,14 @@ def _page(said: Mapping[str, Any], read_item: Callable[[object], Item], page: in
     return Page(items, pages, total if isinstance(total, int) else -1)
 
 
-def _items(result: object, read_item: Callable[[object], Item]) -> list[Item]:
+def _items(result: object, read_item: Callable[[object], Item], maybe_done: bool = False) -> list[Item]:
     """Raises ApiError."""
     if isinstance(result, list):
         try:
             return [read_item(item) for item in result]
         except Nonsense:
             pass
-    raise ApiError(Kind.AWAY, "the API's answer is not as documented")
+    raise ApiError(Kind.AWAY, "the API's answer is not as documented", maybe_done=maybe_done)
 
 
 def _read_zone(said: object) -> tuple[Zone, str]:

@@ -14,7 +14,7 @@ from sftdyn.providers.cloudflare.budget import RATE
 from sftdyn.providers.cloudflare.provider import CloudflareProvider
 from sftdyn.values.outcome import Outcome, Result
 from tests.lab.api import Fault, closed, dripping, enormous, error, garbage, redirect, silent, slow
-from tests.lab.cloudflare import Cloudflare, broken, too_many
+from tests.lab.cloudflare import Cloudflare, broken, success, too_many
 from tests.providers.cloudflare.conftest import HOME, outcomes, publish, publishing, spec, wanted
 
 OK, UPTODATE, TIMEOUT = Outcome.OK, Outcome.UPTODATE, Outcome.TIMEOUT
@@ -33,6 +33,8 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "garbage": (garbage(), 2),
     "garbage, done": (garbage(made=True), 1),
     "JSON of another shape": (garbage(b"[1, 2]"), 2),
+    "a yes with a record that is none, done": (Fault(success({"posts": [{"id": 5}]}), made=True), 1),
+    "a yes with no list of records, done": (Fault(success({"posts": 5}), made=True), 1),
     "JSON that is deep": (garbage(b"[" * 100_000), 2),
     "an envelope without success": (garbage(b'{"result": []}', status=500), 2),
     "not found, in HTML": (error(404), 2),
@@ -140,6 +142,7 @@ def test_where_a_fault_lasts_the_request_fails_in_time(home: Cloudflare, impatie
         "not within 2 s: the API is in trouble (status 500)",
         "not within 2 s: the API is in trouble (status 502)",
         "not within 2 s: the API is in trouble (status 503)",
+        "not within 2 s: the API's answer is not as documented",
         "not within 2 s: the API's answer is not its own (status 200)",
         "not within 2 s: the API's answer is not its own (status 404)",
         "the API takes no more requests for 1 s (429)",
