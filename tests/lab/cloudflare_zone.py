@@ -107,11 +107,11 @@ class Zone:
     records: Records = field(default_factory=lambda: MappingProxyType({}))
 
     def json(self) -> dict[str, Any]:
-        """As the API shows it, to somebody who may read the zone."""
+        """As the API shows it, to somebody who may read the zone: its name decoded, unlike those of records."""
         since = "2020-01-02T03:04:05.678901Z"
         return {
             "id": self.id,
-            "name": self.name,
+            "name": self.name.encode().decode("idna"),
             "status": "active",
             "paused": False,
             "type": "full",

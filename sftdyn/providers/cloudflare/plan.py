@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
+from ...values.names import MAX_LENGTH
 from ...values.update import RRset
 
 Fields: TypeAlias = Mapping[str, Any]  # of a record, as the API's JSON has them
@@ -86,8 +87,16 @@ def read_record(json: object) -> Record:
 
 
 def absolute(name: str) -> str:
-    """A name of the API as the package writes it."""
-    return name.lower().removesuffix(".") + "."
+    """A name of the API as the package writes it. Cloudflare shows the names of zones decoded, those of records not."""
+    name = name.lower().removesuffix(".")
+    if not name.isascii() and len(name) <= MAX_LENGTH:  # what is longer is no name, and would take long
+        name = ".".join(label if label.isascii() else _encoded(label) for label in name.split("."))
+    return name + "."
+
+
+def _encoded(label: str) -> str:
+    """What a label was decoded from (RFC 3492)."""
+    return "xn--" + label.encode("punycode").decode()
 
 
 def plan(wanted: RRset, there: Sequence[Record], making: Making) -> Plan:

@@ -139,6 +139,16 @@ def test_names_are_compared_without_their_case(cloudflare: Cloudflare) -> None:
     assert cloudflare.addresses(name) == ["192.0.2.7"]
 
 
+@pytest.mark.parametrize("zone", [None, "xn--bcher-kva.example"])
+def test_a_zone_whose_name_is_shown_decoded_is_found(cloudflare: Cloudflare, zone: str | None) -> None:
+    cloudflare.add_zone("bücher.example")
+    names = [f"h{n}.xn--bcher-kva.example" for n in range(9)]
+    for name in names:
+        cloudflare.add(name, "A", "192.0.2.1")
+    assert outcomes(publish(cloudflare, [wanted("192.0.2.7", name=name) for name in names], zone=zone)) == [OK]
+    assert [cloudflare.addresses(name) for name in names] == [["192.0.2.7"]] * 9
+
+
 def test_who_may_only_ask_changes_nothing(cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
 
