@@ -358,7 +358,7 @@ class CloudflareProvider:
         if error.kind in AGAIN:
             share.conflicts += error.kind is Kind.CHANGED
             self._try_again(session, share)
-        elif error.kind in MOVED and share.was_known:
+        elif error.kind in MOVED and (share.was_known or session in self._retired):
             session.finder.forget(zone)
             self._place_share_anew(share)
         else:

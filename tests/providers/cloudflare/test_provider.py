@@ -652,6 +652,21 @@ def test_a_new_token_serves_what_still_waits(cloudflare: Cloudflare) -> None:
     assert time.monotonic() - start < 1
 
 
+def test_an_old_token_that_is_denied_while_a_new_one_is_there_is_no_failure(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    old, new = cloudflare.add_token(), spec(cloudflare)
+    cloudflare.fail(slow(0.3, made=False), 1, "POST")
+
+    async def work(provider: CloudflareProvider) -> list[Outcome]:
+        update = provider.publish([wanted("192.0.2.7")])
+        await asyncio.to_thread(cloudflare.wait_for, lambda: cloudflare.counts()[BATCH])
+        cloudflare.revoke(old)
+        provider.use(new, 5)
+        return outcomes([await update])
+
+    assert publishing(cloudflare, work, token=old) == [OK]
+
+
 def test_what_is_under_way_at_a_reload_comes_before_what_is_newer(cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
     other = spec(cloudflare, create=True)
