@@ -78,11 +78,12 @@ class CloudflareProvider:
     After `timeout` seconds, an update that the API did not settle has failed.
     """
 
+    budgets = Budgets()  # of all providers: the API counts by credential, whatever else the conf says beside it
+
     def __init__(self, spec: Cloudflare, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._order: Order[Ticket] = Order(self._place)
         self._tickets: dict[Ticket, None] = {}  # all that are not answered
-        self._budgets = Budgets()
         self._exchanges = Exchanges()
         self._late = LateWrites()
         self._ticker: asyncio.TimerHandle | None = None
@@ -180,7 +181,8 @@ class CloudflareProvider:
         secret = secret if spec.passes_secret else None
         session = self._sessions.get(secret)
         if session is None:
-            budget = self._budgets.of(secret or f"{spec.email} {spec.key or spec.token}", self._loop.time())
+            credential = secret or (f"{spec.email} {spec.key}" if spec.key else spec.token)
+            budget = self.budgets.of(f"{spec.url} {credential}", self._loop.time())
             session = Session(
                 spec, secret, self._route, budget, self._exchanges, self._patience, self._found, self._not_found
             )

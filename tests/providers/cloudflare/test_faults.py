@@ -223,6 +223,21 @@ def test_429_concerns_all_zones_of_the_token_and_no_other_token(home: Cloudflare
     assert publishing(home, work, token=None) == [TIMEOUT, TIMEOUT, TIMEOUT, OK]
 
 
+def test_429_concerns_all_providers_with_the_token(home: Cloudflare) -> None:
+    """Whatever else the conf says of each: the API counts by token."""
+    token = home.add_token()
+
+    async def work(provider: CloudflareProvider) -> list[Outcome]:
+        other = CloudflareProvider(spec(home, token=token, create=True), 5)
+        home.fail(too_many(60), 1)
+        results = [await one.publish([wanted("192.0.2.7")]) for one in (provider, other)]
+        await other.close()
+        return outcomes(results)
+
+    assert publishing(home, work, token=token) == [TIMEOUT, TIMEOUT]
+    assert len(home.requests) == 1
+
+
 @pytest.mark.parametrize(
     "retry_after",
     [
