@@ -21,7 +21,7 @@ from .bind.provider import BindProvider
 from .cloudflare.provider import CloudflareProvider
 from .function import FunctionProvider
 
-MANY = 100  # providers; beyond it, one that get_host has named goes when it has nothing to do
+MANY = 100  # providers that only get_host has named; beyond it, one goes that has nothing to do
 TOO_LATE = Result(Outcome.TIMEOUT, "an earlier update of the name, through another provider, is still under way")
 
 MAKERS: dict[type[Any], Callable[[Any, float], Provider]] = {
@@ -56,8 +56,6 @@ class Providers:
         self._running: dict[Spec, Running] = {}
         self._pending: dict[Key, list[Pending]] = {}  # kept while there is more than one provider
         self._alone: Running | None = None  # the default one, while there is no other and nothing to remember
-        self._default = default
-        self._timeout = timeout
         self._keeps_exchanges = keeps_exchanges
         self._ending: set[asyncio.Task[None]] = set()
         self.use(default, named, timeout)
@@ -68,9 +66,9 @@ class Providers:
         for pending in itertools.chain(*self._pending.values()):
             pending.is_old = True
         self._default, self._timeout = default, timeout
-        wanted = dict.fromkeys(named)
-        gone = [running for spec, running in self._running.items() if spec not in wanted]
-        for spec in wanted:
+        self._named = dict.fromkeys(named)
+        gone = [running for spec, running in self._running.items() if spec not in self._named]
+        for spec in self._named:
             running = self._running.get(spec) or next((old for old in gone if old.spec.place == spec.place), None)
             if running is None:
                 self._start(spec)
@@ -121,10 +119,20 @@ class Providers:
 
     def _start(self, spec: Spec) -> Running:
         self._remember_what_is_under_way()
+        if len(self._running) >= len(self._named) + MANY:
+            self._end_an_idle_one()
         running = self._running[spec] = Running(spec, MAKERS[type(spec)](spec, self._timeout))
         running.provider.vitals().exchanges.are_kept = self._keeps_exchanges
         self._look_whether_alone()
         return running
+
+    def _end_an_idle_one(self) -> None:
+        """Of those that get_host has named, the oldest that has nothing to do."""
+        busy = {pending.running for pending in itertools.chain(*self._pending.values())}
+        others = [running for spec, running in self._running.items() if spec not in self._named]
+        idle = (running for running in others if running not in busy and not running.provider.under_way())
+        if running := next(idle, None):
+            self._end(running)
 
     def _end(self, running: Running) -> None:
         self._running.pop(running.spec, None)

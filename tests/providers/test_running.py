@@ -1,11 +1,16 @@
 """Several providers beside each other, and what a reload does to them."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sftdyn.providers.running import MANY, Providers
+from sftdyn.values.outcome import Outcome
+from sftdyn.values.specs import Function
+from sftdyn.values.update import RRset
 from tests.conftest import ServeFixture
 from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
@@ -93,3 +98,20 @@ def test_a_reload_that_drops_a_provider_ends_its_processes(serve: ServeFixture, 
     wait_until(lambda: not before & set(served.children()), "the end of the old provider's processes")
     assert ask(served, "192.0.2.2") in ("OK", "UPTODATE")
     assert bind.lookup("wanderer.dyn.example") == ["192.0.2.2"]
+
+
+def test_providers_that_get_host_makes_anew_for_each_request_do_not_add_up() -> None:
+    named = Function(lambda *_: "OK")
+
+    async def work() -> int:
+        providers = Providers(named, [named], timeout=5)
+        for _ in range(2 * MANY):
+            update = [RRset("home.example.", "A", ("192.0.2.7",), 60)]
+            results = [await providers.publish(spec, update) for spec in (named, Function(lambda *_: "OK"))]
+            assert [(result.outcome, result.repeats) for result in results][1] == (Outcome.OK, False)
+        assert (await providers.publish(named, update)).repeats  # it has outlived all of them
+        left = len(providers.vitals())
+        await providers.close()
+        return left
+
+    assert asyncio.run(work()) <= 1 + MANY
