@@ -32,7 +32,7 @@ from .values.mistake import Mistake
 
 USER_AGENT = f"sftdyn/{__version__}"
 AT_ONCE = 4  # requests of one Fetcher
-ALL_AT_ONCE = 32  # requests over one Route
+ALL_AT_ONCE = 128  # requests over one Route; 40 MiB while as many servers are silent
 BODY = 1 << 20  # octets of an answer's body
 LINE = 16_384  # octets of a line in front of it
 LINES = 100

@@ -327,6 +327,26 @@ def test_a_silent_zone_delays_itself_only(home: Cloudflare) -> None:
     publishing(home, work, timeout=2)
 
 
+def test_forty_tokens_with_a_silent_zone_each_delay_no_other_token(home: Cloudflare) -> None:
+    numbers = range(40)
+    ill = [home.add_zone(f"silent{n}.example") for n in numbers]
+    home.fail(silent(), path="|".join(ill))
+
+    async def work(provider: CloudflareProvider) -> None:
+        waiting = [
+            provider.publish([wanted("192.0.2.7", name=f"home.silent{n}.example")], secret=home.add_token())
+            for n in numbers
+        ]
+        await asyncio.to_thread(home.wait_for, lambda: home.counts()[LIST] > 30)
+        token = home.add_token()
+        for n in range(2, 5):
+            with within(0.9):  # a silence takes a second
+                assert (await provider.publish([wanted(f"192.0.2.{n}")], secret=token)).outcome is OK
+        assert set(outcomes(await asyncio.gather(*waiting))) == {TIMEOUT}
+
+    publishing(home, work, token=None, timeout=2)
+
+
 def test_a_zone_in_trouble_does_not_use_up_the_budget(home: Cloudflare, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits while the others' part of it is left."""
     monkeypatch.setattr("sftdyn.providers.cloudflare.budget.BURST", 60)
