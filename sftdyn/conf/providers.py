@@ -134,20 +134,21 @@ class Resolver:
                 spec,
                 token=(spec.token_file and self._content("token_file", spec.token_file)) or spec.token,
                 key=(spec.key_file and self._content("key_file", spec.key_file)) or spec.key,
-                ca=spec.ca and self._readable("ca", spec.ca),
+                ca=spec.ca and self._certificates(spec.ca),
             )
         return spec
 
     def _proof(self, proof: Proof) -> Proof:
         """What `proof` means here. Raises Mistake."""
-        if proof.ca is None:
-            return proof
-        ca = self._readable("ca", proof.ca)
-        checked("ca", certificates, ca)
-        return replace(proof, ca=ca)
+        return replace(proof, ca=proof.ca and self._certificates(proof.ca))
 
     def _readable(self, name: str, path: Path) -> Path:
         return checked(name, partial(readable, self._folder), path)
+
+    def _certificates(self, relative: Path) -> Path:
+        path = self._readable("ca", relative)
+        checked("ca", certificates, path)
+        return path
 
     def _content(self, name: str, relative: Path) -> str:
         path = self._readable(name, relative)
@@ -177,6 +178,6 @@ def _base_url(value: object) -> str:
         good = parts.scheme == "https" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         good = False
-    if not isinstance(value, str) or not good or parts.query or parts.fragment or not TOKEN.fullmatch(value):
+    if not isinstance(value, str) or not good or set("?#") & set(value) or not TOKEN.fullmatch(value):
         raise Mistake(f'write the whole base of the API, with https: "{CLOUDFLARE}"')
     return value.rstrip("/")

@@ -12,8 +12,9 @@ TOKEN = "a-token-0123456789-0123456789-0123456789"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    for name, content in (("ns.key", ""), ("ca.pem", ""), ("token", f"{TOKEN}\n"), ("empty", " \n")):
+def path(tmp_path: Path, certificate: Path) -> Path:
+    authority = (certificate / "server.crt").read_text()
+    for name, content in (("ns.key", ""), ("ca.pem", authority), ("token", f"{TOKEN}\n"), ("empty", " \n")):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o600)
     return tmp_path / "conf"
@@ -101,7 +102,10 @@ def test_what_is_almost_a_new_setting_may_be_an_old_confs_own_variable(path: Pat
         ('Cloudflare(token="a", url="https://api.example/v4?x=1")', "url: write the whole base of the API"),
         ('Cloudflare(token="a", url="https://user@api.example")', "url: write the whole base of the API"),
         ('Cloudflare(token="a", url="https://api.example:99999")', "url: write the whole base of the API"),
+        ('Cloudflare(token="a", url="https://api.example/v4?")', "url: write the whole base of the API"),
+        ('Cloudflare(token="a", url="https://api.example/v4#")', "url: write the whole base of the API"),
         ('Cloudflare(token="a", ca="nowhere.pem")', "ca: cannot read the file"),
+        ('Cloudflare(token="a", ca="empty")', "ca: no PEM file of certificates"),
         ('Bind("ns.example")', 'Bind: name what you give it, such as Bind(server="ns.example")'),
         ('Bind(server="ns.example")', 'another name server wants signed updates; add keyfile="ns.key"'),
         ('Bind(nskeyfile="ns.key")', "Bind: nskeyfile: there is no such setting; did you mean keyfile?"),
