@@ -185,7 +185,6 @@ class Api:
             except Mistake:
                 raise ApiError(Kind.DENIED, "the credentials hold what no header can") from None
             else:
-                self._exchanges.note(answer.status < 500)
                 return self._judge(answer, method != "GET", needs)
         self._exchanges.note(answered=False)
         if not sent:
@@ -205,12 +204,16 @@ class Api:
         self.budget.take(now)
 
     def _judge(self, answer: Answer, changes: bool, needs: str) -> Mapping[str, Any]:
+        """What an answer means; one that is not the API's own counts as none. Raises ApiError."""
         try:
-            return read(answer, changes, needs)
+            said = read(answer, changes, needs)
         except ApiError as error:
+            self._exchanges.note(error.kind is not Kind.AWAY)
             if error.kind is Kind.LIMITED:
                 self.budget.refuse(self._loop.time(), error.wait)
             raise
+        self._exchanges.note(answered=True)
+        return said
 
 
 def _credentials(spec: Cloudflare, secret: str | None) -> Mapping[str, str]:

@@ -425,3 +425,16 @@ def test_its_vitals_say_whether_the_api_answers(home: Cloudflare, impatient: Non
         return seen
 
     assert publishing(home, work, timeout=2) == [None, True, False, True]
+
+
+@pytest.mark.parametrize("fault", ["garbage", "redirect", "not found, in HTML", "500", "silent"])
+def test_what_is_not_the_apis_own_word_is_no_answer_for_its_vitals(home: Cloudflare, fault: str, quick: None) -> None:
+    """Already where the zone is looked for, as where something else sits at its address."""
+
+    async def work(provider: CloudflareProvider) -> bool | None:
+        provider.vitals().exchanges.are_kept = True
+        home.fail(FAULTS[fault][0])
+        await provider.publish([wanted("192.0.2.7")])
+        return provider.vitals().exchanges.answered
+
+    assert publishing(home, work, timeout=2) is False
