@@ -46,6 +46,7 @@ class Pending:
     running: Running
     promise: Promise
     keys: Sequence[Key]
+    handed_over: "asyncio.Future[None] | None" = None  # to its provider, where it waits for others first
     is_old: bool = False  # from before a reload
 
 
@@ -91,12 +92,14 @@ class Providers:
             return self._alone.provider.publish(update, ask_only, secret)
         running = self._running.get(spec) or self._start(spec)
         before = self._in_front(running, update)
-        if before:
-            promise: Promise = asyncio.ensure_future(self._after(before, running, update, ask_only, secret))
+        handed_over = asyncio.get_running_loop().create_future() if before else None
+        if handed_over:
+            waiting = self._after(before, handed_over, running, update, ask_only, secret)
+            promise: Promise = asyncio.ensure_future(waiting)
         else:
             promise = running.provider.publish(update, ask_only, secret)
         if self._alone is None:
-            self._remember(Pending(running, promise, [item.key for item in update]))
+            self._remember(Pending(running, promise, [item.key for item in update], handed_over))
         return promise
 
     async def findings(self, spec: Spec, keys: Sequence[Key]) -> list[str]:
@@ -166,23 +169,29 @@ class Providers:
         if not self._pending:
             self._look_whether_alone()
 
-    def _in_front(self, running: Running, update: Sequence[RRset | Script]) -> list[Promise]:
-        """What other providers must have settled before this one may write."""
-        place = running.spec.place
-        return [
-            pending.promise
-            for item in update
-            for pending in self._pending.get(item.key, ())
-            if pending.running is not running and (pending.is_old or pending.running.spec.place == place)
-        ]
+    def _in_front(self, running: Running, update: Sequence[RRset | Script]) -> "list[asyncio.Future[Any]]":
+        """What other providers must have settled, and what this one must have been told, before it may write."""
+        before: list[asyncio.Future[Any]] = []
+        for pending in itertools.chain(*(self._pending.get(item.key, ()) for item in update)):
+            if pending.running is running:
+                if pending.handed_over and not pending.handed_over.done():
+                    before.append(pending.handed_over)
+            elif pending.is_old or pending.running.spec.place == running.spec.place:
+                before.append(pending.promise)
+        return before
 
     async def _after(
         self,
-        before: Sequence[Promise],
+        before: "Sequence[asyncio.Future[Any]]",
+        handed_over: "asyncio.Future[None]",
         running: Running,
         update: Sequence[RRset | Script],
         ask_only: bool,
         secret: str | None,
     ) -> Result:
-        _, late = await asyncio.wait(before, timeout=self._timeout)
-        return TOO_LATE if late else await running.provider.publish(update, ask_only, secret)
+        try:
+            _, late = await asyncio.wait(before, timeout=self._timeout)
+            promise = None if late else running.provider.publish(update, ask_only, secret)
+        finally:
+            handed_over.set_result(None)
+        return await promise if promise else TOO_LATE

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,3 +116,34 @@ def test_providers_that_get_host_makes_anew_for_each_request_do_not_add_up() -> 
         return left
 
     assert asyncio.run(work()) <= 1 + MANY
+
+
+def test_who_waits_for_another_provider_is_not_overtaken_by_a_newer_one_that_need_not() -> None:
+    """After a reload: the newer of two updates of one name has no other name that is still under way elsewhere."""
+    gate, there = threading.Event(), {}
+
+    def old(name: str, kind: str, ttl: int, addresses: tuple[str, ...], secret: str) -> str:
+        gate.wait(20)
+        return "OK"
+
+    def new(name: str, kind: str, ttl: int, addresses: tuple[str, ...], secret: str) -> str:
+        there[name] = addresses
+        return "OK"
+
+    def update(address: str, *names: str) -> list[RRset]:
+        return [RRset(f"{name}.example.", "A", (address,), 60) for name in names]
+
+    async def work(before: Function, after: Function) -> None:
+        providers = Providers(before, [before], timeout=20)
+        promises = [providers.publish(before, update("192.0.2.1", "home"))]
+        providers.use(after, [after], timeout=20)
+        promises.append(providers.publish(after, update("192.0.2.2", "home", "nas")))
+        promises.append(providers.publish(after, update("192.0.2.3", "nas")))
+        promises.append(providers.publish(after, update("192.0.2.4", "apart")))
+        await promises.pop()  # which waits for nobody
+        gate.set()
+        assert [result.outcome for result in await asyncio.gather(*promises)] == [Outcome.OK] * 3
+        await providers.close()
+
+    asyncio.run(work(Function(old), Function(new)))
+    assert there == {"apart.example": ("192.0.2.4",), "home.example": ("192.0.2.2",), "nas.example": ("192.0.2.3",)}
