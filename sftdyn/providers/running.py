@@ -139,9 +139,16 @@ class Providers:
 
     def _end(self, running: Running) -> None:
         self._running.pop(running.spec, None)
-        task = asyncio.get_running_loop().create_task(running.provider.close())
+        task = asyncio.get_running_loop().create_task(self._close(running))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+    async def _close(self, running: Running) -> None:
+        """Once it has been handed all that it is to be handed."""
+        pending = itertools.chain(*self._pending.values())
+        if waiting := [one.handed_over for one in pending if one.running is running and one.handed_over]:
+            await asyncio.wait(waiting)
+        await running.provider.close()
 
     # Order between providers.
 

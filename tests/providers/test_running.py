@@ -10,7 +10,8 @@ import pytest
 
 from sftdyn.providers.running import MANY, Providers
 from sftdyn.values.outcome import Outcome
-from sftdyn.values.specs import Function
+from sftdyn.values.specs import Bind as BindSpec
+from sftdyn.values.specs import Function, Primary, Spec
 from sftdyn.values.update import RRset
 from tests.conftest import ServeFixture
 from tests.lab.bind import ALL, Bind
@@ -147,3 +148,27 @@ def test_who_waits_for_another_provider_is_not_overtaken_by_a_newer_one_that_nee
 
     asyncio.run(work(Function(old), Function(new)))
     assert there == {"apart.example": ("192.0.2.4",), "home.example": ("192.0.2.2",), "nas.example": ("192.0.2.3",)}
+
+
+def test_a_provider_that_is_dropped_while_an_update_waits_for_it_still_publishes_it(second: Bind) -> None:
+    """Two reloads during one slow write."""
+    gate, name = threading.Event(), "wanderer.dyn.example"
+    slow = Function(lambda *_: "OK" if gate.wait(20) else None)
+    other = Function(lambda *_: "OK")
+    there = BindSpec(Primary("127.0.0.1", second.port, second.keyfile))
+    specs: list[Spec] = [slow, there, other]
+
+    async def work() -> list[Outcome]:
+        providers = Providers(slow, [slow], timeout=5)
+        promises = []
+        for number, provider in enumerate(specs, 1):
+            providers.use(provider, [provider], timeout=5)
+            promises.append(providers.publish(provider, [RRset(f"{name}.", "A", (f"192.0.2.{number}",), 60)]))
+        await asyncio.sleep(0.5)  # in which the dropped one could end
+        gate.set()
+        results = await asyncio.gather(*promises)
+        await providers.close()
+        return [result.outcome for result in results]
+
+    assert asyncio.run(work()) == [Outcome.OK] * 3
+    assert second.lookup(name) == ["192.0.2.2"]
