@@ -18,6 +18,7 @@ CLOUDFLARE_PARAMETERS = (
     *("zone", "create", "proxied", "url", "ca"),
 )
 ZONE_ID = re.compile("[0-9a-f]{32}")
+UNSAID = object()  # a None may come from an environment that lacks a variable
 MAX_SECRET = 4096  # octets of a file that holds one
 MANY = 1000  # providers, and proofs, that are remembered
 ANOTHER_SERVER = "another name server wants signed updates"
@@ -56,11 +57,11 @@ def make_bind(
 
 def make_cloudflare(
     *values: object,
-    token: object = None,
-    token_file: object = None,
+    token: object = UNSAID,
+    token_file: object = UNSAID,
     email: object = None,
-    key: object = None,
-    key_file: object = None,
+    key: object = UNSAID,
+    key_file: object = UNSAID,
     zone: object = None,
     create: object = False,
     proxied: object = None,
@@ -70,18 +71,23 @@ def make_cloudflare(
 ) -> Cloudflare:
     """`Cloudflare(token_file="cloudflare.token")` of the conf. Raises Mistake."""
     only_named("Cloudflare", 'token_file="cloudflare.token"', values, unknown, CLOUDFLARE_PARAMETERS)
-    if sum(value is not None for value in (token, token_file, key, key_file)) > 1:
+    secrets = {"token": token, "token_file": token_file, "key": key, "key_file": key_file}
+    said = {name: value for name, value in secrets.items() if value is not UNSAID}
+    for name, value in said.items():
+        if value is None:
+            raise Mistake(f"Cloudflare: {name} is None; where each request shall bring its own token, leave it out")
+    if len(said) > 1:
         raise Mistake("Cloudflare: more than one of token, token_file, key and key_file; keep one of them")
-    if (email is None) != (key is None and key_file is None):
+    if (email is None) != said.keys().isdisjoint(("key", "key_file")):
         raise Mistake(
             "Cloudflare: the global key goes with the account's address: email and key, or email and key_file"
         )
     return Cloudflare(
-        token=optional("token", _secret, token),
-        token_file=optional("token_file", parsers.path, token_file),
+        token=optional("token", _secret, said.get("token")),
+        token_file=optional("token_file", parsers.path, said.get("token_file")),
         email=optional("email", _secret, email),
-        key=optional("key", _secret, key),
-        key_file=optional("key_file", parsers.path, key_file),
+        key=optional("key", _secret, said.get("key")),
+        key_file=optional("key_file", parsers.path, said.get("key_file")),
         zone=optional("zone", _cloudflare_zone, zone),
         create=checked("create", parsers.yes_or_no, create),
         proxied=optional("proxied", parsers.yes_or_no, proxied),
