@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from .machine import find_program, run
@@ -40,7 +41,7 @@ class PowerDns(NameServer):
         if zones:
             (folder / "pdns.d" / "zones.conf").write_text(ZONES.format(folder=folder))
             (folder / "zone").write_text(ZONE)
-            with sqlite3.connect(folder / "pdns.sqlite3") as database:
+            with closing(sqlite3.connect(folder / "pdns.sqlite3")) as database:
                 database.executescript(SCHEMA.read_text())
         for zone, key in zones.items():
             self.pdnsutil("load-zone", zone, str(folder / "zone"))
