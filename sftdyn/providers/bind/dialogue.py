@@ -155,6 +155,8 @@ class Dialogue:
         verdict = message.verdict(transcript)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)
+        elif message.is_unsigned(transcript) and await self._asked(zone) is Verdict.DONE:
+            verdict = Verdict.REFUSED
         return verdict, message.diagnosis(transcript)
 
     async def _whose(self, zone: str) -> Verdict:

@@ -28,7 +28,7 @@ from .zones import NOWHERE, Zones
 FEW = 8  # names that are called by name
 AT_ONCE = 8  # processes of dig
 SILENCE = "?"  # stands for a zone
-REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.TOO_LARGE})
+REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
 
 # What nsupdate says of a key, and what to do. The first one that is found counts; `{key}` is which, `{where}` whose.
 KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -64,7 +64,9 @@ COPY = "the name server is only a secondary for it: let the setting server name 
 UNSEEN = "the world does not see it: the zone above has no NS records for it; add them there"
 MAY_NOT = "the key may not change {names}: allow it that in the zone's update-policy (BIND) or acl (Knot)"
 HIDDEN = "a CNAME there, or a delegation or DNAME above, hides {names}: remove it, or choose other names"
-NO_ZONE = "{where} serves no zone with {names}: correct the names, or add their zone there"
+NO_ZONE = (
+    "{where} serves no zone with {names}: correct the names, or add their zone there, or (Knot) name the key in its acl"
+)
 
 
 async def findings(route: Route, given: Sequence[str], keys: Sequence[Key]) -> list[str]:

@@ -54,8 +54,9 @@ FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdic
 
 # In the transcript of one message, the first of these that is found decides. RFC 2136 has a zone looked up (3.1)
 # before a permission (3.3): of a zone that it does not serve, Knot says so without looking at the key, and unsigned.
+UNSIGNED = re.compile(r"^; TSIG error .*: expected a TSIG.*\nupdate failed: NOTAUTH$", re.M)
 DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
-    (re.compile(r"^; TSIG error .*: expected a TSIG.*\nupdate failed: NOTAUTH$", re.M), Verdict.NOT_ITS_ZONE),
+    (UNSIGNED, Verdict.NOT_ITS_ZONE),
     (re.compile(r"^; TSIG error|NOTAUTH\(BAD", re.M), Verdict.BAD_KEY),
     (re.compile(r"^((could not|can't) (read|create) key |unknown key type|key must have )", re.M), Verdict.BAD_KEY),
     (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
@@ -85,8 +86,13 @@ def verdict(transcript: str) -> Verdict:
 
 
 def is_key_unknown(transcript: str) -> bool:
-    """Whether the primary says BADKEY; Knot also does so of a key that it knows, and does not allow this."""
+    """Whether the primary says BADKEY; Knot 3.2 also does so of a key that it knows, and does not allow this."""
     return "NOTAUTH(BADKEY)" in transcript
+
+
+def is_unsigned(transcript: str) -> bool:
+    """Whether it denies without its signature: Knot 3.4, of each key, zone and change that it does not take."""
+    return UNSIGNED.search(transcript) is not None
 
 
 def diagnosis(transcript: str) -> str:

@@ -63,7 +63,9 @@ OK = Result(Outcome.OK)
 UPTODATE = Result(Outcome.UPTODATE)
 WOULD_CHANGE = Result(Outcome.WOULD_CHANGE)
 NO_ZONE = Result(
-    Outcome.NOZONE, "the name server is primary for no zone that contains the name, or takes no update from here at all"
+    Outcome.NOZONE,
+    "the name server is primary for no zone that contains the name, or takes no update from here at all,"
+    " or (Knot) with this key",
 )
 FAILURES = {
     Verdict.NOT_ITS_ZONE: NO_ZONE,

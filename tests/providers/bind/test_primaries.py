@@ -168,13 +168,17 @@ def test_200_clients_at_once(proxied: Proxied, primary: NameServer) -> None:
         assert list(pool.map(lambda n: update(served, f"k{n}", f"10.2.0.{n + 1}"), range(200))) == ["UPTODATE"] * 200
 
 
+# Knot 3.4 answers as if it did not serve the zone, where it does not know the key's name.
+WRONG_KEY = ("not within 2 s: TSIG error with server: ", "or (Knot) with this key")
+
+
 @pytest.mark.parametrize("here", [KEY_NAME, 'secret "'], ids=["name", "secret"])
 def test_the_wrong_key_is_put_right_without_a_restart(proxied: Proxied, primary: NameServer, here: str) -> None:
     right = primary.keyfile.read_text()
     served = proxied(primary, {"k": "home.dyn.example"}, timeout=2)
     primary.keyfile.write_text(right.replace(here, f"{here}AAAA"))
     assert update(served, "k", "192.0.2.1") == "FAIL"
-    served.wait_for("not within 2 s: TSIG error with server: ")
+    served.wait_for_line(lambda line: any(reason in line for reason in WRONG_KEY), "what is wrong")
     primary.keyfile.write_text(right)
     assert update(served, "k", "192.0.2.2") == "OK"
     assert primary.lookup("home.dyn.example") == ["192.0.2.2"]
@@ -231,7 +235,7 @@ def test_a_change_that_the_key_may_not_make_fails_at_once_and_delays_itself_only
 def test_what_stands_in_the_way_is_said_beforehand(tmp_path: Path, primary: NameServer) -> None:
     assert problems_of(primary, tmp_path, "a.dyn.example", "b.other.example") == []
     [closed] = problems_of(primary, tmp_path, "a.dyn.example", f"home.{CLOSED}")
-    assert closed.startswith(f"zone {CLOSED}: ")
+    assert closed.startswith(f"zone {CLOSED}: ") or "(Knot) name the key in its acl" in closed
     [missing] = problems_of(primary, tmp_path, "a.dyn.example", "home.missing.example")
     assert "serves no zone with home.missing.example: " in missing
     if not isinstance(primary, PowerDns):  # which knows no permission below that for a whole zone
