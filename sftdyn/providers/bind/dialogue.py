@@ -155,8 +155,11 @@ class Dialogue:
         verdict = message.verdict(transcript)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)
-        elif message.is_unsigned(transcript) and await self._asked(zone) is Verdict.DONE:
-            verdict = Verdict.REFUSED
+        elif message.is_unsigned(transcript):
+            if await self._asked(zone) is Verdict.DONE:
+                verdict = Verdict.REFUSED
+            elif self._child.has_old_key():
+                verdict = Verdict.BAD_KEY
         return verdict, message.diagnosis(transcript)
 
     async def _whose(self, zone: str) -> Verdict:

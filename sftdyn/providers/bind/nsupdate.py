@@ -69,6 +69,13 @@ class Route:
         key = ("-k", str(self.primary.keyfile)) if self.primary.keyfile else ()
         return (*([self.family] if self._has_families() else []), *([] if self.primary.host else ["-l"]), *key)
 
+    def key_time(self) -> int | None:
+        """When the key file was written (ns since 1970); None where there is none, or it is gone."""
+        try:
+            return self.primary.keyfile.stat().st_mtime_ns if self.primary.keyfile else None
+        except OSError:
+            return None
+
     def questions(self) -> tuple[str, ...]:
         """The arguments of dig, for questions to the same server."""
         host = self.primary.host or ("127.0.0.1" if self.family == "-4" else "::1")
@@ -121,6 +128,7 @@ class Child:
         self._route = route
         self._timers = timers
         self._started_for: tuple[Primary, tuple[str, ...]] | None = None
+        self._key_time: int | None = None
         self._process: Process | None = None
         self._number = 0
         self._last_sent = 0.0
@@ -168,6 +176,7 @@ class Child:
         if self._process and (self._process.returncode is not None or self._started_for != wanted):
             await self.stop()
         if self._process is None:
+            self._key_time = self._route.key_time()
             self._process = await _start(wanted[1], self._timers)
             self._started_for = wanted
             assert self._process.stdin
@@ -191,6 +200,10 @@ class Child:
     def is_running(self) -> bool:
         """Whether there is a process."""
         return self._process is not None
+
+    def has_old_key(self) -> bool:
+        """Whether there is a process that has read another key file than is there now."""
+        return self._process is not None and self._route.key_time() not in (None, self._key_time)
 
     def try_elsewhere(self) -> None:
         """Nobody listens where this child looked."""
