@@ -24,9 +24,10 @@ def test_a_copy_of_the_folder_is_an_installation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["dyn.example"], ["--cloudflare"], ["--own", "eth0"], list("abcd")])
 def test_the_installer_says_how_it_is_called(arguments: list[str]) -> None:
-    said = run("./etc/install", *arguments)
-    assert said.returncode == 2
-    assert "./etc/install ZONE IPV4 [IPV6]" in said.stderr
+    for command, folder in (("./etc/install", ROOT), ("./install", ROOT / "etc")):
+        said = run(command, *arguments, folder=folder)
+        assert said.returncode == 2
+        assert "./etc/install ZONE IPV4 [IPV6]" in said.stderr
 
 
 @pytest.mark.parametrize("script", ["etc/install", "etc/demo", "tests/machine", "tests/install"])
