@@ -6,11 +6,13 @@ Cloudflare. Prints a line for each step; exits with 1 if one failed.
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -349,8 +351,71 @@ def something_in_the_way(machine: Machine) -> str:
     wait_until(lambda: "Directory" in answer(machine, f"http://{IPV4}:8080/"), "the other server listens")
     said = machine.says(command)
     check(said.returncode and "another program listens on port 8080" in said.stdout, said.stdout)
-    machine.sh("systemctl stop other")
+    machine.sh("systemctl stop other; echo pip >/usr/local/bin/sftdyn; chmod +x /usr/local/bin/sftdyn")
+    said = machine.says(command)
+    check(said.returncode and "/usr/local/bin/sftdyn is there already" in said.stdout, said.stdout)
+    machine.sh("rm /usr/local/bin/sftdyn")
+    scoped = machine.says(f"{command.strip()}%eth0")
+    check(scoped.returncode and "./etc/install dyn.example 203.0.113.10" in scoped.stdout, scoped.stdout)
+    nothing_is_left(machine)
     return "it says what, and stops"
+
+
+# The installer, cut short before its command number $1.
+CUT_SHORT = r"""
+sed "s/^run() {/&\n    count=\$((\${count:-0} + 1))\n    [ \$count -lt $1 ] || exit 99/" etc/install >etc/cut
+chmod +x etc/cut
+shift
+exec ./etc/cut "$@"
+"""
+
+
+def cut_short(machine: Machine) -> str:
+    """The installer, cut short before each of its commands, and again; --uninstall"""
+    (machine.root / "root/cut").write_text(CUT_SHORT)
+    [command] = blocks("Setting it up", paper=README)
+    words = command.removeprefix("./etc/install ").strip()
+    for number in range(1, 100):
+        code = machine.says(f"sh /root/cut {number} {words}").returncode
+        check(code in (0, 99), f"{number}: {code}")
+        said = machine.sh(command)
+        url = found(r"^(https://\S+)$", said)
+        check(answer(machine, url, "--cacert", str(machine.root / "etc/sftdyn/server.crt")) == "OK", said)
+        machine.sh("systemctl stop named" if number == 1 else ":")
+        machine.sh("./etc/install --uninstall DYN.example.")
+        nothing_is_left(machine)
+        if code == 0:
+            return f"{number - 1} commands; each time the second run made it good, and --uninstall left nothing"
+    raise Failed("it does not end")
+
+
+def nothing_is_left(machine: Machine) -> None:
+    places = "-not -path '/root/*' -not -path '/var/log/*'"
+    left = machine.says(f"find / -xdev \\( -name '*sftdyn*' -o -name '*dyn.example*' \\) {places}").stdout
+    check(not left, left)
+
+
+def the_owners_own(machine: Machine) -> str:
+    """A conf that was there before, a folder for its owner alone, and a zone that BIND does not take there"""
+    before = f'http = 8080\nclients["{KEY}"] = "home.dyn.example"\n'
+    machine.sh(
+        "mkdir /etc/sftdyn; rm etc/cut; mkdir '/root/a copy'; cp -r . '/root/a copy/of it'; chmod -R go= '/root/a copy'"
+    )
+    (machine.root / CONF[1:]).write_text(before)
+    machine.sh("cd '/root/a copy/of it/etc'; umask 077; ./install dyn.example 203.0.113.10")
+    check(works(machine), machine.says("journalctl -u sftdyn -n 20").stdout)
+    machine.sh("cd /root; 'a copy/of it/etc/install' --uninstall dyn.example")
+    left = machine.sh(f"ls -A /etc/sftdyn; cat {CONF}; rm -r /etc/sftdyn '/root/a copy'")
+    check(left == f"conf\n{before}", left)
+    machine.sh(
+        """cd /etc/bind; cp -a . /root/bind; : >named.conf.default-zones
+        echo 'view one { match-clients { any; }; };' >>named.conf.local; named-checkconf"""
+    )
+    refused = machine.says("./etc/install dyn.example 203.0.113.10")
+    check(refused.returncode and "BIND does not take it there" in refused.stdout, refused.stdout)
+    machine.sh("named-checkconf; cp -a /root/bind/. /etc/bind; rm -r /root/bind")
+    nothing_is_left(machine)
+    return "it served, and is still there after --uninstall; BIND's files are as they were"
 
 
 def one_command(machine: Machine) -> str:
@@ -383,8 +448,7 @@ def the_way_back(machine: Machine) -> str:
     uninstall = found("`(./etc/install --uninstall dyn.example)`", SETUP)
     machine.sh(uninstall)
     check(machine.visit("dig", "+short", f"@{IPV4}", "dyn.example").stdout == "", "the zone is there")
-    left = machine.says("find / -xdev \\( -name '*sftdyn*' -o -name '*dyn.example*' \\) -not -path '/root/*'").stdout
-    check(not left, left)
+    nothing_is_left(machine)
     machine.sh(uninstall.replace(" dyn.example", ""))
     return "nothing is left; a second time is no error"
 
@@ -428,6 +492,48 @@ def at_cloudflare(machine: Machine) -> list[str]:
     return sorted(record["content"] for record in records)
 
 
+def mistakes(machine: Machine) -> str:
+    """--cloudflare with what cannot be"""
+    for options, reason in {
+        f"'a\";b' --token-file {CONF}": "a host name has letters",
+        f"{HOME} --token-file nowhere": "nowhere has no token in it",
+        f"{HOME} --token-file /dev/null": "/dev/null has no token in it",
+        f"{HOME} --own nosuch": "there is no interface nosuch; there are: lo wan",
+    }.items():
+        said = machine.says(f"./etc/install --cloudflare {options}")
+        check(said.returncode and reason in said.stdout, said.stdout)
+        nothing_is_left(machine)
+    here, elsewhere = (
+        f"./etc/install --cloudflare {HOME}",
+        f"cd /root; http_proxy=http://[::1]:9 sftdyn/etc/install --cloudflare {HOME}",
+    )
+    shown = machine.sh(f"echo {TOKEN[::-1]} >/root/wrong; {elsewhere} --token-file wrong")
+    check("the API does not let these credentials" in shown, shown)
+    shown = machine.sh(f"{elsewhere} --token-file token")
+    check("Not everything" not in shown, shown)
+    for command in (f"{here} --own wan", "./etc/install dyn.example 203.0.113.10"):
+        other = machine.says(command)
+        check(other.returncode and f"{CONF} is " in other.stdout, other.stdout)
+    uninstalled(machine)
+    return "it says what is wrong, and changes nothing; a right token takes the place of a wrong one"
+
+
+def a_terminal(machine: Machine) -> str:
+    """The token is asked for on a terminal, and the answer is Ctrl-C"""
+    ours, theirs = os.openpty()
+    command = machine.inside("setsid", "--ctty", "/root/sftdyn/etc/install", "--cloudflare", HOME)
+    asked = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    wait_until(lambda: not echoes(theirs), "the token is asked for, and not shown", 20)
+    os.write(ours, b"\x03")
+    check(asked.wait(20) and echoes(theirs), "what is typed is still not shown")
+    uninstalled(machine)
+    return "the terminal is as it was"
+
+
+def echoes(terminal: int) -> bool:
+    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+
+
 def for_routers(machine: Machine) -> str:
     """--cloudflare, and again"""
     command = f"./etc/install --cloudflare {HOME} --token-file /root/token"
@@ -439,7 +545,7 @@ def for_routers(machine: Machine) -> str:
     again = machine.sh(command)
     check(installed(machine) == before and url in again and TOKEN not in said + again, again)
     value = exposure(machine)
-    nothing_is_left(machine)
+    uninstalled(machine)
     return f"the visitor's OK over HTTPS; exposure {value}; the second run changed nothing; --uninstall left nothing"
 
 
@@ -451,20 +557,21 @@ def for_itself(machine: Machine) -> str:
     before = installed(machine)
     again = machine.sh(command.split("| ")[1])
     check(installed(machine) == before and TOKEN not in said + again, again)
+    other = machine.sh(command.replace(HOME, "other.example.org"))
+    check(f"That is what {CONF} says" in other and at_cloudflare(machine) == [IPV6, IPV4], other)
     check("sftdyn-own.timer" in machine.sh("systemctl list-timers"), machine.sh("systemctl list-timers --all"))
     machine.ip("address", "del", f"{IPV4}/24", "dev", "wan")
     machine.ip("address", "add", "203.0.113.11/24", "dev", "wan")
     machine.sh("systemctl start sftdyn-own")
     check(at_cloudflare(machine) == [IPV6, "203.0.113.11"], machine.says("journalctl -u sftdyn-own -o cat").stdout)
     value = exposure(machine, "sftdyn-own.service")
-    nothing_is_left(machine)
+    uninstalled(machine)
     return f"published, and again after a change; exposure {value}; the second run changed nothing; --uninstall left nothing"
 
 
-def nothing_is_left(machine: Machine) -> None:
+def uninstalled(machine: Machine) -> None:
     machine.sh("./etc/install --uninstall")
-    left = machine.says("find / -xdev -name '*sftdyn*' -not -path '/root/*' -not -path '/var/log/*'").stdout
-    check(not left, left)
+    nothing_is_left(machine)
 
 
 Step = Callable[[Machine], str]
@@ -482,8 +589,8 @@ PARTS: dict[str, list[Step]] = {
             the_end,
         ),
     ],
-    "installer": [something_in_the_way, one_command, the_way_back],
-    "cloudflare": [an_api, for_routers, for_itself],
+    "installer": [something_in_the_way, one_command, the_way_back, cut_short, the_owners_own],
+    "cloudflare": [an_api, mistakes, a_terminal, for_routers, for_itself],
 }
 
 
