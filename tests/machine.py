@@ -389,6 +389,19 @@ def cut_short(machine: Machine) -> str:
     raise Failed("it does not end")
 
 
+def a_newer_one(machine: Machine) -> str:
+    """A newer sftdyn by the installer, which was cut short before the service began anew"""
+    (machine.root / "root/cut").write_text(CUT_SHORT)
+    [command] = blocks("8. A newer sftdyn")[0].splitlines()[1:]
+    running = "systemctl show -p MainPID sftdyn"
+    before = machine.sh(f"{running}; echo '# newer' >>sftdyn/__init__.py")
+    cut = machine.says(f"sh /root/cut 7 {command.removeprefix('./etc/install ')}")
+    check(cut.returncode == 99 and "$ mv /opt/sftdyn.new" in cut.stdout and machine.sh(running) == before, cut.stdout)
+    said = machine.sh(command)
+    check(machine.sh(running) != before, said)
+    return "the second run restarted it"
+
+
 def nothing_is_left(machine: Machine) -> None:
     places = "-not -path '/root/*' -not -path '/var/log/*'"
     left = machine.says(f"find / -xdev \\( -name '*sftdyn*' -o -name '*dyn.example*' \\) {places}").stdout
@@ -398,9 +411,7 @@ def nothing_is_left(machine: Machine) -> None:
 def the_owners_own(machine: Machine) -> str:
     """A conf that was there before, a folder for its owner alone, and a zone that BIND does not take there"""
     before = f'http = 8080\nclients["{KEY}"] = "home.dyn.example"\n'
-    machine.sh(
-        "mkdir /etc/sftdyn; rm etc/cut; mkdir '/root/a copy'; cp -r . '/root/a copy/of it'; chmod -R go= '/root/a copy'"
-    )
+    machine.sh("mkdir /etc/sftdyn; mkdir '/root/a copy'; cp -r . '/root/a copy/of it'; chmod -R go= '/root/a copy'")
     (machine.root / CONF[1:]).write_text(before)
     machine.sh("cd '/root/a copy/of it/etc'; umask 077; ./install dyn.example 203.0.113.10")
     check(works(machine), machine.says("journalctl -u sftdyn -n 20").stdout)
@@ -408,7 +419,7 @@ def the_owners_own(machine: Machine) -> str:
     left = machine.sh(f"ls -A /etc/sftdyn; cat {CONF}; rm -r /etc/sftdyn '/root/a copy'")
     check(left == f"conf\n{before}", left)
     machine.sh(
-        """cd /etc/bind; cp -a . /root/bind; : >named.conf.default-zones
+        """cd /etc/bind; cp -a . /root/bind; for file in default-zones root-hints; do : >named.conf.$file; done
         echo 'view one { match-clients { any; }; };' >>named.conf.local; named-checkconf"""
     )
     refused = machine.says("./etc/install dyn.example 203.0.113.10")
@@ -589,7 +600,7 @@ PARTS: dict[str, list[Step]] = {
             the_end,
         ),
     ],
-    "installer": [something_in_the_way, one_command, the_way_back, cut_short, the_owners_own],
+    "installer": [something_in_the_way, one_command, a_newer_one, the_way_back, cut_short, the_owners_own],
     "cloudflare": [an_api, mistakes, a_terminal, for_routers, for_itself],
 }
 
