@@ -12,7 +12,7 @@ from tests.lab.machine import ROOT
 
 PAGES = sorted((ROOT / "man").iterdir())
 COMMAND, CONF = ROOT / "man/sftdyn.8", ROOT / "man/sftdyn.conf.5"
-DOCS = [ROOT / f"docs/{name}.md" for name in ("conf", "providers", "own")]
+DOCS = [ROOT / f"docs/{name}.md" for name in ("conf", "providers", "own", "proof")]
 TABLES = ("setting", "argument", "function")  # the headings of their first columns
 
 TABLE = re.compile(r"^\| (\w+) \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", re.MULTILINE)
@@ -95,6 +95,13 @@ def test_the_commands_page_says_of_each_option_what_its_help_says() -> None:
         assert says(page, head, meaning), (head, meaning)
     flags = {head for head in page if head.startswith("-")}
     assert len(flags) == len([one for one, _ in options if one.startswith("-")])
+
+
+def test_the_commands_page_has_each_option_in_its_synopsis() -> None:
+    """Those with a short form, by that alone."""
+    synopsis = set(re.findall(r"-[-\w]+", shown(COMMAND).partition("SYNOPSIS")[2].partition("DESCRIPTION")[0]))
+    heads = [head for head in entries(COMMAND) if head.startswith("-")]
+    assert {re.findall(r"-[-\w]+", head)[0] for head in heads} == synopsis
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
