@@ -139,7 +139,8 @@ def test_port_0_is_for_the_container_alone(configured: Configured) -> None:
         ({**TOKEN, "UPDATE_INTERVAL": "s3cr3t"}, "UPDATE_INTERVAL: write a whole number, such as 120"),
         ({**TOKEN, "API_PORT": "70000"}, "a port is a number from 0 to 65535"),
         ({**TOKEN, "ALLOW_CREATE_HOSTS": "s3cr3t"}, "ALLOW_CREATE_HOSTS: write true or false"),
-        ({**TOKEN, "API_TOKEN_FILE": "/no/such/s3cr3t"}, "FileNotFoundError: No such file"),
+        ({**TOKEN, "API_TOKEN_FILE": "/no/such/s3cr3t"}, "API_TOKEN_FILE: No such file or directory$"),
+        ({**TOKEN, "API_TOKEN_FILE": sys.executable}, "API_TOKEN_FILE: this file holds no text$"),
     ],
 )
 def test_what_cannot_be_is_refused(configured: Configured, variables: dict[str, str], message: str) -> None:
