@@ -566,7 +566,9 @@ def function(serve: ServeFixture, bind: Bind, tmp_path: Path) -> Callable[[str, 
         ("['192.0.2.1', '10.0.0.1']", "it gave 10.0.0.1, which is one of private networks"),
         ("1/0", "conf0:8: mine raised ZeroDivisionError"),
         ("sleep(1000)", "mine took longer than 0.5 s"),
+        ("(sleep(1000) for _ in 'a')", "mine took longer than 0.5 s"),  # as a generator does, when it is read
         ("['192.0.2.%d' % n for n in range(100)]", "it has more than 16 addresses"),
+        ("__import__('ipaddress').ip_network('2001:db8::/64')", "it has more than 16 addresses"),
     ],
 )
 def test_nothing_is_published_from_a_function_that_fails(

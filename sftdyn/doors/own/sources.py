@@ -5,9 +5,10 @@ what it does not give stays as it is.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ MAX_ADDRESSES = 16  # of one source
 WEB_DEADLINE = 5.0  # seconds
 WEB_LIMIT = 4096  # octets of an answer
 HEADERS = {"Accept": "text/plain"}
+ITEMS = 1000  # that are read of what a function returns: of a network returned by mistake, there is no end
 FUNCTIONS = 64  # calls under way, those that hang included
 
 Version: TypeAlias = Literal[4, 6]
@@ -105,14 +107,16 @@ class Sources:
             raise Unknown(f"the last call of {source} has not come back; it is not called again before")
         if len(self._calls) >= FUNCTIONS:
             raise Unknown(f"{source} is not called: {FUNCTIONS} calls of functions are under way, or hang")
-        call = self._calls[own] = in_thread(source.function, late=lambda: None)
+        call = self._calls[own] = in_thread(_addresses_of, source.function, late=lambda: None)
         call.add_done_callback(lambda _: self._calls.pop(own))
         await asyncio.wait([call], timeout=patience)
         if not call.done():
             raise Unknown(f"{source} took longer than {patience:g} s")
         ended = call.result()
         if isinstance(ended, Returned):
-            return _returned(source, ended.value)
+            return list(ended.value)
+        if isinstance(ended.error, Mistake):
+            raise Unknown(f"{source} returned something that is not an address")
         code = getattr(source.function, "__code__", None)
         raise Unknown(raised_at(str(source), ended.error, Path(code.co_filename if code else str(source))))
 
@@ -132,13 +136,14 @@ def _said(told: Address | Trouble | str) -> str:
     return told.value if isinstance(told, Trouble) else told if isinstance(told, str) else ""
 
 
-def _returned(source: AddressFunction, value: Any) -> list[Address]:
-    """One address or several, as texts or as the ipaddress module has them. Raises Unknown."""
+def _addresses_of(function: Callable[[], Any]) -> set[Address]:
+    """One address or several, as texts or as the ipaddress module has them. Raises what it raises, and Mistake.
+
+    In the function's thread: where it is a generator, its code runs only now.
+    """
+    value = function()
     several = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
-    try:
-        return [parse_address(str(item)) for item in several]
-    except Mistake:
-        raise Unknown(f"{source} returned something that is not an address") from None
+    return {parse_address(str(item)) for item in islice(several, ITEMS)}
 
 
 def _of_interface(interface: Interface, client: Client) -> tuple[Address, ...]:
