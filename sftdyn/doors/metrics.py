@@ -98,7 +98,8 @@ def _about_hosts(overview: Overview) -> Iterator[Iterator[str]]:
     own = [row for row in overview.seen.rows if row.door == OWN]
     if own:
         meaning = "When the address that is oldest of this machine's own was confirmed."
-        oldest = min(row.confirmed or 0.0 for row in own)
+        known = {row.place[0] for row in own if row.place[1]}  # what fails before there is a type confirms nothing
+        oldest = min(row.confirmed or 0.0 for row in own if row.place[1] or row.place[0] not in known)
         yield family("own_confirmed_timestamp_seconds", "gauge", meaning, [({}, oldest)])
     if sum(found.values()) <= MANY:
         heard = [(host, row) for host in hosts(overview) if (row := host.last)]

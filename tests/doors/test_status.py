@@ -335,6 +335,17 @@ own = [Client("own.dyn.example", address=lambda: "198.51.100.77")]
     assert watched.widget()["names"][0]["outcome"] == "UPTODATE"
 
 
+def test_a_source_that_fails_does_not_make_its_address_older(serve: ServeFixture, bind: Bind) -> None:
+    more = """
+found = ["198.51.100.78"]
+own = [Client("source.dyn.example", address=lambda: found.pop(), every=1)]
+"""
+    watched = Watched(serve, bind, more)
+    watched.served.wait_for("FAIL source.dyn.example")
+    confirmed = watched.metrics()["sftdyn_own_confirmed_timestamp_seconds"]
+    assert time.time() - confirmed < 60
+
+
 @pytest.mark.extra
 def test_prometheus_finds_nothing_to_say_of_the_metrics(watched: Watched) -> None:
     watched.update("198.51.100.7")
