@@ -34,6 +34,11 @@ def token(value: object) -> Token:
         raise Mistake(f"not a text; {MAKE_ONE}")
     if value.startswith(SAMPLE):
         raise Mistake(f"this is a sample's token, which everybody knows; {MAKE_ONE}")
-    if not value.isprintable():
-        raise Mistake(f"a token that nobody can type; {MAKE_ONE}")
+    if not goes_into_a_header(value):
+        raise Mistake(f"a header holds no such token, only ASCII, without a blank at its ends; {MAKE_ONE}")
     return Token(conf_digest(value), None if HASHED.fullmatch(value) else value)
+
+
+def goes_into_a_header(token: str) -> bool:
+    """Whether it comes out as it went in."""
+    return token.isascii() and token.isprintable() and token == token.strip()

@@ -264,7 +264,9 @@ def test_a_bare_status_port_is_for_this_machine(path: Path, value: str, urls: li
         ('status_token = ""\n', "status_token: not a text"),
         ('status_token = "change-me"\n', "status_token: this is a sample's token"),
         ('status_token = "sha256:s3cr3t"\n', "status_token: sha256: wants 64 hexadecimal digits"),
-        ('status_token = "s3cr3t\\n"\n', "status_token: a token that nobody can type"),
+        ('status_token = "s3cr3t\\n"\n', "status_token: a header holds no such token"),
+        ('status_token = " s3cr3t"\n', "status_token: a header holds no such token"),
+        ('status_token = "s3cr\u00e9t"\n', "status_token: a header holds no such token"),
     ],
 )
 def test_a_status_that_cannot_be_is_refused(path: Path, text: str, message: str) -> None:
