@@ -19,6 +19,7 @@ from tests.conftest import ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port
+from tests.test_fetch import Peer, Server
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -360,6 +361,7 @@ def test_the_list_fits_the_terminal(serve: ServeFixture, bind: Bind, tmp_path: P
     served.get("/l", headers={"User-Agent": "x" * 40})
     command = ["script", "-qec", f"stty cols 80; {sys.executable} -m sftdyn --list {tmp_path}/conf0", "/dev/null"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "1 host name, 1 failing" in shown
     assert "\x1b[31mrefused.policy.example" in shown
     assert max(len(re.sub("\x1b.*?m", "", line)) for line in shown.splitlines()) == 80
 
@@ -378,6 +380,27 @@ def test_the_list_says_what_it_needs(serve: ServeFixture, bind: Bind, tmp_path: 
     (tmp_path / "other").write_text("http = 8080\n")
     none = run("--list", str(tmp_path / "other"))
     assert (none.returncode, "add status = 8053, and status_token" in none.stderr) == (2, True)
+
+
+def test_a_token_with_a_line_end_behind_it_is_no_riddle(tmp_path: Path) -> None:
+    (tmp_path / "conf").write_text(SAFE + f'status = 8053\nstatus_token = "{HASHED}"\n')
+    done = run("--list", str(tmp_path / "conf"), env={**os.environ, "SFTDYN_STATUS_TOKEN": f"{TOKEN}\n"})
+    assert (done.returncode, "SFTDYN_STATUS_TOKEN: a token is ASCII, without line ends" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("body", ["<html>", "{}", '{"names": 5, "pages": 1}'])
+def test_another_program_at_the_port_is_neither_healthy_nor_a_list(tmp_path: Path, body: str) -> None:
+    def talk(peer: Peer) -> None:
+        peer.request()
+        peer.say(f"HTTP/1.1 200 OK\r\n\r\n{body}".encode())
+
+    server = Server(talk)
+    (tmp_path / "conf").write_text(SAFE + f'status = {server.port}\nstatus_token = "{TOKEN}"\n')
+    expected = "what answers at the port of the status listener is not sftdyn\n"
+    done = [run(option, str(tmp_path / "conf")) for option in ("--health", "--list")]
+    server.close()
+    said = [(one.returncode, one.stdout, one.stderr) for one in done]
+    assert said == [(1, "", expected), (1, "", f"sftdyn: {expected}")]
 
 
 def test_health_is_an_exit_code(serve: ServeFixture, own_bind: Bind, tmp_path: Path) -> None:

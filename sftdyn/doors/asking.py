@@ -5,14 +5,18 @@ import json
 from typing import Any
 
 from ..conf.config import Config
+from ..conf.token import goes_into_a_header
 from ..fetch import Answer, Failed, Fetcher, Route
 from ..values.mistake import Mistake
+from .overview import Health
 
 PATIENCE = 5.0  # seconds
 LIMIT = 64 << 20  # octets of one page of the list
 VARIABLE = "SFTDYN_STATUS_TOKEN"
 SOME_PORT = "status = 8053"
 LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # a listener everywhere is here, too
+HEALTHS = {(health.status, health.reason) for health in Health}
+FOREIGN = "what answers at the port of the status listener is not sftdyn"
 NO_LISTENER = f"there is no status listener; add {SOME_PORT}"
 
 
@@ -28,7 +32,10 @@ def health(config: Config) -> tuple[bool, str]:
         answer = asyncio.run(_ask(config, "health"))
     except CannotAsk as problem:
         return False, str(problem)
-    return answer.status == 200, answer.body.decode("utf-8", "replace").strip()
+    said = answer.body.decode("utf-8", "replace").strip()
+    if (answer.status, said) not in HEALTHS:
+        return False, FOREIGN
+    return answer.status == Health.WELL.status, said
 
 
 def entries(config: Config, given: str) -> list[dict[str, Any]]:
@@ -42,16 +49,26 @@ def entries(config: Config, given: str) -> list[dict[str, Any]]:
     if not token:
         what = f"only a hash of it; give the token in {VARIABLE}" if config.status_token else "none"
         raise Mistake(f"{config.path}: the list needs the status_token, and the conf has {what}")
+    if not goes_into_a_header(token):
+        raise Mistake(f"{VARIABLE}: a token is ASCII, without line ends and without a blank at its ends")
     found: list[dict[str, Any]] = []
     page = pages = 1
     while page <= pages:
-        answer = asyncio.run(_ask(config, f"widget?page={page}", token))
-        if answer.status != 200:
-            raise CannotAsk("the running sftdyn does not take this status_token; was it reloaded since it changed?")
-        said = json.loads(answer.body)
-        found += said["names"]
-        page, pages = page + 1, said["pages"]
+        more, pages = _read(asyncio.run(_ask(config, f"widget?page={page}", token)))
+        found += more
+        page += 1
     return found
+
+
+def _read(answer: Answer) -> tuple[list[dict[str, Any]], int]:
+    """The entries of one page, and how many pages there are. Raises CannotAsk."""
+    if answer.status != 200:
+        raise CannotAsk("the running sftdyn does not take this status_token; was it reloaded since it changed?")
+    try:
+        said = json.loads(answer.body)
+        return list(said["names"]), int(said["pages"])
+    except (ValueError, TypeError, KeyError):
+        raise CannotAsk(FOREIGN) from None
 
 
 async def _ask(config: Config, target: str, token: str | None = None) -> Answer:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from ..conf.check import counted
 from .page import ago
 
 Entry: TypeAlias = dict[str, Any]  # as /widget has it
@@ -31,7 +32,7 @@ def _summary(entries: Sequence[Entry]) -> str:
     names = {entry["name"] for entry in entries}
     failing = {entry["name"] for entry in entries if entry["failures"]}
     silent = {entry["name"] for entry in entries if not entry["seen"]}
-    return f"{len(names)} host names, {len(failing)} failing, {len(silent)} not heard from"
+    return f"{counted(len(names), 'host name')}, {len(failing)} failing, {len(silent)} not heard from"
 
 
 def _cells(entry: Entry, now: float) -> tuple[str, ...]:
