@@ -20,6 +20,23 @@
     }
   };
 
+  const isCopying = () => {
+    const selection = getSelection();
+    return document.activeElement !== words && !selection.isCollapsed && selection.containsNode(find("hosts"), true);
+  };
+
+  const show = (fresh) => {
+    const link = document.activeElement?.getAttribute("href"); // of whoever walks through them with the keyboard
+    for (const id of PARTS) {
+      const now = find(id), then = fresh.getElementById(id);
+      if (now.innerHTML !== then.innerHTML) now.replaceChildren(...then.childNodes);
+    }
+    if (link) [...document.links].find((one) => one.getAttribute("href") === link)?.focus();
+    document.title = fresh.title;
+    document.body.className = `live ${fresh.body.className}`;
+    document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
+  };
+
   const renew = async () => {
     clearTimeout(timer);
     const number = ++asked, began = Date.now();
@@ -28,14 +45,8 @@
       if (!reply.ok) throw new Error(String(reply.status));
       const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
       if (number !== asked) return; // somebody typed on meanwhile
-      for (const id of PARTS) {
-        const now = find(id), then = fresh.getElementById(id);
-        if (now.innerHTML !== then.innerHTML) now.replaceChildren(...then.childNodes);
-      }
-      document.title = fresh.title;
-      document.body.className = `live ${fresh.body.className}`;
-      document.querySelector("link[rel=icon]").href = fresh.querySelector("link[rel=icon]").href;
-      find("renewed").textContent = "renews itself";
+      if (!isCopying()) show(fresh);
+      find("renewed").textContent = isCopying() ? "waits while text is selected" : "renews itself";
     } catch {
       if (number !== asked) return;
       find("renewed").textContent = "no connection; this is how it was";

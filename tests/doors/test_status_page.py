@@ -101,6 +101,21 @@ def test_it_renews_itself_after_a_change(watched: Watched, visit: Open) -> None:
     assert page.locator("body").get_attribute("class") == "live failing"
 
 
+def test_a_renewal_takes_neither_what_is_selected_nor_the_focus(watched: Watched, visit: Open) -> None:
+    watched.update("198.51.100.7")
+    page = visit()
+    page.locator("tbody td", has_text="198.51.100.7").first.dblclick()
+    selected = page.evaluate("String(getSelection())")
+    watched.update("198.51.100.9", KEY[::-1])
+    page.get_by_text("waits while text is selected").wait_for()
+    assert selected
+    assert page.evaluate("String(getSelection())") == selected
+    page.evaluate("getSelection().empty()")
+    page.get_by_role("link", name="Well").focus()
+    expect(page).to_have_title("1 of 3 host names fail – sftdyn", timeout=20 * SECOND)
+    assert page.evaluate("document.activeElement.innerText").startswith("Well")
+
+
 def test_it_says_when_there_is_no_answer_any_more(watched: Watched, visit: Open) -> None:
     watched.update("198.51.100.7")
     page = visit()
