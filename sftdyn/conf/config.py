@@ -216,7 +216,8 @@ class _Reader:
         return keyring, doubts.sentences(self._source.lines_of)
 
     def _own(self, keyring: Keyring, resolver: Resolver) -> tuple[Own, ...]:
+        own = self._setting("own")
         try:
-            return settle_own(self._setting("own"), keyring.clients.values(), resolver)
+            return settle_own(own, keyring.clients.values(), resolver)
         except Mistake as mistake:
             raise self._error("own", mistake) from None

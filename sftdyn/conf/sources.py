@@ -7,6 +7,7 @@ from ..values.mistake import Mistake
 from ..values.specs import TOKEN, AddressFunction, Interface, Source, Web
 
 INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:%]{1,15}")  # as Linux has it: IFNAMSIZ is 16 with the null at the end
+USUAL_PORTS = (80, 443)
 MAX_URLS = 8  # that are asked at once
 MAX_EVERY = 2**31 - 1  # seconds
 EXAMPLES = 'Interface("ppp0"), Web("https://ip.example/") or a function that returns addresses'
@@ -25,7 +26,7 @@ def make_web(*urls: object, **unknown: object) -> Web:
     if unknown or not 1 <= len(urls) <= MAX_URLS:
         raise Mistake(f'Web: write from 1 to {MAX_URLS} URLs: Web("https://ip.example/", "https://ip2.example/")')
     good = tuple(map(_url, urls))
-    if len({urlsplit(url).netloc for url in good}) < len(good):
+    if len(set(map(_server, good))) < len(good):
         raise Mistake("Web: the same server twice, which always agrees with itself; name different ones")
     return Web(good)
 
@@ -46,6 +47,12 @@ def every(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= MAX_EVERY:
         raise Mistake("every: write a number of seconds, 1 or more")
     return float(value)
+
+
+def _server(url: str) -> tuple[str, int | None]:
+    """Whom a URL asks, however it is written."""
+    parts = urlsplit(url)
+    return (parts.hostname or "").rstrip("."), None if parts.port in USUAL_PORTS else parts.port
 
 
 def _url(value: object) -> str:

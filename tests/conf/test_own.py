@@ -125,6 +125,8 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
         ('Web("https://ip.example:99999/")', "Web: write whole URLs"),
         ('Web(["https://ip.example/"])', "Web: write whole URLs"),
         ('Web("https://a.example/1", "https://a.example/2")', "Web: the same server twice"),
+        ('Web("https://a.example/", "https://A.example:443/")', "Web: the same server twice"),
+        ('Web("https://a.example/", "http://a.example./")', "Web: the same server twice"),
         *(
             (f"own = [{HOME[:-1]}, every={every})]", "every: write a number of seconds, 1 or more")
             for every in ('"5"', "0", "0.9", "True", 'float("nan")', 'float("inf")', "10**400")
@@ -151,4 +153,5 @@ def test_what_cannot_work_is_refused_with_what_to_write(path: Path, written: str
     with pytest.raises(ConfigError) as caught:
         loaded(path, f"{written}\nhttp = 8080\n")
     assert reply in str(caught.value)
+    assert str(caught.value).count(str(path)) == 1
     assert "s3cr3t" not in str(caught.value)
