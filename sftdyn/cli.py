@@ -116,7 +116,7 @@ def _check(config: Config, online: bool) -> int:
 async def _run(config: Config, settings: dict[str, object], own: bool) -> int:
     """Serve, or publish the conf's `own` once; the exit code. Raises CannotListen."""
     if own:
-        return 0 if await publish_own(config, print) else EXIT_MACHINE
+        return 0 if await publish_own(config, _show) else EXIT_MACHINE
     return await Service(config, settings).run()
 
 
@@ -162,13 +162,17 @@ def _print_list(config: Config) -> int:
     entries = asking.entries(config, os.environ.get(asking.VARIABLE, ""))
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
-    try:
-        for line in table.render(entries, time.time(), width, colours=is_terminal and "NO_COLOR" not in os.environ):
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in table.render(entries, time.time(), width, colours=is_terminal and "NO_COLOR" not in os.environ):
+        _show(line)
     return 0
+
+
+def _show(line: str) -> None:
+    """Print a line; if nobody reads on, as with `| head`, the rest goes nowhere."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:

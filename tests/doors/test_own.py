@@ -321,6 +321,16 @@ def test_once_fails_where_the_name_server_does_or_the_conf_has_no_own(bind: Bind
     assert "nothing in own; add own = [Client(" in done.stderr
 
 
+def test_once_publishes_though_nobody_reads_what_it_says(bind: Bind, tmp_path: Path) -> None:
+    (tmp_path / "conf").write_text(conf(bind, OWN.replace('Interface("wan0")', 'lambda: "192.0.2.1"')))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "sftdyn", "--own", str(tmp_path / "conf")]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_once_ends_though_a_function_hangs(bind: Bind, tmp_path: Path) -> None:
     path = tmp_path / "conf"
     more = "import time\ndef mine():\n    time.sleep(1000)\n" + OWN.replace('Interface("wan0")', "mine")
