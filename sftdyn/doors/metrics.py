@@ -13,7 +13,6 @@ from .seen import Row
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MANY = 200  # hosts, beyond which none of them has metrics of its own
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-OWN = "own"  # the door through which sftdyn publishes by itself
 
 Labels: TypeAlias = Mapping[str, str]
 Samples: TypeAlias = Iterable[tuple[Labels, float]]
@@ -95,7 +94,7 @@ def _about_hosts(overview: Overview) -> Iterator[Iterator[str]]:
     found = counts(overview)
     states = [({"state": state.value}, count) for state, count in found.items()]
     yield family("hosts", "gauge", "Host names, by how they are.", states)
-    own = [row for row in overview.seen.rows if row.door == OWN]
+    own = [row for row in overview.seen.rows if row.place[0] in overview.own]
     if own:
         meaning = "When the address that is oldest of this machine's own was confirmed."
         known = {row.place[0] for row in own if row.place[1]}  # what fails before there is a type confirms nothing

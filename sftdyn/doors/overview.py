@@ -1,6 +1,6 @@
 """What the status listener shows, whichever way: hosts with their troubles, providers, figures. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,6 +39,7 @@ class Overview:
     version: str
     clients: int
     names: Sequence[str]  # of the conf, absolute; none where get_host decides
+    own: Collection[str]  # what sftdyn publishes by itself, hosts behind the router too
     providers: Sequence[tuple[str, Vitals]]  # each with its kind
     certificate_end: float | None
     seen: Seen

@@ -53,6 +53,7 @@ class StatusDoor:
         clients = [*config.keyring.clients.values(), *(own.client for own in config.own)]
         self._clients = len(clients)
         self._names = {name: None for client in clients for name in client.names}
+        self._own = {name for own in config.own for name in (*own.client.names, *dict(own.client.lan))}
         self.end = end
         if not config.hooks.get_host:
             behind = {name for client in clients for name, _ in client.lan}
@@ -109,6 +110,7 @@ class StatusDoor:
             version=__version__,
             clients=self._clients,
             names=tuple(self._names),
+            own=self._own,
             providers=self._providers.vitals(),
             certificate_end=self.end,
             seen=self._journal.seen(),

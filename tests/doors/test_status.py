@@ -346,6 +346,17 @@ own = [Client("source.dyn.example", address=lambda: found.pop(), every=1)]
     assert time.time() - confirmed < 60
 
 
+def test_a_name_that_moves_from_own_to_clients_has_no_age_any_more(serve: ServeFixture, bind: Bind) -> None:
+    own = 'own = [Client("moved.dyn.example", address=lambda: "198.51.100.79")]\n'
+    watched = Watched(serve, bind, own)
+    watched.served.wait_for("OK moved.dyn.example")
+    path = watched.served.folder / "conf0"
+    path.write_text(path.read_text().replace(own, f'clients["{KEY}"] = "moved.dyn.example"\n'))
+    watched.served.signal(signal.SIGHUP)
+    watched.served.wait_for("the conf is read again")
+    assert "sftdyn_own_confirmed_timestamp_seconds" not in watched.metrics()
+
+
 @pytest.mark.extra
 def test_prometheus_finds_nothing_to_say_of_the_metrics(watched: Watched) -> None:
     watched.update("198.51.100.7")
