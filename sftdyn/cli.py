@@ -22,7 +22,7 @@ from .conf.newkey import new_key
 from .conf.online import findings
 from .conf.own import EXAMPLE
 from .conf.source import ConfigError
-from .doors import asking, table
+from .doors.status import asking, table
 from .providers.bind import nsupdate
 from .service import Service, publish_own, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority

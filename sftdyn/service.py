@@ -17,8 +17,8 @@ from .conf.config import Config, load
 from .conf.source import ConfigError
 from .doors.answer import Doors
 from .doors.own.keeper import Keeper, publish_once
-from .doors.seen import Journal
-from .doors.status import StatusDoor
+from .doors.status.door import StatusDoor
+from .doors.status.seen import Journal
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread

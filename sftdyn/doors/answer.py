@@ -42,7 +42,7 @@ from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .log import LogBook
 from .proof import Proofs
 from .quota import Grant, Quota
-from .seen import Journal
+from .status.seen import Journal
 
 # The host names that are updated and answered together, or what is wrong with those of the request.
 Host: TypeAlias = tuple[str, ...] | Outcome

@@ -26,7 +26,7 @@ from ...values.update import Promise, Update
 from ..answer import Part, Subject, failure
 from ..demand import Demand, wanted
 from ..log import LogBook
-from ..seen import Journal
+from ..status.seen import Journal
 from .kernel import Changes
 from .sources import Look, Sources
 

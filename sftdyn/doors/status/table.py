@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ..conf.check import counted
+from ...conf.check import counted
 from .page import ago
 
 Entry: TypeAlias = dict[str, Any]  # as /widget has it

@@ -6,7 +6,7 @@ No label holds an address or a key.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from ..values.exchanges import SECONDS, UPDATES, Histogram, Vitals
+from ...values.exchanges import SECONDS, UPDATES, Histogram, Vitals
 from .overview import Overview, counts, hosts
 from .seen import Row
 

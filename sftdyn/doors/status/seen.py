@@ -12,10 +12,10 @@ from functools import lru_cache
 from time import time
 from typing import Literal, Protocol, TypeAlias
 
-from ..values.exchanges import SECONDS, Histogram
-from ..values.outcome import Outcome, Result
-from ..values.update import RRset, RRType, Update
-from ..web.request import Request
+from ...values.exchanges import SECONDS, Histogram
+from ...values.outcome import Outcome, Result
+from ...values.update import RRset, RRType, Update
+from ...web.request import Request
 
 TIMES = 1000  # that requests took, before they are sorted into the histogram
 ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each

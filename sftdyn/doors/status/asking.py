@@ -4,10 +4,10 @@ import asyncio
 import json
 from typing import Any
 
-from ..conf.config import Config
-from ..conf.token import goes_into_a_header
-from ..fetch import Answer, Failed, Fetcher, Route
-from ..values.mistake import Mistake
+from ...conf.config import Config
+from ...conf.token import goes_into_a_header
+from ...fetch import Answer, Failed, Fetcher, Route
+from ...values.mistake import Mistake
 from .overview import Health
 
 PATIENCE = 5.0  # seconds

@@ -9,19 +9,19 @@ import logging
 from collections.abc import Callable
 from time import time
 
-from .. import __version__
-from ..conf.config import Config
-from ..providers.running import Providers
-from ..values.outcome import Outcome, Result
-from ..web.connection import Respond
-from ..web.peer import Caller
-from ..web.reply import Reply
-from ..web.request import BadRequest, Request, basic
+from ... import __version__
+from ...conf.config import Config
+from ...providers.running import Providers
+from ...values.outcome import Outcome, Result
+from ...web.connection import Respond
+from ...web.peer import Caller
+from ...web.reply import Reply
+from ...web.request import BadRequest, Request, basic
+from ..demand import read_parameters
+from ..log import LogBook
+from ..secret_url import CHALLENGE
 from . import metrics, overview, page, widget
-from .demand import read_parameters
-from .log import LogBook
 from .overview import Health, Overview
-from .secret_url import CHALLENGE
 from .seen import Journal
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from ..values.outcome import Outcome
+from ...values.outcome import Outcome
 from .overview import Excerpt, Health, Host, Overview, State, health
 from .seen import Row
 

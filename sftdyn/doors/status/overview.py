@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ..values.exchanges import Vitals
+from ...values.exchanges import Vitals
 from .seen import Row, Seen
 
 PAGE = 10_000  # hosts that are shown at once

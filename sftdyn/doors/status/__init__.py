@@ -1,0 +1,1 @@
+"""The status listener: what was seen since the start, and the ways to show it."""
