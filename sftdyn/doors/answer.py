@@ -250,9 +250,10 @@ class Doors:
 
     def _publish(self, errand: Errand) -> None:
         """Without hooks. One update that needs no proof needs no task."""
-        if errand.client.prove:
+        only_asks = self._arrivals.inside and self._quota.is_used_up(errand.client.names, monotonic())
+        if errand.client.prove or only_asks:
             errand.visit.arrival = self._arrivals.arrive()
-        if errand.client.prove or len(errand.updates) != 1:  # if none, all parts are known
+        if errand.visit.arrival or len(errand.updates) != 1:  # if none, all parts are known
             self._spawn(self._publish_all(errand))
             return
         grant = self._quota.ask(errand.client.names, monotonic())
@@ -284,8 +285,10 @@ class Doors:
 
     async def _publish_one(self, errand: Errand, update: Update, ask_only: bool) -> Result:
         """One update, as nsupdatecommands wants it."""
+        if ask_only:
+            return (await self._ask(errand, update))[1]
         try:
-            return await self._hand_over(errand, await self._items(errand, update), ask_only)
+            return await self._hand_over(errand, await self._items(errand, update))
         except Exception as error:
             return failure(error)
 
@@ -323,7 +326,7 @@ class Doors:
         """What was asked about, published if it is new and not refused."""
         if asked.outcome is not Outcome.WOULD_CHANGE:
             return asked
-        return refused or await self._hand_over(errand, items, ask_only=False)
+        return refused or await self._hand_over(errand, items)
 
     async def _items(self, errand: Errand, update: Update) -> Items:
         """What nsupdatecommands makes of an update, for those whose lines it writes. Raises HookFailed."""
@@ -331,12 +334,12 @@ class Doors:
             return await self._hooks.commands(update, errand.visit.request.headers, errand.visit.caller.address)
         return update
 
-    async def _hand_over(self, errand: Errand, items: Items, ask_only: bool) -> Result:
+    async def _hand_over(self, errand: Errand, items: Items) -> Result:
         """Publish, if no newer request was faster."""
         by_key = {item.key: item for item in items}
         if self._arrivals.inside and self._arrivals.overtaken(errand.visit.arrival, by_key):
             return OVERTAKEN
-        return await self._providers.publish(errand.provider, items, ask_only, errand.secret)
+        return await self._providers.publish(errand.provider, items, False, errand.secret)
 
     # Out: the one exit.
 

@@ -466,6 +466,23 @@ def test_a_newer_request_that_is_not_proven_takes_nothing_from_an_older_one(
     assert published.lookup(name) == ["127.0.0.2"]
 
 
+@pytest.mark.parametrize("count", [1, 2], ids=["one update", "two updates"])
+def test_a_newer_request_that_has_changed_too_often_takes_nothing_from_an_older_one(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str, count: int
+) -> None:
+    held = Held(Tls(authority.server(name)))
+    older = hosts.at("127.0.0.2", held)
+    served = proving(name, more=f"clients['newer'] = Client({name!r}, '2{name}')", max_changes=1, timeout=10)
+    both = f"/nic/update?password=newer&hostname={','.join([name, '2' + name][:count])}&myip="
+    assert served.get(both + "127.0.0.3").text.startswith("good")
+    with in_background(lambda: served.update("127.0.0.2")) as first:
+        wait_until(lambda: older.accepted, "the older request's proof")
+        assert served.get(both + "127.0.0.4").text.startswith("abuse")
+        held.gate.set()
+    assert first == ["OK"]
+    assert published.lookup(name) == ["127.0.0.2"]
+
+
 def test_what_an_older_request_published_while_a_newer_one_asked_is_asked_about_again(
     serve: ServeFixture, own_bind: Bind, authority: Authority, hosts: Hosts
 ) -> None:
