@@ -227,6 +227,7 @@ def _context(ca: Path | None, expired_ok: bool) -> ssl.SSLContext:
     context.hostname_checks_common_name = False  # RFC 9525, 2
     if ca:
         context.load_verify_locations(ca)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # each of them, also where it is not signed by itself
     else:
         context.load_default_certs()
     if expired_ok:
@@ -250,7 +251,7 @@ def _told(error: OSError) -> str:
         return f"its certificate is not valid: {what}{HELP.get(error.verify_code, '')}"
     if isinstance(error, TimeoutError):
         return SILENT
-    if isinstance(error, ssl.SSLEOFError) or error.errno in HUNG_UP:
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or error.errno in HUNG_UP:
         return CLOSED
     if isinstance(error, ssl.SSLError):
         return f"it does not speak TLS as it should ({error.reason})"

@@ -141,6 +141,13 @@ def closes(connection: socket.socket) -> None:
     connection.close()
 
 
+def ends(connection: socket.socket) -> None:
+    """A server that ends the session (close_notify, RFC 8446, 6.1) instead of beginning it."""
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"\x15\x03\x03\x00\x02\x01\x00")
+
+
 def resets(connection: socket.socket) -> None:
     """A server that accepts, and throws the connection away."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

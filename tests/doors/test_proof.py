@@ -20,7 +20,21 @@ import pytest
 from sftdyn.doors.proof import TRY
 from tests.conftest import ServeFixture
 from tests.doors.far_away import OWN
-from tests.doors.hosts import NEVER, Authority, Held, Host, InTurn, Serve, Tls, closes, http, resets, settings, silent
+from tests.doors.hosts import (
+    NEVER,
+    Authority,
+    Held,
+    Host,
+    InTurn,
+    Serve,
+    Tls,
+    closes,
+    ends,
+    http,
+    resets,
+    settings,
+    silent,
+)
 from tests.lab.bind import Bind
 from tests.lab.cloudflare import Cloudflare
 from tests.lab.conf import conf
@@ -173,6 +187,7 @@ KINDS: dict[str, tuple[Callable[[Authority, str], Serve | None], str, str]] = {
     "silence": (lambda ca, name: silent, "", "no answer"),
     "plain HTTP": (lambda ca, name: http, "", "it does not speak TLS as it should"),
     "a closed connection": (lambda ca, name: closes, "", "it closes the connection"),
+    "an ended session": (lambda ca, name: ends, "", "it closes the connection"),
     "a reset connection": (lambda ca, name: resets, "", "it closes the connection"),
     "a closed connection, then silence": (lambda ca, name: InTurn(closes, silent), "", "it closes the connection"),
 }
@@ -252,6 +267,16 @@ def test_a_self_signed_certificate_is_taken_where_the_conf_has_it(
     assert [served.update(address) for address in ("127.0.0.2", "127.0.0.3")] == ["OK", "FAIL"]
     copy(tmp_path / "2/server.crt", tmp_path / "home.crt")
     assert [served.update(address) for address in ("127.0.0.3", "127.0.0.2")] == ["OK", "FAIL"]
+
+
+def test_a_certificate_is_taken_where_the_conf_has_it_and_not_the_authority_that_issued_it(
+    proving: Proving, authority: Authority, hosts: Hosts, tmp_path: Path, name: str
+) -> None:
+    hosts.at("127.0.0.2", Tls(authority.server(name)))
+    copy(tmp_path / "server.pem", tmp_path / "home.crt")
+    hosts.at("127.0.0.3", Tls(authority.server(name)))
+    served = proving(name, proof=f'Proof(port={hosts.port}, ca="home.crt")')
+    assert [served.update(address) for address in ("127.0.0.2", "127.0.0.3")] == ["OK", "FAIL"]
 
 
 def test_without_ca_the_systems_certificates_are_believed(
