@@ -54,7 +54,7 @@ def _about_certificate(context: ssl.SSLContext, cert: Path) -> Iterator[str]:
     try:
         certificate = shown_certificate(context, cert)
     except Mistake as mistake:
-        yield f"no client would take the certificate {cert}: {mistake}; make one for a TLS server"
+        yield f"no client would take the certificate {cert}: {mistake}; make one for a TLS server (RSA or P-256)"
         return
     now, (begins, ends, has_names) = time.time(), certificate
     if ends <= now:

@@ -50,13 +50,15 @@ def shown_certificate(context: ssl.SSLContext, cert: Path) -> Certificate:
     trusting.load_verify_locations(cert)
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client, server = trusting.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
-    for end in (client, server, client):
+    for end in (client, server) * 3:  # TLS 1.2 needs them all
         try:
             end.do_handshake()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLCertVerificationError as error:
             raise Mistake(error.verify_message) from None
+        except ssl.SSLError as error:
+            raise Mistake(f"no handshake comes about with it ({error.reason})") from None
     found = client.getpeercert() or {}
     begins, ends = (ssl.cert_time_to_seconds(str(found[name])) for name in ("notBefore", "notAfter"))
     return Certificate(begins, ends, "subjectAltName" in found)

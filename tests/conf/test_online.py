@@ -33,14 +33,14 @@ NAMED = "subjectAltName = DNS:dyn.example"
 SELF = "-selfsign -keyfile server.key"
 
 
-def certify(folder: Path, begins: timedelta, ends: timedelta, extension: str = NAMED, by: str = SELF) -> None:
+def certify(
+    folder: Path, begins: timedelta, ends: timedelta, extension: str = NAMED, *, by: str = SELF, curve: str = "P-256"
+) -> None:
     """server.key, and server.crt, which is good from one time to the other, from now."""
     names = "x509_extensions = extensions" if extension else ""
     (folder / "ca.conf").write_text(AUTHORITY.format(extensions=names) + extension)
     (folder / "index").touch()
-    command = (
-        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out csr -subj /CN=dyn.example"
-    )
+    command = f"req -new -newkey ec -pkeyopt ec_paramgen_curve:{curve} -nodes -keyout server.key -out csr -subj /CN=dyn.example"
     run_program("openssl", "openssl", *command.split(), folder=folder)
     now = datetime.now(UTC)
     start, end = (f"{now + after:%Y%m%d%H%M%SZ}" for after in (begins, ends))
@@ -109,6 +109,20 @@ def test_a_certificate_that_is_not_for_servers_is_said_to_be_none(tmp_path: Path
     certify(tmp_path, -DAY, 90 * DAY, f"{NAMED}\nextendedKeyUsage = clientAuth")
     [problem] = problems(tmp_path)
     assert problem.startswith(f"no client would take the certificate {tmp_path}/server.crt: unsuitable")
+
+
+def test_a_certificate_that_no_client_can_use_is_said_to_be_none(tmp_path: Path) -> None:
+    certify(tmp_path, -DAY, 90 * DAY, curve="secp256k1")
+    [problem] = problems(tmp_path)
+    assert problem.startswith(f"no client would take the certificate {tmp_path}/server.crt: no handshake comes about")
+
+
+def test_a_machine_that_speaks_only_tls_1_2_can_look_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certify(tmp_path, -90 * DAY, -DAY)
+    sections = "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = TLSv1.2\n"
+    (tmp_path / "openssl.cnf").write_text(sections)
+    monkeypatch.setenv("OPENSSL_CONF", str(tmp_path / "openssl.cnf"))
+    assert problems(tmp_path) == [f"the certificate {tmp_path}/server.crt has expired on {day(-DAY)}: renew it"]
 
 
 @pytest.mark.parametrize("chain", [0, 1, 2], ids=["alone", "with the next one", "with all"])
