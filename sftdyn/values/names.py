@@ -1,6 +1,7 @@
 """Host names: what the conf, a hook or a router calls a host, and what DNS calls it. Pure."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from unicodedata import normalize
 
@@ -12,6 +13,7 @@ MAX_LENGTH = 253  # characters without the last dot: 255 octets on the wire
 # What IDNA 2003 writes as ss and σ, and IDNA 2008 as itself (RFC 5894, 7.2): two names, and both may exist.
 CACHED = 4096  # names; dyndns2 clients send theirs each time
 DEVIATIONS = frozenset("ßς")
+FEW = 8  # names that are called by name in a sentence
 
 
 @lru_cache(CACHED)
@@ -71,3 +73,9 @@ def ancestors(name: str, zone: str) -> list[str]:
         name = name.partition(".")[2] or "."
         above.append(name)
     return above
+
+
+def listed(names: Iterable[str]) -> str:
+    """Absolute names, or what else a sentence is about: each once, and of many the first ones."""
+    each = list(dict.fromkeys(name.removesuffix(".") for name in names))
+    return ", ".join(each[:FEW]) + (" and others" if len(each) > FEW else "")

@@ -14,8 +14,9 @@ Rule 4. Silence of the machine's resolver is no finding: who is behind the same 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
+from ...values.names import FEW, listed
 from ...values.specs import Primary
 from ...values.update import Key, RRset
 from . import message, outside
@@ -25,11 +26,11 @@ from .message import Verdict
 from .nsupdate import ASKING, Child, Route, dig
 from .zones import NOWHERE, Zones
 
-FEW = 8  # names that are called by name
 AT_ONCE = 8  # processes of dig
 SILENCE = "?"  # stands for a zone
 REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
 
+NO_UPDATES = "{where} takes no updates (RFC 2136), or is just starting: try again, or correct the setting server"
 # What nsupdate says of a key, and what to do. The first one that is found counts; `{key}` is which, `{where}` whose.
 KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile("can't read key .*: permission denied"), "this user may not read {key}: be bind, or use nskeyfile"),
@@ -44,12 +45,13 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"NOTAUTH\(BADKEY\)"), "{where} does not know {key}: include it in named.conf, then rndc reconfig"),
     (re.compile(r"NOTAUTH\(BADSIG\)"), "{where} has another secret for {key}: copy its file again, then rndc reconfig"),
     (re.compile(r"NOTAUTH\(BADTIME\)"), "the clocks of {where} and of this machine differ: set them"),
+    (re.compile("update failed: NOTIMP"), NO_UPDATES),  # unsigned, as of a resolver that has no keys
     (re.compile(""), "{where} does not take {key}: include it in its configuration"),
 )
 PRIMARY = {
     Verdict.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
     Verdict.UNKNOWN: "{where} does not answer: it hangs, or a firewall is between",
-    Verdict.AWAY: "{where} takes no updates (RFC 2136), or is just starting: try again, or correct the setting server",
+    Verdict.AWAY: NO_UPDATES,
     Verdict.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
 }
 ZONE = {
@@ -100,7 +102,7 @@ class Inquiry:
             yield PRIMARY[Verdict.UNKNOWN].format(where=where)
             return
         if homeless := zones.pop(NOWHERE, []):
-            yield NO_ZONE.format(where=where, names=_listed(name for name, _ in homeless))
+            yield NO_ZONE.format(where=where, names=listed(name for name, _ in homeless))
         views = await asyncio.gather(*(self._outside(zone) for zone in zones))
         for zone, (is_copy, is_unseen) in zip(zones, views, strict=True):
             async for finding in self._about_zone(zone, zones[zone], is_copy, is_unseen):
@@ -150,9 +152,9 @@ class Inquiry:
     async def _about_names(self, zone: str, keys: Sequence[Key]) -> AsyncIterator[str]:
         """What stands in the way of these record sets of a zone that works (Rule 3)."""
         if refused := await self._blamed(zone, keys, lambda part: message.vain(part, zone), REFUSED):
-            yield MAY_NOT.format(names=_listed(f"{name.rstrip('.')} {kind}" for name, kind in refused))
+            yield MAY_NOT.format(names=listed(f"{name.rstrip('.')} {kind}" for name, kind in refused))
         if hidden := await self._blamed(zone, keys, lambda part: _visible(part, zone), HALVED):
-            yield HIDDEN.format(names=_listed(name for name, _ in hidden))
+            yield HIDDEN.format(names=listed(name for name, _ in hidden))
 
     async def _blamed(
         self, zone: str, keys: Sequence[Key], lines: Callable[[Sequence[Key]], str], blame: frozenset[Verdict]
@@ -193,9 +195,3 @@ def _where(primary: Primary) -> str:
 
 def _key(primary: Primary) -> str:
     return f"the key of {primary.keyfile}" if primary.keyfile else "the session key"
-
-
-def _listed(texts: Iterable[str]) -> str:
-    """Each once, and not too many."""
-    each = list(dict.fromkeys(text.rstrip(".") for text in texts))
-    return ", ".join(each[:FEW]) + (" and others" if len(each) > FEW else "")

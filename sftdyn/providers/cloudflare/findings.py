@@ -1,12 +1,13 @@
 """What the results of mere questions say is not right. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from ...values.names import listed
 from ...values.outcome import Outcome, Result
 from ...values.update import Key, RRset, RRType
 
-FEW = 8  # names that are called by name
 FINE = frozenset({Outcome.UPTODATE, Outcome.WOULD_CHANGE})
+AGAIN = "; try again, and if that stays, see whether url and ca are right, and this machine reaches the API"
 EXAMPLES: dict[RRType, str] = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}  # nobody's (RFC 5737, RFC 3849)
 
 
@@ -25,12 +26,7 @@ def sentences(results: Mapping[Key, Result]) -> list[str]:
     reasons: dict[str, dict[str, None]] = {}
     for (name, _), result in results.items():
         if name not in fine:
-            reasons.setdefault(result.reason, {}).setdefault(name)
+            advice = AGAIN if result.outcome is Outcome.TIMEOUT else ""
+            reasons.setdefault(result.reason + advice, {}).setdefault(name)
             fine.add(name)
-    return [f"{_listed(names)}: {reason}" for reason, names in reasons.items()]
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = [name.removesuffix(".") for name in names]
-    more = f" and {len(shown) - FEW} more" if len(shown) > FEW else ""
-    return ", ".join(shown[:FEW]) + more
+    return [f"{listed(names)}: {reason}" for reason, names in reasons.items()]

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port
 from tests.lab.nameserver import KEY_NAME, ZONE
-from tests.providers.bind.conftest import UNSEEN, problems, problems_of
+from tests.providers.bind.conftest import UNSEEN, in_background, problems, problems_of
 
 SOME = f"update-policy {{ deny {KEY_NAME} name refused.some.example; grant {KEY_NAME} zonesub A AAAA; }};"
 IPV4 = f"update-policy {{ grant {KEY_NAME} zonesub A; }};"
@@ -137,6 +138,21 @@ def test_a_silent_name_server_has_one_line(tmp_path: Path, own_bind: Bind) -> No
     own_bind.signal(signal.SIGSTOP)
     [found] = problems_of(own_bind, tmp_path, "a.dyn.example", "b.other.example")
     assert found.startswith(f"127.0.0.1 port {own_bind.port} does not answer: it hangs, or a firewall")
+
+
+def test_a_resolver_that_has_no_keys_takes_no_updates(tmp_path: Path, bind: Bind) -> None:
+    """As Unbound and systemd-resolved answer: unsigned, and with the header alone."""
+
+    def answer() -> str:
+        asked, who = resolver.recvfrom(4096)
+        return str(resolver.sendto(asked[:2] + b"\xa8\x04" + bytes(8), who))
+
+    with socket(AF_INET, SOCK_DGRAM) as resolver:
+        resolver.bind(("127.0.0.1", 0))
+        server = f"127.0.0.1:{resolver.getsockname()[1]}"
+        with in_background(answer):
+            [found] = problems_of(bind, tmp_path, "a.dyn.example", server=server)
+    assert "takes no updates (RFC 2136), or is just starting: try again, or correct the setting server" in found
 
 
 @pytest.mark.parametrize(

@@ -740,12 +740,14 @@ def test_what_is_wrong_is_found_with_the_names_that_it_concerns(cloudflare: Clou
     assert alias.startswith("alias.example.org: a CNAME")
     assert elsewhere.startswith("h.example.net: the API shows these credentials no zone")
     assert missing.startswith("h0.example.org, h1.example.org")
-    assert "h7.example.org and 2 more: it has no record of this type; make it by hand once" in missing
+    assert "h7.example.org and others: it has no record of this type; make it by hand once" in missing
     [denied] = findings(cloudflare, (HOME, "A"), ("two.example.org", "A"), token="x" * 40)
     assert denied.startswith("home.example.org, two.example.org: the API does not let these credentials do this")
     with cloudflare.away():
         [away] = findings(cloudflare, (HOME, "A"), timeout=0.5)
-    assert away == f"{HOME}: not within 0.5 s: no answer of the API: no connection"
+    assert away.startswith(
+        f"{HOME}: not within 0.5 s: no answer of the API: no connection; try again, and if that stays"
+    )
 
 
 def test_where_only_a_request_brings_the_token_nothing_can_be_found(cloudflare: Cloudflare) -> None:
