@@ -35,6 +35,7 @@ from ..values.addresses import Address, Network
 from ..values.reachable import is_reachable
 from ..values.specs import Client, Proof
 from ..values.update import RRset, Script
+from ..web.tls import NO_CHECK_TIME
 
 AT_ONCE = 16  # connections, of all clients
 TRY = 3.0  # seconds for one of them; a lost SYN is sent again after 1 (RFC 6298)
@@ -56,7 +57,6 @@ HELP = {
     10: "; Proof(expired_ok=True) takes it all the same",
     **dict.fromkeys((18, 19, 20), '; Proof(ca="FILE") says which certificates to believe'),
 }
-NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of x509_vfy.h
 
 # rtnetlink(7)
 HEADER, ROUTE, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=8BI"), struct.Struct("=HH")
