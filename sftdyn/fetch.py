@@ -365,6 +365,7 @@ def _in_turn(found: Sequence[tuple[int, str]]) -> list[str]:
 def _tls_context(ca: Path | None) -> ssl.SSLContext:
     """Raises OSError."""
     context = ssl.create_default_context(cafile=ca)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # each certificate is believed, as from Python 3.13 on anyway
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
 from sftdyn.fetch import LOOKUPS, Answer, Failed, Family, Fetcher, Lookup, Route, Trouble
 from sftdyn.values.mistake import Mistake
+from tests.doors.hosts import Authority
 from tests.lab.machine import make_certificate
 
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -443,6 +445,15 @@ def test_tls_is_verified(certificate: Path, tmp_path: Path) -> None:
         assert fetched(tmp_path / "server.crt") == (Trouble.BAD_CERTIFICATE, False)
         for ca in ("broken", "missing"):
             assert fetched(tmp_path / ca) == (Trouble.BAD_CA, False)
+
+
+def test_a_certificate_in_ca_is_believed_that_an_authority_issued(tmp_path: Path) -> None:
+    Authority(tmp_path).server("localhost")
+    for name in ("server.crt", "server.key"):
+        copy(tmp_path / "server.pem", tmp_path / name)
+    with serving(says(FINE), tls=tmp_path) as server:
+        became = ask(server.port, scheme="https", ca=tmp_path / "server.crt", host="localhost")
+    assert body(became) == b"hi"
 
 
 def test_a_certificate_for_another_name_is_not_taken(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
