@@ -50,7 +50,7 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 PRIMARY = {
     Verdict.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
-    Verdict.UNKNOWN: "{where} does not answer: it hangs, or a firewall is between",
+    Verdict.UNKNOWN: "{where} does not answer: it hangs, a firewall is between, or the setting server is wrong",
     Verdict.AWAY: NO_UPDATES,
     Verdict.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
 }

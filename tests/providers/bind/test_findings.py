@@ -137,7 +137,7 @@ def test_where_nobody_listens_that_is_the_line(tmp_path: Path, bind: Bind) -> No
 def test_a_silent_name_server_has_one_line(tmp_path: Path, own_bind: Bind) -> None:
     own_bind.signal(signal.SIGSTOP)
     [found] = problems_of(own_bind, tmp_path, "a.dyn.example", "b.other.example")
-    assert found.startswith(f"127.0.0.1 port {own_bind.port} does not answer: it hangs, or a firewall")
+    assert found.startswith(f"127.0.0.1 port {own_bind.port} does not answer: it hangs, a firewall is between, or")
 
 
 def test_a_resolver_that_has_no_keys_takes_no_updates(tmp_path: Path, bind: Bind) -> None:
