@@ -14,6 +14,7 @@ from shutil import copy
 
 import pytest
 
+from sftdyn import __version__
 from sftdyn.fetch import LOOKUPS, Answer, Failed, Family, Fetcher, Lookup, Route, Trouble
 from sftdyn.values.mistake import Mistake
 from tests.doors.hosts import Authority
@@ -206,7 +207,7 @@ def test_a_question_is_plain_http() -> None:
     lines = heard[0].decode().split("\r\n")
     assert lines[0] == "GET /path?q=1 HTTP/1.1"
     assert f"Host: 127.0.0.1:{server.port}" in lines
-    assert "User-Agent: sftdyn/1.0" in lines
+    assert f"User-Agent: sftdyn/{__version__}" in lines
 
 
 @pytest.mark.parametrize(
