@@ -30,7 +30,11 @@ CLIENT = f'clients["k"] = Client({HOME!r})\n'
 
 def written(api: Cloudflare, **said: object) -> str:
     """The provider as a conf has it."""
-    arguments = {"url": api.url, "ca": str(api.ca), **said}
+    arguments = {
+        "url": api.url,
+        "ca": str(api.ca),
+        **{name: value for name, value in said.items() if value is not None},
+    }
     return f"Cloudflare({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
 
 
@@ -40,7 +44,7 @@ def sha256(token: str) -> str:
 
 @pytest.fixture
 def served(serve: ServeFixture, cloudflare: Cloudflare) -> Callable[..., Sftdyn]:
-    """Start sftdyn with this text below a conf that publishes through the API, with a token for everything."""
+    """Start sftdyn with this text below a conf that publishes through the API, with a token for everything, or None."""
 
     def start(more: str = CLIENT, bind: Bind | None = None, **said: object) -> Sftdyn:
         settings: dict[str, Any] = {name: said.pop(name) for name in ("timeout", "max_changes") if name in said}
