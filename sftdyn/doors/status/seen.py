@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import time
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
 from ...values.exchanges import SECONDS, Histogram
 from ...values.outcome import Outcome, Result
@@ -21,7 +21,8 @@ TIMES = 1000  # that requests took, before they are sorted into the histogram
 ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each
 AGENT = 40  # characters of a client program's name
 CACHED = 1024  # names of client programs
-SUCCESSES = frozenset({Outcome.OK, Outcome.UPTODATE})
+UPTODATE = Outcome.UPTODATE
+SUCCESSES = frozenset({Outcome.OK, UPTODATE})
 UNPRINTABLE = re.compile("[^ -~]+")
 
 Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
@@ -42,33 +43,23 @@ class Row:
     """What is known of one record set."""
 
     place: Place
+    seen: float = 0.0  # the last contact
+    outcome: Outcome = UPTODATE  # of that
+    news: int = 0  # hash of the confirmation that says nothing new but its time; 0: there is none
     addresses: tuple[str, ...] | None = None  # that it was last known to have; None: it is not known
     changed: float | None = None  # when it got them; None: before the start
-    seen: float = 0.0  # the last contact
     worked: float | None = None  # the last success before the failures
-    outcome: Outcome = Outcome.UPTODATE  # of the last contact
     failures: int = 0  # since the last success
     failed: float | None = None  # the last failure
     reason: str = ""  # of that failure
     who: str = ""  # wanted it last: an address
     program: str = ""  # as the User-Agent says
     door: str = ""
-    headers: int = 0  # hash of those that the program's name is from
 
     @property
     def confirmed(self) -> float | None:
         """The last success."""
         return self.worked if self.failures else self.seen
-
-    def is_confirmed_by(self, addresses: tuple[str, ...], door: str, who: str, headers: int) -> bool:
-        """Whether a confirmation of these addresses says nothing new but its time."""
-        return (
-            not self.failures
-            and self.addresses == addresses
-            and self.headers == headers
-            and self.who == who
-            and self.door == door
-        )
 
     def succeed(self, addresses: tuple[str, ...], outcome: Outcome, now: float) -> None:
         """It is as wanted. A change that sftdyn did not make is as old as it was seen."""
@@ -82,6 +73,7 @@ class Row:
             self.worked = self.seen or None
         self.outcome, self.reason, self.seen, self.failed = result.outcome, result.reason, now, now
         self.failures += 1
+        self.news = 0
 
 
 class Door:
@@ -121,7 +113,6 @@ class Journal:
         self._clock = clock
         self._most = most
         self._rows: dict[Place, Row] = {}
-        self._typeless: set[str] = set()  # names that have a row without a type
         self._doors: dict[str, Door] = {}
 
     def note(
@@ -134,27 +125,26 @@ class Journal:
             account.times.append(now - began)
             if len(account.times) >= TIMES:
                 account.sort_times()
-        headers = hash(request.header_lines) if request else 0
+        headers = request.header_lines if request else b""
         for part in parts:
             outcome = part.result.outcome
             account.answers[outcome.severity] += 1
             for item in part.subject:
-                if outcome is Outcome.UPTODATE and not isinstance(item, str):
-                    row = self._rows.get(item[:2])
-                    known = row and row.is_confirmed_by(item.addresses, door, who, headers)
-                    if row and known and item.name not in self._typeless:
-                        row.seen = now
-                        row.outcome = outcome
+                news = 0
+                if outcome is UPTODATE and not isinstance(item, str):
+                    news = hash((item.addresses, door, who, headers))
+                    known = self._rows.get(item[:2])
+                    if known and known.news == news:
+                        known.seen = now
+                        known.outcome = outcome
                         continue
                 row = self._write(item, part.result, now)
-                row.who, row.door = who, door
-                if row.headers != headers or not request:
-                    row.headers, row.program = headers, _program_of(request)
+                row.who, row.door, row.news = who, door, news
+                row.program = _program_of(request)
 
     def keep_only(self, names: Collection[str]) -> None:
         """Forget all other names: the conf has them no more."""
         self._rows = {place: row for place, row in self._rows.items() if place[0] in names}
-        self._typeless.intersection_update(names)
 
     def seen(self) -> Seen:
         """All that was seen until now."""
@@ -176,12 +166,13 @@ class Journal:
                 del self._rows[next(iter(self._rows))]
         if result.outcome in SUCCESSES and not isinstance(item, str):
             self._rows.pop((item.name, ""), None)
-            self._typeless.discard(item.name)
             row.succeed(item.addresses, result.outcome, now)
         else:
             row.fail(result, now)
             if not place[1]:
-                self._typeless.add(place[0])
+                for kind in get_args(RRType):
+                    if typed := self._rows.get((place[0], kind)):
+                        typed.news = 0
         return row
 
 
