@@ -19,7 +19,7 @@ from . import __version__
 from .conf.check import describe
 from .conf.config import Config, load
 from .conf.newkey import new_key
-from .conf.online import findings
+from .conf.online import about_certificate, findings
 from .conf.own import EXAMPLE
 from .conf.source import ConfigError
 from .doors.status import asking, table
@@ -106,7 +106,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _check(config: Config, online: bool) -> int:
     """Say what the conf means, and `online` also what is not right around it; the exit code. Raises Mistake."""
     context = tls_context(config)
-    print("\n".join(describe(config)), flush=True)
+    shown = about_certificate(context, config.cert) if online and context and config.cert else []
+    print("\n".join(describe(config) + shown), flush=True)
     problems = asyncio.run(findings(config, context)) if online else []
     for problem in problems:
         print(f"problem: {problem}")

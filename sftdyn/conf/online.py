@@ -21,6 +21,15 @@ LAST_THIRD = 3
 VERSIONS: dict[RRType, int] = {"A": 4, "AAAA": 6}  # of IP
 
 
+def about_certificate(context: ssl.SSLContext, cert: Path) -> list[str]:
+    """For which names it is good, which only its owner can compare with those by which clients call, and until when."""
+    try:
+        _, ends, names = shown_certificate(context, cert)
+    except Mistake:
+        return []  # a finding
+    return [f"certificate: for {', '.join(names) or 'no name'}; until {_date(ends)}"]
+
+
 async def findings(config: Config, context: ssl.SSLContext | None) -> list[str]:
     """What is not right, a sentence each: what it is, and what to do. `context` is that of the conf's certificate."""
     about_certificate = _about_certificate(context, config.cert) if context and config.cert else ()
@@ -56,7 +65,7 @@ def _about_certificate(context: ssl.SSLContext, cert: Path) -> Iterator[str]:
     except Mistake as mistake:
         yield f"no client would take the certificate {cert}: {mistake}; make one for a TLS server (RSA or P-256)"
         return
-    now, (begins, ends, has_names) = time.time(), certificate
+    now, (begins, ends, names) = time.time(), certificate
     if ends <= now:
         yield f"the certificate {cert} has expired on {_date(ends)}: renew it"
     elif ends - now < min(SOON, (ends - begins) / LAST_THIRD):
@@ -64,7 +73,7 @@ def _about_certificate(context: ssl.SSLContext, cert: Path) -> Iterator[str]:
         yield f"the certificate {cert} ends in {days}, on {_date(ends)}: renew it, and see why nothing has done so"
     if begins > now:
         yield f"the certificate {cert} begins on {_date(begins)}: wait, or set this machine's clock"
-    if not has_names:
+    if not names:
         yield f"the certificate {cert} has no subjectAltName, and so is good for no name: make one with it"
 
 

@@ -5,7 +5,7 @@ The connections' own deadline and limit thus hold from the first octet of the ha
 
 import ssl
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..values.mistake import Mistake
 
@@ -39,7 +39,7 @@ class Certificate(NamedTuple):
 
     begins: int  # Unix time
     ends: int
-    has_names: bool  # subjectAltName: most clients do not look at anything else (RFC 9525, 6.3)
+    names: tuple[str, ...]  # of subjectAltName: most clients do not look at anything else (RFC 9525, 6.3)
 
 
 def shown_certificate(context: ssl.SSLContext, cert: Path) -> Certificate:
@@ -59,9 +59,9 @@ def shown_certificate(context: ssl.SSLContext, cert: Path) -> Certificate:
             raise Mistake(error.verify_message) from None
         except ssl.SSLError as error:
             raise Mistake(f"no handshake comes about with it ({error.reason})") from None
-    found = client.getpeercert() or {}
+    found: dict[str, Any] = client.getpeercert() or {}
     begins, ends = (ssl.cert_time_to_seconds(str(found[name])) for name in ("notBefore", "notAfter"))
-    return Certificate(begins, ends, "subjectAltName" in found)
+    return Certificate(begins, ends, tuple(name for _, name in found.get("subjectAltName", ())))
 
 
 def _no_password() -> str:

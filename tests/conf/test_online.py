@@ -55,7 +55,8 @@ def problems(folder: Path) -> list[str]:
     usual, checked = run("--check", str(folder / "conf")), run("--check", "--online", str(folder / "conf"))
     assert usual.returncode == 0, usual.stderr
     assert checked.stdout.startswith(usual.stdout)
-    lines = checked.stdout.removeprefix(usual.stdout).splitlines()
+    said = checked.stdout.removeprefix(usual.stdout).splitlines()
+    lines = [line for line in said if not line.startswith("certificate: ")]
     assert checked.returncode == (1 if lines else 0), checked.stderr
     return [line.removeprefix("problem: ") for line in lines]
 
@@ -75,6 +76,13 @@ DAY = timedelta(days=1)
 def test_a_good_certificate_is_no_problem(tmp_path: Path, begins: timedelta, ends: timedelta) -> None:
     certify(tmp_path, begins, ends)
     assert problems(tmp_path) == []
+
+
+def test_the_names_of_the_certificate_are_shown(tmp_path: Path) -> None:
+    certify(tmp_path, -DAY, 90 * DAY, NAMED + ", IP:203.0.113.10")
+    assert problems(tmp_path) == []
+    shown = f"certificate: for dyn.example, 203.0.113.10; until {day(90 * DAY)}"
+    assert shown in run("--check", "--online", str(tmp_path / "conf")).stdout.splitlines()
 
 
 @pytest.mark.parametrize(
