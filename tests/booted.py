@@ -134,12 +134,15 @@ class Machine:
         """The container's first process is the one whose innermost number is 1 (proc(5), NSpid)."""
         if self._nspawn.poll() is not None:
             raise Failed("systemd-nspawn has ended")
-        for child in _children(self._nspawn.pid):
-            status = Path(f"/proc/{child}/status").read_text()
-            numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
-            if len(numbers) > 1 and numbers[-1] == "1":
-                self._leader = child
-                return True
+        try:
+            for child in _children(self._nspawn.pid):
+                status = Path(f"/proc/{child}/status").read_text()
+                numbers = status.partition("NSpid:")[2].partition("\n")[0].split()
+                if len(numbers) > 1 and numbers[-1] == "1":
+                    self._leader = child
+                    return True
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # one has ended meanwhile
         return False
 
     def _plug_in(self) -> None:
