@@ -19,7 +19,7 @@ from . import __version__
 from .conf.check import describe
 from .conf.config import Config, load
 from .conf.newkey import new_key
-from .conf.online import about_certificate, findings
+from .conf.online import look
 from .conf.own import EXAMPLE
 from .conf.source import ConfigError
 from .doors.status import asking, table
@@ -106,11 +106,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _check(config: Config, online: bool) -> int:
     """Say what the conf means, and `online` also what is not right around it; the exit code. Raises Mistake."""
     context = tls_context(config)
-    shown = about_certificate(context, config.cert) if online and context and config.cert else []
-    print("\n".join(describe(config) + shown), flush=True)
-    problems = asyncio.run(findings(config, context)) if online else []
-    for problem in problems:
-        print(f"problem: {problem}")
+    print("\n".join(describe(config)), flush=True)
+    good_for, problems = asyncio.run(look(config, context)) if online else ([], [])
+    for line in (*good_for, *(f"problem: {problem}" for problem in problems)):
+        print(line)
     return EXIT_MACHINE if problems else 0
 
 

@@ -11,7 +11,7 @@ from ..providers.running import Providers
 from ..values.mistake import Mistake
 from ..values.specs import Client, Spec
 from ..values.update import Key, RRType
-from ..web.tls import shown_certificate
+from ..web.tls import Certificate, shown_certificate
 from .config import Config
 
 DAY = 24 * 60 * 60  # seconds
@@ -21,19 +21,13 @@ LAST_THIRD = 3
 VERSIONS: dict[RRType, int] = {"A": 4, "AAAA": 6}  # of IP
 
 
-def about_certificate(context: ssl.SSLContext, cert: Path) -> list[str]:
-    """For which names it is good, which only its owner can compare with those by which clients call, and until when."""
-    try:
-        _, ends, names = shown_certificate(context, cert)
-    except Mistake:
-        return []  # a finding
-    return [f"certificate: for {', '.join(names) or 'no name'}; until {_date(ends)}"]
+async def look(config: Config, context: ssl.SSLContext | None) -> tuple[list[str], list[str]]:
+    """What the certificate is good for; and what is not right, a sentence each: what it is, and what to do.
 
-
-async def findings(config: Config, context: ssl.SSLContext | None) -> list[str]:
-    """What is not right, a sentence each: what it is, and what to do. `context` is that of the conf's certificate."""
-    about_certificate = _about_certificate(context, config.cert) if context and config.cert else ()
-    return [*about_certificate, *await _about_providers(config)]
+    `context` is that of the conf's certificate.
+    """
+    good_for, findings = _about_certificate(context, config.cert) if context and config.cert else ([], [])
+    return good_for, [*findings, *await _about_providers(config)]
 
 
 async def _about_providers(config: Config) -> list[str]:
@@ -58,13 +52,18 @@ def _keys(client: Client) -> Iterator[Key]:
         yield from ((name, "AAAA") for name, _ in client.lan)
 
 
-def _about_certificate(context: ssl.SSLContext, cert: Path) -> Iterator[str]:
-    """What keeps clients from taking it. By which names they call is not known here."""
+def _about_certificate(context: ssl.SSLContext, cert: Path) -> tuple[list[str], list[str]]:
+    """For which names it is good (by which ones clients call, its owner knows); and what keeps them from taking it."""
     try:
         certificate = shown_certificate(context, cert)
     except Mistake as mistake:
-        yield f"no client would take the certificate {cert}: {mistake}; make one for a TLS server (RSA or P-256)"
-        return
+        why = f"no client would take the certificate {cert}: {mistake}; make one for a TLS server (RSA or P-256)"
+        return [], [why]
+    names = ", ".join(certificate.names) or "no name"
+    return [f"certificate: for {names}; until {_date(certificate.ends)}"], list(_what_is_wrong(certificate, cert))
+
+
+def _what_is_wrong(certificate: Certificate, cert: Path) -> Iterator[str]:
     now, (begins, ends, names) = time.time(), certificate
     if ends <= now:
         yield f"the certificate {cert} has expired on {_date(ends)}: renew it"
