@@ -28,7 +28,7 @@ from ..conf.config import Config
 from ..providers.running import Providers
 from ..values.addresses import Address
 from ..values.mistake import Mistake
-from ..values.outcome import Outcome, Result, worst
+from ..values.outcome import SUCCESSES, Outcome, Result, worst
 from ..values.specs import Bind, Client, Spec
 from ..values.update import RRset, Script, Update
 from ..web.connection import Respond
@@ -58,7 +58,6 @@ HELD = 1.0  # seconds until a request beyond that is refused
 FULL = Result(Outcome.OVERLOADED, f"{AT_ONCE} requests of this client are under way", retry_after=10)
 NOT_OURS = "the hostname in the request is none of this client's"
 LINES = 8  # of the log, about one request; one more sums up the others
-SUCCESSES = (Outcome.OK, Outcome.UPTODATE)
 OVERTAKEN = Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
 TOO_OFTEN = "there is something to change, but this client has changed too often"
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from ..values.mistake import Mistake
 from ..values.names import host_name
-from ..values.outcome import Outcome, Result
+from ..values.outcome import SUCCESSES, Outcome, Result
 from ..values.specs import Client
 from ..values.update import Update
 from ..web.reply import Reply
@@ -71,7 +71,7 @@ def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome
 def line(result: Result, update: Update) -> str:
     """What is said of one host name, whose record sets are the first of `update`."""
     word = WORDS[result.outcome]
-    if result.outcome not in (Outcome.OK, Outcome.UPTODATE):
+    if result.outcome not in SUCCESSES:
         return word
     own = [address for rrset in update if rrset.name == update[0].name for address in rrset.addresses]
     if len(own) > 1:

@@ -74,6 +74,9 @@ class Outcome(Enum):
     SOURCE = 24, "FAIL", WARNING
 
 
+SUCCESSES = (Outcome.OK, Outcome.UPTODATE)  # the name is as wanted
+
+
 class Result(NamedTuple):
     """An outcome, and for a failure the reason, for the log only."""
 

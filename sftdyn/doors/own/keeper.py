@@ -20,7 +20,7 @@ from typing import TypeAlias
 from ...conf.config import Config
 from ...providers.running import Providers
 from ...values.mistake import Mistake
-from ...values.outcome import Outcome, Result
+from ...values.outcome import SUCCESSES, Outcome, Result
 from ...values.specs import Client, Interface, Own
 from ...values.update import Promise, Update
 from ..answer import Part, Subject, failure
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 NAME = "own"  # as statistics call this door
 SETTLE = 0.1  # seconds from the first change of a burst to the look at what came of it
 FIRST_PATIENCE = 5.0  # seconds after a first failure, at most
-GOOD = (Outcome.OK, Outcome.UPTODATE)
 
 # The client, what was to be published (or its names only), and what came of it.
 Note: TypeAlias = Callable[[Own, Update | Sequence[str], Result], None]
@@ -150,7 +149,7 @@ class Keeper:
             if look.remark:
                 self._book.remark(f"own {look.remark}")
             outcome = await self._publisher.publish(own, look)
-            failures = 0 if outcome in GOOD else failures + 1
+            failures = 0 if outcome in SUCCESSES else failures + 1
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience(own.every, failures)):
                     await self._until_changed(own, look, changed)
@@ -181,7 +180,7 @@ async def publish_once(config: Config, providers: Providers, show: Callable[[str
     publisher = Publisher(config, providers, lambda own, subject, result: _show(own, subject, result, show))
 
     async def publish(own: Own) -> bool:
-        return await publisher.publish(own, await publisher.look(own)) in GOOD
+        return await publisher.publish(own, await publisher.look(own)) in SUCCESSES
 
     return all(await asyncio.gather(*map(publish, config.own)))
 

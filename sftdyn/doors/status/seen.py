@@ -13,7 +13,7 @@ from time import time
 from typing import Literal, Protocol, TypeAlias, get_args
 
 from ...values.exchanges import SECONDS, Histogram
-from ...values.outcome import Outcome, Result
+from ...values.outcome import SUCCESSES, Outcome, Result
 from ...values.update import RRset, RRType, Update
 from ...web.request import Request
 
@@ -22,7 +22,6 @@ ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each
 AGENT = 40  # characters of a client program's name
 CACHED = 1024  # names of client programs
 UPTODATE = Outcome.UPTODATE
-SUCCESSES = frozenset({Outcome.OK, UPTODATE})
 UNPRINTABLE = re.compile("[^ -~]+")
 
 Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
