@@ -10,7 +10,7 @@ from pathlib import Path
 from ..providers.running import Providers
 from ..values.mistake import Mistake
 from ..values.specs import Client, Spec
-from ..values.update import Key, RRType
+from ..values.update import Place, RRType
 from ..web.tls import Certificate, shown_certificate
 from .config import Config
 
@@ -31,7 +31,7 @@ async def look(config: Config, context: ssl.SSLContext | None) -> tuple[list[str
 
 
 async def _about_providers(config: Config) -> list[str]:
-    keys: dict[Spec, dict[Key, None]] = {spec: {} for spec in config.providers}
+    keys: dict[Spec, dict[Place, None]] = {spec: {} for spec in config.providers}
     for client in config.clients:
         keys[client.provider or config.provider].update(dict.fromkeys(_keys(client)))
     providers = Providers(config.provider, keys, config.timeout)
@@ -43,7 +43,7 @@ async def _about_providers(config: Config) -> list[str]:
     return [f"{spec}: {line}" if several else line for spec, lines in zip(keys, asked, strict=True) for line in lines]
 
 
-def _keys(client: Client) -> Iterator[Key]:
+def _keys(client: Client) -> Iterator[Place]:
     """The record sets that requests of a client may change."""
     versions = {network.version for network in client.networks}
     types = [kind for kind, version in VERSIONS.items() if version in versions or not versions]

@@ -30,7 +30,7 @@ from ..values.addresses import Address
 from ..values.mistake import Mistake
 from ..values.outcome import SUCCESSES, Outcome, Result, worst
 from ..values.specs import Bind, Client, Spec
-from ..values.update import RRset, Script, Update
+from ..values.update import Promise, RRset, Script, Update
 from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
@@ -262,8 +262,8 @@ class Doors:
         promise = self._providers.publish(errand.provider, update, not grant.granted, errand.secret)
         promise.add_done_callback(partial(self._guarded, errand.visit, self._settled, errand, grant, host))
 
-    def _settled(self, errand: Errand, grant: Grant, host: Host, promise: "asyncio.Future[Result]") -> None:
-        if not self._conclude(errand, grant, {host: promise.result()}):
+    def _settled(self, errand: Errand, grant: Grant, host: Host, promise: Promise) -> None:
+        if not self._conclude(errand, grant, {host: worst(promise.result())}):
             self._publish(errand)
 
     async def _publish_all(self, errand: Errand) -> None:
@@ -312,7 +312,7 @@ class Doors:
             by_key = {item.key: item for item in items}
             while True:
                 before = self._arrivals.newest(by_key)
-                result = await self._providers.publish(errand.provider, items, True, errand.secret)
+                result = worst(await self._providers.publish(errand.provider, items, True, errand.secret))
                 if result.outcome not in SUCCESSES:
                     return items, result
                 if self._arrivals.newest(by_key) == before:
@@ -338,7 +338,7 @@ class Doors:
         by_key = {item.key: item for item in items}
         if self._arrivals.inside and self._arrivals.overtaken(errand.visit.arrival, by_key):
             return OVERTAKEN
-        return await self._providers.publish(errand.provider, items, False, errand.secret)
+        return worst(await self._providers.publish(errand.provider, items, False, errand.secret))
 
     # Out: the one exit.
 

@@ -13,9 +13,9 @@ from weakref import WeakValueDictionary
 
 from ..threads import Ended, Returned, in_thread, raised_at
 from ..values.exchanges import Exchanges, Vitals
-from ..values.outcome import Outcome, Result, worst
+from ..values.outcome import Outcome, Result
 from ..values.specs import Function
-from ..values.update import Key, Promise, RRset, Script
+from ..values.update import Item, Key, Place, Promise, RRset
 
 AT_ONCE = 16  # calls before others wait for them
 GIVEN_UP = 100  # calls that may hang for ever before there are no more
@@ -43,7 +43,7 @@ class FunctionProvider:
         self._spec = spec
         self._timeout = timeout
 
-    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None) -> Promise:
+    def publish(self, update: Sequence[Item], ask_only: bool = False, secret: str | None = None) -> Promise:
         """Call the function for each record set: the result comes within the timeout."""
         rrsets = [item for item in update if isinstance(item, RRset)]
         promise: Promise = asyncio.ensure_future(self._publish(rrsets, ask_only, secret))
@@ -59,7 +59,7 @@ class FunctionProvider:
         """Nothing can stop it but the function itself."""
         return True
 
-    async def findings(self, keys: Sequence[Key]) -> list[str]:
+    async def findings(self, keys: Sequence[Place]) -> list[str]:
         """Nothing: a function cannot be asked."""
         return []
 
@@ -76,8 +76,8 @@ class FunctionProvider:
             if self._promises.get(rrset.key) is promise:
                 del self._promises[rrset.key]
 
-    async def _publish(self, rrsets: Sequence[RRset], ask_only: bool, secret: str | None) -> Result:
-        return worst(await asyncio.gather(*(self._settle(rrset, ask_only, secret) for rrset in rrsets)))
+    async def _publish(self, rrsets: Sequence[RRset], ask_only: bool, secret: str | None) -> Sequence[Result]:
+        return await asyncio.gather(*(self._settle(rrset, ask_only, secret) for rrset in rrsets))
 
     async def _settle(self, rrset: RRset, ask_only: bool, secret: str | None) -> Result:
         """One record set, in its turn."""

@@ -16,7 +16,7 @@ from typing import Any
 from ..values.exchanges import Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Bind, Cloudflare, Function, Spec
-from ..values.update import Key, Promise, Provider, RRset, Script
+from ..values.update import Item, Key, Place, Promise, Provider
 from .bind.provider import BindProvider
 from .cloudflare.provider import CloudflareProvider
 from .function import FunctionProvider
@@ -84,9 +84,7 @@ class Providers:
             self._end(running)
         self._look_whether_alone()
 
-    def publish(
-        self, spec: Spec, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None
-    ) -> Promise:
+    def publish(self, spec: Spec, update: Sequence[Item], ask_only: bool = False, secret: str | None = None) -> Promise:
         """Make `update` true through this provider: the result comes within the timeout, twice at most."""
         if spec is self._default and self._alone:
             return self._alone.provider.publish(update, ask_only, secret)
@@ -102,7 +100,7 @@ class Providers:
             self._remember(Pending(running, promise, [item.key for item in update], handed_over))
         return promise
 
-    async def findings(self, spec: Spec, keys: Sequence[Key]) -> list[str]:
+    async def findings(self, spec: Spec, keys: Sequence[Place]) -> list[str]:
         """What stands in the way of publishing these record sets through this provider, a sentence each."""
         return await self._running[spec].provider.findings(keys)
 
@@ -176,7 +174,7 @@ class Providers:
         if not self._pending:
             self._look_whether_alone()
 
-    def _in_front(self, running: Running, update: Sequence[RRset | Script]) -> "list[asyncio.Future[Any]]":
+    def _in_front(self, running: Running, update: Sequence[Item]) -> "list[asyncio.Future[Any]]":
         """What other providers must have settled, and what this one must have been told, before it may write."""
         before: list[asyncio.Future[Any]] = []
         for pending in itertools.chain(*(self._pending.get(item.key, ()) for item in update)):
@@ -192,13 +190,13 @@ class Providers:
         before: "Sequence[asyncio.Future[Any]]",
         handed_over: "asyncio.Future[None]",
         running: Running,
-        update: Sequence[RRset | Script],
+        update: Sequence[Item],
         ask_only: bool,
         secret: str | None,
-    ) -> Result:
+    ) -> Sequence[Result]:
         try:
             _, late = await asyncio.wait(before, timeout=self._timeout)
             promise = None if late else running.provider.publish(update, ask_only, secret)
         finally:
             handed_over.set_result(None)
-        return await promise if promise else TOO_LATE
+        return await promise if promise else [TOO_LATE] * len(update)

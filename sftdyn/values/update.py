@@ -9,7 +9,10 @@ from .exchanges import Vitals
 from .outcome import Result
 
 RRType = Literal["A", "AAAA"]
-Key: TypeAlias = tuple[str, RRType]
+TXT: Literal["TXT"] = "TXT"
+Place: TypeAlias = tuple[str, RRType]  # where a record set is: a host's absolute name, and a type
+# Of a record set its name and type; of a TXT value also itself, so that two values at one name are in no order.
+Key: TypeAlias = tuple[str, ...]
 
 
 class RRset(NamedTuple):
@@ -21,8 +24,27 @@ class RRset(NamedTuple):
     ttl: int  # seconds
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Place:
         return self[:2]
+
+
+class Text(NamedTuple):
+    """One TXT value that a name shall have, or have no more; the others beside it stay."""
+
+    name: str  # absolute, lower case, with the last dot
+    value: str
+    is_there: bool
+    ttl: int  # seconds
+    type: Literal["TXT"] = TXT
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What the name shall have of this value: it, or nothing."""
+        return (self.value,) if self.is_there else ()
+
+    @property
+    def key(self) -> Key:
+        return self.name, TXT, self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +61,10 @@ class Script:
         return self.name, self.type
 
 
+Record: TypeAlias = RRset | Text
+Item: TypeAlias = RRset | Text | Script
 Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, type) once
-Promise: TypeAlias = "asyncio.Future[Result]"
+Promise: TypeAlias = "asyncio.Future[Sequence[Result]]"  # one for each item of the update, in its order
 
 
 class Provider(Protocol):
@@ -50,9 +74,7 @@ class Provider(Protocol):
     WOULD_CHANGE. `secret` is what matched the client's key, where the provider wants it; it is not kept.
     """
 
-    def publish(
-        self, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None
-    ) -> Promise: ...
+    def publish(self, update: Sequence[Item], ask_only: bool = False, secret: str | None = None) -> Promise: ...
 
     def use(self, spec: Any, timeout: float) -> None:
         """From now on, be as the conf says now; an update takes at most `timeout` seconds."""
@@ -63,7 +85,7 @@ class Provider(Protocol):
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
 
-    async def findings(self, keys: Sequence[Key]) -> list[str]:
+    async def findings(self, keys: Sequence[Place]) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each: what it is, and what to do.
 
         Asking changes nothing. What cannot be asked for is no finding.

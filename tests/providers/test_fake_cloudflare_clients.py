@@ -245,10 +245,10 @@ def octodns_makes_it(cloudflare: Cloudflare, token: str, wanted: dict[str, list[
     """The number of changes after which the zone is as wanted: a second look finds none left."""
     from octodns.record import Record
     from octodns.zone import Zone
-    from octodns_cloudflare import CloudflareProvider
+    from octodns_cloudflare import Alone
 
     def plan() -> Any:
-        provider = CloudflareProvider("lab", token=token, pagerules=False, min_ttl=60, api_url=cloudflare.url)
+        provider = Alone("lab", token=token, pagerules=False, min_ttl=60, api_url=cloudflare.url)
         zone = Zone("example.org.", [])
         for name, sets in wanted.items():
             for data in sets:

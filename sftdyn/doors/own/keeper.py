@@ -20,7 +20,7 @@ from typing import TypeAlias
 from ...conf.config import Config
 from ...providers.running import Providers
 from ...values.mistake import Mistake
-from ...values.outcome import SUCCESSES, Outcome, Result
+from ...values.outcome import SUCCESSES, Outcome, Result, worst
 from ...values.specs import Client, Interface, Own
 from ...values.update import Promise, Update
 from ..answer import Part, Subject, failure
@@ -172,7 +172,7 @@ class Keeper:
 
 def _result(promise: Promise) -> Result:
     error = promise.exception()
-    return failure(error) if isinstance(error, Exception) else promise.result()
+    return failure(error) if isinstance(error, Exception) else worst(promise.result())
 
 
 async def publish_once(config: Config, providers: Providers, show: Callable[[str], None]) -> bool:

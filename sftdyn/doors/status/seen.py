@@ -132,7 +132,7 @@ class Journal:
                 news = 0
                 if outcome is UPTODATE and not isinstance(item, str):
                     news = hash((item.addresses, door, who, headers))
-                    known = self._rows.get(item[:2])
+                    known = self._rows.get((item.name, item.type))
                     if known and known.news == news:
                         known.seen = now
                         known.outcome = outcome
@@ -157,7 +157,7 @@ class Journal:
 
     def _write(self, item: RRset | str, result: Result, now: float) -> Row:
         """Renew the row that is about `item`: a record set, or a host name."""
-        place: Place = (item, "") if isinstance(item, str) else item.key
+        place: Place = (item, "") if isinstance(item, str) else (item.name, item.type)
         row = self._rows.get(place)
         if row is None:
             row = self._rows[place] = Row(place)

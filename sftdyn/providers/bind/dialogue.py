@@ -5,12 +5,13 @@ makes both true at once. So one round trip answers a whole batch: OK for what di
 not. What was seen last is only a guess at what to say next, never an answer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ...values.update import Key, RRset, Update
+from ..desk.backend import in_parts
 from . import message
-from .message import Belief, Beliefs, Verdict
+from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
@@ -19,9 +20,6 @@ REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
-
-Item = TypeVar("Item")
-Found = TypeVar("Found")
 
 
 class Settlement(NamedTuple):
@@ -33,14 +31,6 @@ class Settlement(NamedTuple):
     verdict: Verdict
     changed: bool = False
     reason: str = ""
-
-
-class Interrupted(Exception):
-    """The primary answered a question with neither yes nor no."""
-
-    def __init__(self, settlement: Settlement) -> None:
-        super().__init__(settlement.reason)
-        self.settlement = settlement
 
 
 class Sight:
@@ -66,10 +56,6 @@ class Sight:
             if belief is not None:
                 self._seen[rrset.key] = belief
 
-    def forget(self) -> None:
-        """Another primary knows other things."""
-        self._seen.clear()
-
 
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
@@ -84,13 +70,13 @@ class Dialogue:
         beliefs: dict[Key, Belief] = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
         try:
             verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
-        except Interrupted as interruption:
-            return [interruption.settlement] * len(updates)
+        except Unanswered as error:
+            return [Settlement(*error.said)] * len(updates)
         if verdict is Verdict.DONE:
             self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
         elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._asked(zone) is Verdict.DONE):
             if len(updates) > 1:
-                return await _in_parts(updates, lambda part: self.settle(zone, part, ask_only))
+                return await in_parts(updates, lambda part: self.settle(zone, part, ask_only))
         elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
             verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
@@ -98,7 +84,7 @@ class Dialogue:
     async def _agree(
         self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief], ask_only: bool
     ) -> tuple[Verdict, str]:
-        """Send, and mend wrong beliefs, until the primary says something else than that. Raises Interrupted."""
+        """Send, and mend wrong beliefs, until the primary says something else than that. Raises Unanswered."""
         if any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
             await self._revise(zone, [rrset for rrset in rrsets if not self._sight.knows(rrset)], beliefs)
         for _ in range(TRIES):
@@ -109,13 +95,12 @@ class Dialogue:
                 break
         return verdict, reason
 
-    async def replace(self, zone: str, rrset: RRset, late: tuple[str, ...]) -> bool:
-        """Put `rrset` in the place of exactly `late`; False if anything else stands there."""
-        verdict, _ = await self._send(zone, message.change([rrset], {rrset.key: late}, zone))
-        return verdict is Verdict.DONE
+    async def replace(self, zone: str, rrset: RRset, late: tuple[str, ...]) -> Verdict:
+        """Put `rrset` in the place of exactly `late`."""
+        return (await self._send(zone, message.change([rrset], {rrset.key: late}, zone)))[0]
 
     async def wrong(self, zone: str, rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:
-        """Those of `rrsets` whose belief does not hold, found by parts. Raises Interrupted."""
+        """Those of `rrsets` whose belief does not hold, found by parts. Raises Unanswered."""
         if not rrsets:
             return []
         verdict, reason = await self._send(zone, message.question(rrsets, beliefs))
@@ -123,15 +108,15 @@ class Dialogue:
             return []
         if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
-            raise Interrupted(Settlement(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason))
+            raise Unanswered(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason)
         if len(rrsets) == 1:
             return list(rrsets)
-        return await _in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)
+        return await in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)
 
     async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> bool:
         """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known.
 
-        Whether there were any. Raises Interrupted.
+        Whether there were any. Raises Unanswered.
         """
         asked = [rrset for rrset in rrsets if beliefs[rrset.key] is not None]
         wrong = await self.wrong(zone, asked, beliefs)
@@ -173,15 +158,6 @@ class Dialogue:
 
     async def _asked(self, zone: str) -> Verdict:
         return message.verdict(await self._child.send(zone, message.harmless(zone)))
-
-
-async def _in_parts(
-    items: Sequence[Item], settle: Callable[[Sequence[Item]], Awaitable[list[Found]]], singly: int = 1
-) -> list[Found]:
-    """What `settle` makes of both halves of `items`, or of each one where they are at most `singly`."""
-    step = len(items) // 2 if len(items) > singly else 1
-    parts = [items[start : start + step] for start in range(0, len(items), step)]
-    return [found for part in parts for found in await settle(part)]
 
 
 def _absent(rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:

@@ -17,16 +17,20 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from ...values.names import FEW, listed
+from ...values.outcome import Outcome, Result
 from ...values.specs import Primary
-from ...values.update import Key, RRset
+from ...values.update import Place, RRset
+from ..desk.backend import Manner
+from ..desk.zones import NOWHERE, Zones
 from . import message, outside
 from .dialogue import BATCH, HALVED
-from .finder import LOT, Lot
 from .message import Verdict
 from .nsupdate import ASKING, Child, Route, dig
-from .zones import NOWHERE, Zones
+from .questions import Lot
 
 AT_ONCE = 8  # processes of dig
+LOT = 64  # names that are asked for at once
+MANNER_OF_ASKING = Manner("the name server", Result(Outcome.NOZONE), (1, 1, 1), 1, False, (0.1, 1.0))
 SILENCE = "?"  # stands for a zone
 REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
 
@@ -71,7 +75,7 @@ NO_ZONE = (
 )
 
 
-async def findings(route: Route, given: Sequence[str], keys: Sequence[Key]) -> list[str]:
+async def findings(route: Route, given: Sequence[str], keys: Sequence[Place]) -> list[str]:
     """What is not right, a sentence each, with the zones `given`, or else those of `keys`, the sets to be published."""
     inquiry = Inquiry(route)
     try:
@@ -92,7 +96,7 @@ class Inquiry:
         """End the process."""
         await self._child.stop()
 
-    async def findings(self, given: Sequence[str], keys: Sequence[Key]) -> AsyncIterator[str]:
+    async def findings(self, given: Sequence[str], keys: Sequence[Place]) -> AsyncIterator[str]:
         """What is not right, a sentence each."""
         if trouble := await self._about_primary():
             yield trouble
@@ -122,21 +126,26 @@ class Inquiry:
             return sentence.format(key=_key(self._route.primary), where=where)
         return PRIMARY[verdict].format(where=where, said=message.diagnosis(transcript)) if verdict in PRIMARY else None
 
-    async def _zones(self, given: Sequence[str], keys: Sequence[Key]) -> dict[str, list[Key]]:
+    async def _zones(self, given: Sequence[str], keys: Sequence[Place]) -> dict[str, list[Place]]:
         """The zones, given or found, with those of `keys` that are in each; SILENCE where the primary fell silent."""
-        zones, now = Zones(given), asyncio.get_running_loop().time()
+        zones, now = Zones(given, MANNER_OF_ASKING), asyncio.get_running_loop().time()
         names = list(dict.fromkeys(name for name, _ in keys))
         for start in range(0, 0 if given else len(names), LOT):
-            lot = Lot(zones, names[start : start + LOT], now)
-            places = [*lot.places, message.NOBODYS]
-            await self._child.send_all([(place, message.harmless(place)) for place in places], lot.hear)
-        found: dict[str, list[Key]] = {zone: [] for zone in given}
+            some = (zones.unknown(name, now, now) for name in names[start : start + LOT])
+            lot = Lot(list(dict.fromkeys(place for places in some for place in places)))
+
+            def hear(number: int, transcript: str, lot: Lot = lot) -> None:
+                for fact in lot.hear(number, transcript):
+                    zones.learn(fact, now)
+
+            await self._child.send_all([(place, message.harmless(place)) for place in lot.places], hear)
+        found: dict[str, list[Place]] = {zone: [] for zone in given}
         for key in keys:
-            zone = zones.zone_of(key[0], now)
+            zone = zones.zone_of(key[0], now, now)
             found.setdefault(SILENCE if zone is None else zone, []).append(key)
         return found
 
-    async def _about_zone(self, zone: str, keys: Sequence[Key], is_copy: bool, is_unseen: bool) -> AsyncIterator[str]:
+    async def _about_zone(self, zone: str, keys: Sequence[Place], is_copy: bool, is_unseen: bool) -> AsyncIterator[str]:
         """What is wrong with a zone (Rule 2), or else with its names."""
         verdict = await self._ask(zone, message.harmless(zone))
         if is_copy:
@@ -149,7 +158,7 @@ class Inquiry:
         if is_unseen and verdict is not Verdict.NOT_ITS_ZONE:
             yield UNSEEN
 
-    async def _about_names(self, zone: str, keys: Sequence[Key]) -> AsyncIterator[str]:
+    async def _about_names(self, zone: str, keys: Sequence[Place]) -> AsyncIterator[str]:
         """What stands in the way of these record sets of a zone that works (Rule 3)."""
         if refused := await self._blamed(zone, keys, lambda part: message.vain(part, zone), REFUSED):
             yield MAY_NOT.format(names=listed(f"{name.rstrip('.')} {kind}" for name, kind in refused))
@@ -157,10 +166,10 @@ class Inquiry:
             yield HIDDEN.format(names=listed(name for name, _ in hidden))
 
     async def _blamed(
-        self, zone: str, keys: Sequence[Key], lines: Callable[[Sequence[Key]], str], blame: frozenset[Verdict]
-    ) -> list[Key]:
+        self, zone: str, keys: Sequence[Place], lines: Callable[[Sequence[Place]], str], blame: frozenset[Verdict]
+    ) -> list[Place]:
         """Those of `keys` for whose lines the primary says what is in `blame`, found by halves; at most a few."""
-        found: list[Key] = []
+        found: list[Place] = []
         parts = [keys[start : start + BATCH] for start in range(0, len(keys), BATCH)]
         while parts and len(found) <= FEW:
             part = parts.pop(0)
@@ -183,7 +192,7 @@ class Inquiry:
             return is_copy, bool(outside.denial(answer))
 
 
-def _visible(keys: Sequence[Key], zone: str) -> str:
+def _visible(keys: Sequence[Place], zone: str) -> str:
     """A question that is answered DONE if everybody could see addresses there."""
     rrsets = [RRset(name, kind, (message.NOBODYS_ADDRESS[kind],), 0) for name, kind in keys]
     return message.change(rrsets, dict.fromkeys(keys), zone, ask_only=True)

@@ -6,10 +6,11 @@ Commands and output are those of nsupdate(1) of BIND 9; the semantics of prerequ
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
+from typing import Any
 
 from ...values.names import ancestors
 from ...values.specs import Primary
-from ...values.update import Key, RRset, RRType
+from ...values.update import Key, Place, RRset, RRType
 
 # What a record set is believed to be now; None where nothing is known.
 Belief = tuple[str, ...] | None
@@ -30,6 +31,14 @@ class Verdict(Enum):
     TOO_LARGE = auto()  # over 64 KiB: nothing is sent
     NOT_SENT = auto()  # there is no nsupdate, or it knows no address of the primary
     UNKNOWN = auto()  # no answer: not applied, applied, or applied later
+
+
+class Unanswered(Exception):
+    """The primary answered a question with neither yes nor no: with this verdict, changed, reason."""
+
+    def __init__(self, *said: Any) -> None:
+        super().__init__()
+        self.said = said
 
 
 RCODES: dict[str, Verdict] = {
@@ -211,7 +220,7 @@ def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str, ask_only: bool 
 NOBODYS_ADDRESS: dict[RRType, str] = {"A": "240.0.0.0", "AAAA": "e000::"}  # reserved (RFC 1112, 4; RFC 4291, 2.4)
 
 
-def vain(keys: Iterable[Key], zone: str) -> str:
+def vain(keys: Iterable[Place], zone: str) -> str:
     """A message that would remove an address that nobody has, but is not carried out: every zone has an SOA record."""
     changes = [f"update delete {name} {kind} {NOBODYS_ADDRESS[kind]}" for name, kind in keys]
     return _lines([f"prereq nxrrset {zone} SOA", *changes])

@@ -1,16 +1,16 @@
-"""One primary as a provider: record sets go through the queue, scripts beside it."""
+"""One primary as a provider: record sets go through the desk, scripts beside it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from ...values.exchanges import Vitals
-from ...values.outcome import Result, worst
+from ...values.outcome import Result
 from ...values.specs import Bind
-from ...values.update import Key, Promise, RRset, Script
-from .findings import findings
+from ...values.update import Item, Key, Place, Promise, RRset, Script
+from ..desk.desk import Desk
+from .backend import MANNER, BindBackend
 from .nsupdate import Route
-from .queue import Queue
 from .script import Scripts
 
 
@@ -21,39 +21,40 @@ class BindProvider:
     """
 
     def __init__(self, spec: Bind, timeout: float) -> None:
-        self._zones = spec.zones
+        self._spec = spec
         self._timeout = timeout
-        self._route = Route(spec.primary)
-        self._queue = Queue(self._route, spec.zones, timeout)
-        self._scripts = Scripts(self._route, self._queue.exchanges)
+        self._desk = Desk(lambda _: BindBackend(self._spec), MANNER, timeout)
+        self._scripts = Scripts(Route(spec.primary), self._desk.exchanges)
 
     def use(self, spec: Bind, timeout: float) -> None:
         """From now on, this primary, with these zones; what is under way there comes to its end."""
-        self._zones = spec.zones
         self._timeout = timeout
-        self._queue.use(spec.primary, spec.zones, timeout)
+        is_new, self._spec = spec != self._spec, spec
+        self._desk.use((lambda _: BindBackend(self._spec)) if is_new else None, timeout)
+        if is_new:
+            self._scripts.route = Route(spec.primary)
 
     def under_way(self) -> Mapping[Key, Promise]:
         """The record sets that are not settled, and what settles the last update of each."""
-        return self._queue.under_way()
+        return self._desk.under_way()
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
-        return self._queue.is_alive()
+        return self._desk.is_alive()
 
-    async def findings(self, keys: Sequence[Key]) -> list[str]:
+    async def findings(self, keys: Sequence[Place]) -> list[str]:
         """What is not right with the primary and its zones, a sentence each."""
-        return await findings(self._route, self._zones, keys)
+        return await BindBackend(self._spec).findings(keys)
 
     def vitals(self) -> Vitals:
         """How it is: what waits for the primary, and the exchanges with it."""
-        return Vitals(self._queue.exchanges, self._queue.waiting(), self._queue.mended())
+        return self._desk.vitals()
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end all processes."""
-        await self._queue.close()
+        await self._desk.close()
 
-    def publish(self, update: Sequence[RRset | Script], ask_only: bool = False, secret: str | None = None) -> Promise:
+    def publish(self, update: Sequence[Item], ask_only: bool = False, secret: str | None = None) -> Promise:
         """Make the zone hold `update`, or only ask whether it does: the result comes within the timeout."""
         if isinstance(update[-1], Script):  # which stand behind all record sets
             return asyncio.ensure_future(self._with_scripts(update, ask_only))
@@ -61,11 +62,11 @@ class BindProvider:
 
     def _publish(self, rrsets: Sequence[RRset], ask_only: bool) -> Promise:
         self._scripts.forget(rrsets)
-        return self._queue.publish(rrsets, ask_only)
+        return self._desk.publish(rrsets, ask_only)
 
-    async def _with_scripts(self, update: Sequence[RRset | Script], ask_only: bool) -> Result:
+    async def _with_scripts(self, update: Sequence[Item], ask_only: bool) -> Sequence[Result]:
         rrsets = [item for item in update if isinstance(item, RRset)]
         scripts = [item for item in update if isinstance(item, Script)]
         publishing = [self._publish(rrsets, ask_only)] if rrsets else []
         running = [self._scripts.run(script, ask_only, self._timeout) for script in scripts]
-        return worst(await asyncio.gather(*publishing, *running))
+        return [*(await publishing[0] if publishing else ()), *await asyncio.gather(*running)]

@@ -24,7 +24,7 @@ class Scripts:
     """All scripts of one provider, and what they did last."""
 
     def __init__(self, route: Route, exchanges: Exchanges) -> None:
-        self._route = route
+        self.route = route
         self._exchanges = exchanges
         self._last: dict[Key, str] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -53,11 +53,11 @@ class Scripts:
     async def _try(self, script: Script, trouble: list[str]) -> Result:
         """Until the primary takes or refuses it; `trouble` collects what is in the way."""
         while True:
-            family = self._route.family
+            family = self.route.family
             began = monotonic()
             try:
                 async with self._places:
-                    code, output = await converse(self._route, script.lines + "\n", DEADLINE)
+                    code, output = await converse(self.route, script.lines + "\n", DEADLINE)
             except (OSError, NotInstalled) as error:
                 code, output = None, message.not_started(error)
             verdict = message.verdict(output)
@@ -69,5 +69,5 @@ class Scripts:
             if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
                 return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
             if verdict is Verdict.NOBODY:
-                self._route.leave(family)
+                self.route.leave(family)
             await asyncio.sleep(PAUSE)

@@ -18,6 +18,7 @@ from ...fetch import Answer, Failed, Fetcher, Route
 from ...values.exchanges import Exchanges
 from ...values.mistake import Mistake
 from ...values.specs import Cloudflare
+from ..desk.backend import Health
 from .budget import Budget
 from .plan import Nonsense, Operations, Record, absolute, read_record
 
@@ -26,20 +27,13 @@ ZONES_PER_PAGE = 50  # the most that is documented
 BODY = 2 << 20  # octets of an answer; a page of records with the longest comments has less
 REFUSED = 30  # seconds without requests after a 429 that does not say how many
 SHORTEST_REFUSAL, LONGEST_REFUSAL = 1, 600  # seconds; the API's own are five minutes
+ILL = (Health.ILL, Health.SILENT)
 IDENTITY = re.compile("[0-9A-Za-z_-]{1,64}")
 
 Item = TypeVar("Item")
 
 
-class Health(Enum):
-    """How a zone is, and so beside which others its requests wait for their turn."""
-
-    NEW = auto()  # it has not answered yet
-    WELL = auto()
-    ILL = auto()  # it has not answered the last time
-
-
-AT_ONCE = {Health.NEW: 4, Health.WELL: 4, Health.ILL: 2}  # requests
+AT_ONCE = {Health.NEW: 4, Health.WELL: 4, Health.ILL: 2, Health.SILENT: 2}  # requests
 
 
 class Kind(Enum):
@@ -140,7 +134,7 @@ class Api:
     def wait(self, health: Health) -> float:
         """Seconds until the next request may be sent."""
         now = self._loop.time()
-        return max(self.budget.refused_until - now, self.budget.wait(now, health is Health.ILL))
+        return max(self.budget.refused_until - now, self.budget.wait(now, health in ILL))
 
     async def zones(self, name: str | None, page: int, manner: Manner) -> Page[Zone]:
         """The zones of this name, or a page of all; those that work come first. Raises ApiError."""
@@ -197,7 +191,7 @@ class Api:
             now = self._loop.time()
             if now < self.budget.refused_until:
                 raise ApiError(Kind.LIMITED, SENTENCES[Kind.LIMITED], self.budget.refused_until - now)
-            wait = self.budget.wait(now, health is Health.ILL)
+            wait = self.budget.wait(now, health in ILL)
             if wait <= 0:
                 break
             await asyncio.sleep(wait)

@@ -5,8 +5,13 @@ names. So the requests are spread before: a burst is free, then they come as slo
 meanwhile shares the next ones. A user's own scripts and the dashboard count, too, so a part of the budget is theirs.
 """
 
+import hmac
+import secrets
+from collections import OrderedDict
+
 BURST = 500  # requests
 RATE = 2.0  # requests a second; with the burst 1100 in five minutes
+BUDGETS = 10_000  # of credentials that are gone; those that waited longest are forgotten first
 RESERVE = 250  # requests of the burst that a zone in trouble leaves to the others
 
 
@@ -39,3 +44,20 @@ class Budget:
     def _refill(self, now: float) -> None:
         self._left = min(BURST, self._left + (now - self._since) * RATE)
         self._since = now
+
+
+class Budgets:
+    """The budget of each credential, also after its session, as the API goes on counting; under a keyed hash."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._budgets: OrderedDict[bytes, Budget] = OrderedDict()
+
+    def of(self, credential: str, now: float) -> Budget:
+        """The budget of this one."""
+        name = hmac.digest(self._key, credential.encode(), "sha256")
+        budget = self._budgets.setdefault(name, Budget(now))
+        self._budgets.move_to_end(name)
+        if len(self._budgets) > BUDGETS:
+            self._budgets.popitem(last=False)
+        return budget

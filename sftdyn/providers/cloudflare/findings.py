@@ -4,20 +4,20 @@ from collections.abc import Mapping
 
 from ...values.names import listed
 from ...values.outcome import Outcome, Result
-from ...values.update import Key, RRset, RRType
+from ...values.update import Place, RRset, RRType
 
 FINE = frozenset({Outcome.UPTODATE, Outcome.WOULD_CHANGE})
 AGAIN = "; try again, and if that stays, see whether url and ca are right, and this machine reaches the API"
 EXAMPLES: dict[RRType, str] = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}  # nobody's (RFC 5737, RFC 3849)
 
 
-def question(key: Key) -> RRset:
+def question(key: Place) -> RRset:
     """What is asked about a record set: would it take an address?"""
     name, kind = key
     return RRset(name, kind, (EXAMPLES[kind],), 60)
 
 
-def sentences(results: Mapping[Key, Result]) -> list[str]:
+def sentences(results: Mapping[Place, Result]) -> list[str]:
     """A sentence for each reason, with the names that it concerns.
 
     A name of which one type can be published is in order: its router may have addresses of that family only.

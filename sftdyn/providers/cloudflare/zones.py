@@ -1,94 +1,110 @@
-"""In which zone is a name? What one credential was told about it. Pure: time is handed in.
+"""Asks the API for the zones of names: one by one, or where that is shorter the list of all."""
 
-Rule 1. A name is in the zone of its nearest ancestor, itself included, of which the API shows a zone.
+from collections.abc import AsyncIterator, Sequence
 
-Rule 2. A name is asked for from itself upwards. What is learned of a parent serves all its children, and a zone is
-remembered until the API denies it. That a name is no zone is forgotten after a while, soon if there is none above it.
+from ...values.names import is_within
+from ..desk.backend import Fact, Listing
+from .api import Api, ApiError, Kind, Manner, Zone
 
-Rule 3. Where many names must be asked for, the list of all zones is shorter, and says the same.
-"""
-
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-from .api import Zone
-
-REMEMBERED = 1800.0  # seconds
-MISSED = 15.0  # seconds for which a name is in no zone: somebody may be about to add it
-MANY = 100_000  # facts, before all are forgotten
-
-NOWHERE = Zone("", "")  # of a name that is in none
+NO_ZONE = (
+    "the API shows these credentials no zone with the name: they need Zone Read for it, or the conf zone= with its id"
+)
+FEW = 3  # names that are asked for one by one; with more, the list of all zones is shorter
+IDENTITY_LENGTH = 32  # letters of a zone's id
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What the API showed under a name; times are those of the event loop."""
+class ZoneList:
+    """The zones that one credential sees. `given`: the id of the zone of all names."""
 
-    zone: Zone | None  # None: none
-    since: float
+    def __init__(self, api: Api, given: str | None) -> None:
+        self._api = api
+        self._given = given if given and is_identity(given) else None
+        self._ids: dict[str, Zone] = {}
+        self._fixed: Zone | None = None  # the given one, as the API shows it
+        self._pages = 1  # of the list
+        self._asked = 0  # names, one by one, since the last list
 
+    async def zone(self, name: str, manner: Manner) -> Zone:
+        """The zone of this name; one whose name the token may not know goes by its id. Raises ApiError."""
+        if name.startswith("#"):
+            return Zone(name[1:], None)
+        zone = self._ids.get(name) or await self._ask_for(name, manner)
+        if zone is None:
+            raise ApiError(Kind.GONE, NO_ZONE)
+        self._known(zone)
+        return zone
 
-class Zones:
-    """The zones of one credential."""
-
-    def __init__(self) -> None:
-        self._facts: dict[str, Fact] = {}
-        self._listed: dict[str, Zone] = {}
-        self._listed_at = float("-inf")
-
-    def zone_of(self, name: str, now: float, arrived: float) -> Fact | None:
-        """The zone of a name for a request that arrived then, or NOWHERE; None if something must be asked for."""
-        for place in upwards(name) if now - self._listed_at <= REMEMBERED else ():
-            if place in self._listed:
-                return Fact(self._listed[place], self._listed_at)
-        if is_fresh(self._listed_at, now, arrived):
-            return Fact(NOWHERE, self._listed_at)
-        if self.unknown(name, now, arrived):
-            return None
-        found = (self._facts[place] for place in upwards(name) if self._facts[place].zone)
-        return next(found, Fact(NOWHERE, now))
-
-    def unknown(self, name: str, now: float, arrived: float) -> list[str]:
-        """What must be asked for, from the name upwards, until there is a zone."""
-        asked: list[str] = []
-        missed: list[str] = []
-        for place in upwards(name):
-            fact = self._facts.get(place)
-            if fact and fact.zone:
-                return asked
-            if fact is None or now - fact.since > REMEMBERED:
+    async def apexes(self, places: Sequence[str], manner: Manner) -> AsyncIterator[Fact | Listing]:
+        """Which of these names are zones; after one question, others may want to know, too. Raises ApiError."""
+        if self._given is not None:
+            zone = self._fixed = self._fixed or await self._ask_for_given(self._given, manner)
+            for place in places:
+                inside = zone and (zone.name is None or is_within(place, zone.name))
+                yield Fact(place, self._known(zone) if zone and inside else None)
+            return
+        asked = []
+        for place in places:
+            if "." in place.removesuffix(".") and not place.startswith("*."):
                 asked.append(place)
-            elif not is_fresh(fact.since, now, arrived):
-                missed.append(place)
-        return asked or missed
+            else:
+                yield Fact(place, None)
+        if FEW < self._asked + len(asked) > self._pages:
+            zones = await self._ask_for_all(self._asked + len(asked), manner)
+            if zones is not None:
+                yield Listing({zone.name or "": self._known(zone) for zone in reversed(zones)})
+                return
+        if asked:
+            self._asked += 1
+            zone = await self._ask_for(asked[0], manner)
+            yield Fact(asked[0], self._known(zone) if zone else None)
 
-    def learn(self, place: str, zone: Zone | None, now: float) -> None:
-        """What the API showed under this name."""
-        if len(self._facts) > MANY:
-            self._facts.clear()
-        self._facts[place] = Fact(zone, now)
+    def knows(self, name: str) -> bool:
+        """Whether the id of a zone is remembered."""
+        return name in self._ids
 
-    def learn_all(self, zones: Iterable[Zone], now: float) -> None:
-        """The whole list."""
-        self._listed = {}
-        for zone in zones:
-            self._listed.setdefault(zone.name or "", zone)
-        self._listed_at = now
+    def forget(self) -> None:
+        """The API denies one of them."""
+        self._ids.clear()
+        self._fixed = None
 
-    def forget(self, zone: Zone) -> None:
-        """The API denies it."""
-        self._listed_at = float("-inf")
-        self._facts = {place: fact for place, fact in self._facts.items() if fact.zone != zone}
+    def _known(self, zone: Zone) -> str:
+        name = zone.name or f"#{zone.id}"
+        self._ids[name] = zone
+        return name
+
+    async def _ask_for(self, place: str, manner: Manner) -> Zone | None:
+        page = await self._api.zones(place, 1, manner)
+        return next((zone for zone in page.items if zone.name == place), None)
+
+    async def _ask_for_given(self, given: str, manner: Manner) -> Zone | None:
+        """A token that may not read zones may still change the records of one. Raises ApiError."""
+        try:
+            return await self._api.zone(given, manner)
+        except ApiError as error:
+            if error.kind is not Kind.DENIED:
+                raise
+            return Zone(given, None)
+
+    async def _ask_for_all(self, names: int, manner: Manner) -> list[Zone] | None:
+        """The list of all zones, if it is not longer than so many names, and allowed. Raises ApiError."""
+        page, zones = 0, list[Zone]()
+        try:
+            while page == 0 or page < self._pages <= names:
+                page += 1
+                found = await self._api.zones(None, page, manner)
+                zones += found.items
+                self._pages = found.pages
+        except ApiError as error:
+            if error.kind is not Kind.DENIED:
+                raise
+            self._pages = 1 << 30
+            return None
+        if page < self._pages:
+            return None
+        self._asked = 0
+        return zones
 
 
-def is_fresh(since: float, now: float, arrived: float) -> bool:
-    """Whether what was missed then is still taken for missing by a request that arrived then."""
-    return since >= min(now - MISSED, arrived)
-
-
-def upwards(name: str) -> Iterable[str]:
-    """The name and all above it that can be a zone."""
-    name = name.removeprefix("*.")
-    while "." in name.removesuffix("."):
-        yield name
-        name = name.partition(".")[2]
+def is_identity(given: str) -> bool:
+    """Whether the conf gives a zone by its id."""
+    return len(given) == IDENTITY_LENGTH and "." not in given

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sftdyn.providers.bind.provider import BindProvider
 from sftdyn.values.outcome import Outcome
 from sftdyn.values.specs import Bind as Spec
 from sftdyn.values.specs import Primary
@@ -16,17 +15,18 @@ from sftdyn.values.update import RRset
 from tests.lab.bind import Bind
 from tests.lab.machine import free_port
 from tests.lab.process import Sftdyn
+from tests.providers.alone import Alone
 from tests.providers.bind.conftest import update
 
 
 def test_when_too_many_wait_the_newest_fail_at_once(
     bind: Bind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sftdyn.providers.bind.queue.WAITING", 10)
+    monkeypatch.setattr("sftdyn.providers.desk.session.WAITING", 10)
 
     async def pile_up() -> list[Outcome]:
         nobody = Primary("127.0.0.1", free_port(), bind.keyfile)
-        provider = BindProvider(Spec(nobody, ("dyn.example.",)), timeout=1)
+        provider = Alone(Spec(nobody, ("dyn.example.",)), timeout=1)
         futures = [provider.publish([RRset(f"p{n}.dyn.example.", "A", ("192.0.2.7",), 30)]) for n in range(30)]
         results = await asyncio.gather(*futures)
         await provider.close()

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from sftdyn.providers.cloudflare.provider import CloudflareProvider
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.specs import Cloudflare as Spec
 from sftdyn.values.update import RRset, RRType
 from tests.lab.cloudflare import Cloudflare
+from tests.providers.alone import Alone
 
 HOME = "home.example.org"
 Found = TypeVar("Found")
@@ -21,13 +21,11 @@ def spec(api: Cloudflare, **said: Any) -> Spec:
     return Spec(url=api.url, ca=api.ca, **said)
 
 
-def publishing(
-    api: Cloudflare, work: Callable[[CloudflareProvider], Awaitable[Found]], *, timeout: float = 5, **said: Any
-) -> Found:
+def publishing(api: Cloudflare, work: Callable[[Alone], Awaitable[Found]], *, timeout: float = 5, **said: Any) -> Found:
     """What `work` returns, with a running provider."""
 
     async def run() -> Found:
-        provider = CloudflareProvider(spec(api, **said), timeout)
+        provider = Alone(spec(api, **said), timeout)
         try:
             return await work(provider)
         finally:
@@ -44,7 +42,7 @@ def wanted(*addresses: str, name: str = HOME, kind: RRType | None = None, ttl: i
 def publish(api: Cloudflare, *updates: RRset | Iterable[RRset], **said: Any) -> list[Result]:
     """What becomes of some updates, one after the other."""
 
-    async def work(provider: CloudflareProvider) -> list[Result]:
+    async def work(provider: Alone) -> list[Result]:
         return [await provider.publish([u] if isinstance(u, RRset) else list(u)) for u in updates]
 
     return publishing(api, work, **said)

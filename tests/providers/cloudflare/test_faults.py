@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 
 from sftdyn.providers.cloudflare.budget import RATE
-from sftdyn.providers.cloudflare.provider import CloudflareProvider
 from sftdyn.values.outcome import Outcome, Result
 from tests.lab.api import Fault, closed, dripping, enormous, error, garbage, redirect, silent, slow
 from tests.lab.cloudflare import Cloudflare, broken, success, too_many
+from tests.providers.alone import Alone
 from tests.providers.cloudflare.conftest import HOME, outcomes, publish, publishing, spec, wanted
 
 OK, UPTODATE, TIMEOUT = Outcome.OK, Outcome.UPTODATE, Outcome.TIMEOUT
@@ -60,14 +60,14 @@ def home(cloudflare: Cloudflare) -> Iterator[Cloudflare]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer may take a second, to a question at first half of it."""
-    monkeypatch.setattr("sftdyn.providers.cloudflare.provider.SHORTEST", 1)
-    monkeypatch.setattr("sftdyn.providers.cloudflare.provider.LONGEST", 1)
+    monkeypatch.setattr("sftdyn.providers.cloudflare.backend.SHORTEST", 1)
+    monkeypatch.setattr("sftdyn.providers.cloudflare.backend.LONGEST", 1)
 
 
 @pytest.fixture
 def quick(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the next try comes soon."""
-    monkeypatch.setattr("sftdyn.providers.cloudflare.finder.FIRST_PAUSE", 0.02)
+    monkeypatch.setattr("sftdyn.providers.desk.finder.FIRST_PAUSE", 0.02)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def zones_with_faults(api: Cloudflare, times: float, method: str, path: str) -> 
 def publish_all(api: Cloudflare, zones: dict[str, str], address: str, timeout: float) -> dict[str, Result]:
     """What becomes of an update in each of these zones, all at once, each with a token of its own."""
 
-    async def work(provider: CloudflareProvider) -> list[Result]:
+    async def work(provider: Alone) -> list[Result]:
         updates = [[wanted(address, name=f"home.zone{number}.example")] for number in range(len(zones))]
         return await asyncio.gather(*(provider.publish(update, secret=api.add_token()) for update in updates))
 
@@ -150,7 +150,7 @@ def test_where_a_fault_lasts_the_request_fails_in_time(home: Cloudflare, impatie
 
 
 def test_where_nobody_listens_it_is_tried_until_somebody_does(home: Cloudflare) -> None:
-    async def work(provider: CloudflareProvider) -> list[Result]:
+    async def work(provider: Alone) -> list[Result]:
         with home.away():
             update = provider.publish([wanted("192.0.2.7")])
             await asyncio.sleep(0.6)
@@ -165,7 +165,7 @@ def test_where_nobody_listens_it_is_tried_until_somebody_does(home: Cloudflare) 
 
 def test_a_certificate_that_is_not_valid_is_the_reason(home: Cloudflare) -> None:
     async def work() -> Result:
-        provider = CloudflareProvider(replace(spec(home), ca=None), 0.5)
+        provider = Alone(replace(spec(home), ca=None), 0.5)
         result = await provider.publish([wanted("192.0.2.7")])
         await provider.close()
         return result
@@ -187,7 +187,7 @@ def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(home: Clo
 def test_while_the_api_says_to_wait_it_is_not_asked(home: Cloudflare) -> None:
     """Who can wait does, and who cannot is told at once, with how long it takes."""
 
-    async def work(provider: CloudflareProvider) -> list[Result]:
+    async def work(provider: Alone) -> list[Result]:
         home.fail(too_many(2), 1)
         with within(0.5):
             results = [await provider.publish([wanted("192.0.2.7")])]
@@ -208,7 +208,7 @@ def test_429_concerns_all_zones_of_the_token_and_no_other_token(home: Cloudflare
     home.add("home.example.com", "A", "192.0.2.1")
     tokens = [home.add_token() for _ in range(2)]
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         home.fail(too_many(60), 1)
         limited = [
             provider.publish([wanted("192.0.2.7", name=n)], secret=tokens[0]) for n in (HOME, "home.example.com")
@@ -227,8 +227,8 @@ def test_429_concerns_all_providers_with_the_token(home: Cloudflare) -> None:
     """Whatever else the conf says of each: the API counts by token."""
     token = home.add_token()
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
-        other = CloudflareProvider(spec(home, token=token, create=True), 5)
+    async def work(provider: Alone) -> list[Outcome]:
+        other = Alone(spec(home, token=token, create=True), 5)
         home.fail(too_many(60), 1)
         results = [await one.publish([wanted("192.0.2.7")]) for one in (provider, other)]
         await other.close()
@@ -273,7 +273,7 @@ def test_what_comes_late_is_mended(home: Cloudflare, impatient: None, reload: bo
     home.fail(slow(3, made=False), 1, "POST")
     other = spec(home, create=True)
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         mended = Heard(f"{HOME}. A: an update that the API applied late is mended")
         logging.getLogger("sftdyn").addHandler(mended)
         for address in ("192.0.2.66", "192.0.2.7"):
@@ -292,7 +292,7 @@ def test_what_comes_late_is_mended(home: Cloudflare, impatient: None, reload: bo
 def test_what_somebody_writes_meanwhile_stays(home: Cloudflare, impatient: None) -> None:
     home.fail(silent(), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         for address in ("192.0.2.66", "192.0.2.7"):
             assert (await provider.publish([wanted(address)])).outcome is OK
         home.change(home.records(HOME)[0].id, content="192.0.2.3")
@@ -313,7 +313,7 @@ def test_a_silent_zone_delays_itself_only(home: Cloudflare) -> None:
     for n in range(10):
         home.add(f"home.silent{n}.example", "A", "192.0.2.1")
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         assert (await provider.publish([wanted("192.0.2.2")])).outcome is OK
         home.fail(silent(), path="|".join(ill))
         waiting = [provider.publish([wanted("192.0.2.7", name=f"home.silent{n}.example")]) for n in range(10)]
@@ -331,7 +331,7 @@ def test_forty_tokens_with_a_silent_zone_each_delay_no_other_token(home: Cloudfl
     ill = [home.add_zone(f"silent{n}.example") for n in numbers]
     home.fail(silent(), path="|".join(ill))
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         waiting = [
             provider.publish([wanted("192.0.2.7", name=f"home.silent{n}.example")], secret=home.add_token())
             for n in numbers
@@ -350,11 +350,13 @@ def test_a_zone_in_trouble_does_not_use_up_the_budget(home: Cloudflare, monkeypa
     """It waits while the others' part of it is left."""
     monkeypatch.setattr("sftdyn.providers.cloudflare.budget.BURST", 60)
     monkeypatch.setattr("sftdyn.providers.cloudflare.budget.RESERVE", 50)
-    monkeypatch.setattr("sftdyn.providers.cloudflare.provider.LONGEST_PAUSE", 0.01)
+    from sftdyn.providers.cloudflare import backend as b
+
+    monkeypatch.setattr(b.CloudflareBackend, "manner", b.MANNER._replace(pauses=(0.01, 0.01)))
     ill = home.add_zone("ill.example")
     home.fail(error(500), path=ill)
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         assert (await provider.publish([wanted("192.0.2.2")])).outcome is OK
         waiting = provider.publish([wanted("192.0.2.7", name="home.ill.example")])
         assert (await waiting).outcome is TIMEOUT
@@ -375,7 +377,7 @@ def test_many_zones_at_once_wait_for_their_turn_not_in_the_time_of_their_request
         home.add(f"home.{zone}", "A", "192.0.2.1")
     home.fail(slow(0.25), method="GET", path="dns_records")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         updates = [provider.publish([wanted("192.0.2.1", name=f"home.{zone}")]) for zone in zones]
         return outcomes(await asyncio.gather(*updates))
 
@@ -395,7 +397,7 @@ def test_what_waits_for_the_budget_goes_together(home: Cloudflare, monkeypatch: 
     monkeypatch.setattr("sftdyn.providers.cloudflare.budget.BURST", 4)
     names = [f"h{n}.example.org" for n in range(100)]
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         await provider.publish([wanted("192.0.2.7", name=names[0])])
         updates = []
         for name in names[1:]:
@@ -409,7 +411,7 @@ def test_what_waits_for_the_budget_goes_together(home: Cloudflare, monkeypatch: 
 
 
 def test_its_vitals_say_whether_the_api_answers(home: Cloudflare, impatient: None) -> None:
-    async def work(provider: CloudflareProvider) -> list[bool | None]:
+    async def work(provider: Alone) -> list[bool | None]:
         exchanges = provider.vitals().exchanges
         exchanges.are_kept = True
         seen = [exchanges.answered]
@@ -430,7 +432,7 @@ def test_its_vitals_say_whether_the_api_answers(home: Cloudflare, impatient: Non
 def test_what_is_not_the_apis_own_word_is_no_answer_for_its_vitals(home: Cloudflare, fault: str, quick: None) -> None:
     """Already where the zone is looked for, as where something else sits at its address."""
 
-    async def work(provider: CloudflareProvider) -> bool | None:
+    async def work(provider: Alone) -> bool | None:
         provider.vitals().exchanges.are_kept = True
         home.fail(FAULTS[fault][0])
         await provider.publish([wanted("192.0.2.7")])

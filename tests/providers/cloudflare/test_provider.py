@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sftdyn.providers.cloudflare.provider import CloudflareProvider
 from sftdyn.values.outcome import Outcome, Result
-from sftdyn.values.update import Key
+from sftdyn.values.update import Place
 from tests.lab.api import Fault, silent, slow
 from tests.lab.cloudflare import EDIT_DNS, FORBIDDEN, READ_ZONE, Cloudflare, Dialect, no, refusal, success
+from tests.providers.alone import Alone
 from tests.providers.cloudflare.conftest import HOME, outcomes, publish, publishing, spec, wanted
 
 OK, UPTODATE = Outcome.OK, Outcome.UPTODATE
@@ -51,7 +51,7 @@ def test_up_to_date_is_asked_for_each_time(cloudflare: Cloudflare) -> None:
     """And what somebody changed by hand is put right."""
     record = cloudflare.add(HOME, "A", "192.0.2.7")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         first = await provider.publish([wanted("192.0.2.7")])
         asked = len(cloudflare.requests)
         second = await provider.publish([wanted("192.0.2.7")])
@@ -152,7 +152,7 @@ def test_a_zone_whose_name_is_shown_decoded_is_found(cloudflare: Cloudflare, zon
 def test_who_may_only_ask_changes_nothing(cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         asked = [await provider.publish([wanted(address)], ask_only=True) for address in ("192.0.2.1", "192.0.2.7")]
         return outcomes([*asked, await provider.publish([wanted("192.0.2.7", name="no.example.org")], ask_only=True)])
 
@@ -190,9 +190,11 @@ def test_an_update_of_several_zones_is_a_batch_for_each(cloudflare: Cloudflare) 
 def test_a_name_in_no_zone_says_so_until_there_is_one(
     cloudflare: Cloudflare, monkeypatch: pytest.MonkeyPatch, zone: str | None
 ) -> None:
-    monkeypatch.setattr("sftdyn.providers.cloudflare.zones.MISSED", 0.0)
+    from sftdyn.providers.cloudflare import backend as b
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    monkeypatch.setattr(b.CloudflareBackend, "manner", b.MANNER._replace(missed=0.0))
+
+    async def work(provider: Alone) -> list[Outcome]:
         update = [wanted("192.0.2.7", name="home.example.net")]
         first = await provider.publish(update)
         assert "Zone Read" in first.reason
@@ -220,7 +222,7 @@ def test_with_the_id_of_the_zone_it_need_not_be_read(cloudflare: Cloudflare) -> 
     zone = cloudflare.zone_of(HOME).id
     token = cloudflare.add_token([zone], [EDIT_DNS])
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         names = [HOME, "home.example.net", "two.example.org"]
         updates = [provider.publish([wanted("192.0.2.7", name=name)]) for name in names]
         return outcomes(await asyncio.gather(*updates))
@@ -233,7 +235,7 @@ def test_a_zone_that_moves_is_looked_for_again_within_the_request(cloudflare: Cl
     cloudflare.add(HOME, "A", "192.0.2.1")
     for zone in (None, "example.org"):
 
-        async def work(provider: CloudflareProvider) -> list[Outcome]:
+        async def work(provider: Alone) -> list[Outcome]:
             first = await provider.publish([wanted("192.0.2.1")])
             cloudflare.remove_zone(cloudflare.zone_of(HOME).id)
             cloudflare.add_zone("example.org")
@@ -257,7 +259,7 @@ def test_of_two_zones_of_one_name_the_active_one_counts(cloudflare: Cloudflare) 
 def test_a_zone_that_is_denied_once_is_asked_for_once_more(cloudflare: Cloudflare, method: str) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         results = [await provider.publish([wanted("192.0.2.1")])]
         for times in (1, 2):
             asked = len(cloudflare.requests)
@@ -289,7 +291,7 @@ def test_a_revoked_token_fails_from_then_on(cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
     token = cloudflare.add_token()
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         first = await provider.publish([wanted("192.0.2.7")])
         cloudflare.revoke(token)
         return outcomes([first, await provider.publish([wanted("192.0.2.7")])])
@@ -334,7 +336,7 @@ def test_each_secret_is_on_its_own(cloudflare: Cloudflare) -> None:
     tokens = [cloudflare.add_token() for _ in names]
     cloudflare.revoke(tokens[3])
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         updates = [
             provider.publish([wanted("192.0.2.7", name=name)], secret=token)
             for name, token in zip(names, tokens, strict=True)
@@ -351,7 +353,7 @@ def test_nobody_joins_a_request_with_another_secret(cloudflare: Cloudflare) -> N
     tokens = [cloudflare.add_token() for _ in range(3)]
     cloudflare.revoke(tokens[1])
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         return outcomes(
             await asyncio.gather(*(provider.publish([wanted("192.0.2.7")], secret=token) for token in tokens))
         )
@@ -365,7 +367,7 @@ def test_equal_secrets_go_together(cloudflare: Cloudflare) -> None:
         cloudflare.add(name, "A", "192.0.2.1")
     token = cloudflare.add_token()
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         updates = [provider.publish([wanted("192.0.2.7", name=name)], secret=token) for name in names]
         return outcomes(await asyncio.gather(*updates))
 
@@ -391,7 +393,7 @@ def test_a_secret_is_not_kept(cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
     token = cloudflare.add_token()
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         for address, outcome in (("192.0.2.7", OK), ("192.0.2.7", UPTODATE), ("192.0.2.8", OK)):
             asked = len(cloudflare.requests)
             update = provider.publish([wanted(address)], secret=token)
@@ -409,7 +411,7 @@ def test_the_newest_wins_also_over_another_secret(cloudflare: Cloudflare) -> Non
     tokens = [cloudflare.add_token() for _ in range(2)]
     cloudflare.fail(slow(0.3, made=False), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         updates = [
             provider.publish([wanted(f"192.0.2.{n}")], secret=token) for n, token in enumerate([*tokens, *tokens], 2)
         ]
@@ -426,7 +428,7 @@ def test_an_update_waits_as_a_whole_for_what_is_in_front_of_a_part_of_it(cloudfl
     first, second = (cloudflare.add_token() for _ in range(2))
     cloudflare.fail(slow(0.5, made=False), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         older = provider.publish([wanted("192.0.2.2")], secret=first)
         newer = provider.publish([wanted("192.0.2.3"), wanted("192.0.2.3", name=other)], secret=second)
         return outcomes(await asyncio.gather(older, newer))
@@ -443,7 +445,7 @@ def test_what_waits_goes_together(cloudflare: Cloudflare) -> None:
     for name in names:
         cloudflare.add(name, "A", "192.0.2.1")
 
-    async def work(provider: CloudflareProvider) -> None:
+    async def work(provider: Alone) -> None:
         for address, outcome in (("192.0.2.7", OK), ("192.0.2.7", UPTODATE), ("192.0.2.8", OK)):
             updates = [provider.publish([wanted(address, name=name)]) for name in names]
             assert set(outcomes(await asyncio.gather(*updates))) == {outcome}
@@ -459,7 +461,7 @@ def test_in_a_large_zone_few_names_are_asked_for_by_name(cloudflare: Cloudflare)
     for name in names:
         cloudflare.add(name, "A", "192.0.2.1")
 
-    async def work(provider: CloudflareProvider) -> list[int]:
+    async def work(provider: Alone) -> list[int]:
         counts = []
         for some in (names[:5], names[:5], names[:50]):
             asked = len(cloudflare.requests)
@@ -477,7 +479,7 @@ def test_a_list_that_moves_from_page_to_page_is_read_again(cloudflare: Cloudflar
     names = [f"h{n:03}.example.org" for n in range(150)]
     records = [cloudflare.add(name, "A", "192.0.2.1") for name in names]
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         await provider.publish([wanted("192.0.2.1", name=names[0])])
         asked = len(cloudflare.requests)
         cloudflare.fail(Fault(), 1, "GET")
@@ -494,7 +496,7 @@ def test_where_a_record_has_come_meanwhile_all_are_looked_at_again(cloudflare: C
     """Which takes fewer requests than to find out which one it was."""
     names = [f"h{n}.example.org" for n in range(8)]
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         await provider.publish([wanted("192.0.2.1", name="first.example.org")])
         cloudflare.fail(slow(0.3, made=True), 1, "GET")
         seen = cloudflare.carried_out
@@ -515,10 +517,10 @@ def test_what_nobody_waits_for_any_more_is_not_sent(cloudflare: Cloudflare) -> N
         cloudflare.add(name, "A", "192.0.2.1")
     cloudflare.fail(slow(1, made=False), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         updates = [provider.publish([wanted("192.0.2.7", name=name)]) for name in names]
         assert set(outcomes(await asyncio.gather(*updates))) == {Outcome.TIMEOUT}
-        await asyncio.gather(*provider.under_way().values())
+        await provider.quiet()
         assert cloudflare.counts()[BATCH] == 1
         return outcomes([await provider.publish([wanted("192.0.2.8", name=names[-1])])])
 
@@ -530,7 +532,7 @@ def test_an_update_is_never_split(cloudflare: Cloudflare) -> None:
     """300 changes are two batches, 201 of one request none."""
     updates = [[wanted("192.0.2.7", name=f"h{n}x{m}.example.org") for m in range(30)] for n in range(10)]
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         too_many = [wanted("192.0.2.7", name=f"many{n}.example.org") for n in range(201)]
         return outcomes(await asyncio.gather(*map(provider.publish, [*updates, too_many])))
 
@@ -547,7 +549,7 @@ def test_one_that_the_api_does_not_take_fails_alone(cloudflare: Cloudflare, dial
     for name in names:
         cloudflare.add(name, "A", "192.0.2.1", proxied=name == names[20])
 
-    async def work(provider: CloudflareProvider) -> list[int]:
+    async def work(provider: Alone) -> list[int]:
         counts = []
         for address, expected in (
             ("10.0.0.1", Outcome.REFUSED),
@@ -569,10 +571,10 @@ def test_one_that_the_api_does_not_take_fails_alone(cloudflare: Cloudflare, dial
 
 
 def test_too_many_that_wait_are_refused_at_once(cloudflare: Cloudflare, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sftdyn.providers.cloudflare.session.WAITING", 10)
+    monkeypatch.setattr("sftdyn.providers.desk.session.WAITING", 10)
     cloudflare.fail(silent())
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         updates = [provider.publish([wanted("192.0.2.7", name=f"h{n}.example.org")]) for n in range(30)]
         return outcomes(await asyncio.gather(*updates))
 
@@ -582,7 +584,7 @@ def test_too_many_that_wait_are_refused_at_once(cloudflare: Cloudflare, monkeypa
 def test_requests_for_one_name_are_applied_in_their_order(cloudflare: Cloudflare) -> None:
     cloudflare.add(HOME, "A", "192.0.2.1")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         addresses = ["192.0.2.2", "192.0.2.3", "192.0.2.3", "192.0.2.2", "192.0.2.4"]
         return outcomes(await asyncio.gather(*(provider.publish([wanted(address)]) for address in addresses)))
 
@@ -594,7 +596,7 @@ def test_a_request_that_joins_another_is_asked_for_after_it_came(cloudflare: Clo
     """Not so if the question is already under way."""
     record = cloudflare.add(HOME, "A", "192.0.2.7")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         await provider.publish([wanted("192.0.2.7")])
         cloudflare.fail(slow(0.3, made=True), 1, "GET", "dns_records")
         first = provider.publish([wanted("192.0.2.7")])
@@ -615,7 +617,7 @@ def test_two_instances_at_once_agree_in_the_end(cloudflare: Cloudflare) -> None:
         cloudflare.fail(slow(0.2, made=True), 2, "GET", "dns_records")
 
         async def both() -> list[Outcome]:
-            providers = [CloudflareProvider(spec(cloudflare, create=True), 5) for _ in range(2)]
+            providers = [Alone(spec(cloudflare, create=True), 5) for _ in range(2)]
             results = await asyncio.gather(*(one.publish([wanted("192.0.2.7", name=name)]) for one in providers))
             await asyncio.gather(*(provider.close() for provider in providers))
             return outcomes(results)
@@ -641,7 +643,7 @@ def test_a_new_token_serves_what_still_waits(cloudflare: Cloudflare) -> None:
     good = spec(cloudflare)
     cloudflare.fail(silent(), 1)
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         update = provider.publish([wanted("192.0.2.7")])
         await asyncio.to_thread(cloudflare.wait_for, lambda: cloudflare.requests)
         provider.use(good, 5)
@@ -657,7 +659,7 @@ def test_an_old_token_that_is_denied_while_a_new_one_is_there_is_no_failure(clou
     old, new = cloudflare.add_token(), spec(cloudflare)
     cloudflare.fail(slow(0.3, made=False), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         update = provider.publish([wanted("192.0.2.7")])
         await asyncio.to_thread(cloudflare.wait_for, lambda: cloudflare.counts()[BATCH])
         cloudflare.revoke(old)
@@ -672,7 +674,7 @@ def test_what_is_under_way_at_a_reload_comes_before_what_is_newer(cloudflare: Cl
     other = spec(cloudflare, create=True)
     cloudflare.fail(slow(0.5, made=False), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         older = provider.publish([wanted("192.0.2.7")])
         await asyncio.to_thread(cloudflare.wait_for, lambda: cloudflare.counts()[BATCH])
         provider.use(other, 5)
@@ -686,15 +688,15 @@ def test_what_is_under_way_is_told_until_it_is_settled(cloudflare: Cloudflare) -
     cloudflare.add(HOME, "A", "192.0.2.1")
     cloudflare.fail(slow(1.0, made=False), 1, "POST")
 
-    async def work(provider: CloudflareProvider) -> None:
-        assert not provider.under_way()
+    async def work(provider: Alone) -> None:
+        assert not provider.is_busy()
         result = await provider.publish([wanted("192.0.2.7")])
         assert result.outcome is Outcome.TIMEOUT
-        settled = provider.under_way()[HOME + ".", "A"]
+        assert provider.is_busy()
         assert cloudflare.addresses(HOME) == ["192.0.2.1"]
-        await settled
+        await provider.quiet()
         assert cloudflare.addresses(HOME) == ["192.0.2.7"]
-        assert not provider.under_way()
+        assert not provider.is_busy()
 
     publishing(cloudflare, work, timeout=0.5)
 
@@ -703,7 +705,7 @@ def test_the_end_waits_for_what_waits_but_not_longer_than_its_time(cloudflare: C
     cloudflare.add(HOME, "A", "192.0.2.1")
     cloudflare.fail(silent())
 
-    async def work(provider: CloudflareProvider) -> list[Outcome]:
+    async def work(provider: Alone) -> list[Outcome]:
         update = provider.publish([wanted("192.0.2.7")])
         assert provider.is_alive()
         await asyncio.sleep(0.05)
@@ -719,7 +721,7 @@ def test_the_end_waits_for_what_waits_but_not_longer_than_its_time(cloudflare: C
 # What --check --online finds
 
 
-def findings(api: Cloudflare, *keys: Key, **said: Any) -> list[str]:
+def findings(api: Cloudflare, *keys: Place, **said: Any) -> list[str]:
     return publishing(api, lambda provider: provider.findings([(name + ".", kind) for name, kind in keys]), **said)
 
 
@@ -727,7 +729,7 @@ def test_where_all_is_in_order_nothing_is_found(cloudflare: Cloudflare) -> None:
     """A name may have records of one family only; and nothing is changed."""
     cloudflare.add(HOME, "A", "192.0.2.1")
     cloudflare.add("six.example.org", "AAAA", "2001:db8::7")
-    keys: list[Key] = [(name, kind) for name in (HOME, "six.example.org") for kind in ("A", "AAAA")]
+    keys: list[Place] = [(name, kind) for name in (HOME, "six.example.org") for kind in ("A", "AAAA")]
     assert findings(cloudflare, *keys) == []
     assert findings(cloudflare, ("new.example.org", "A"), create=True) == []
     assert cloudflare.counts()[BATCH] == 0

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from ..values.update import Key, RRset, Update
+from ...values.update import Key, RRset, Update
 
 
 class Ordered(Protocol):

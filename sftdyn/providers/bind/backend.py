@@ -1,0 +1,141 @@
+"""One primary, as the desk talks to it."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+from ...values.outcome import Outcome, Result
+from ...values.specs import Bind
+from ...values.update import Key, Place, RRset, Update
+from ..desk.backend import Addresses, Fact, Fate, Health, Interrupted, Manner, Settlement, State
+from ..desk.backend import Verdict as Became
+from . import message, questions
+from .dialogue import BATCH, Dialogue, Sight
+from .findings import findings
+from .message import Verdict
+from .nsupdate import ASKING, WRITING, Child, Route
+
+MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
+MANNER = Manner(
+    called="the name server",
+    no_zone=Result(
+        Outcome.NOZONE,
+        "the name server is primary for no zone that contains the name, or takes no update from here at all,"
+        " or (Knot) with this key",
+    ),
+    at_once=(1, 1, 1),
+    capacity=MESSAGE_SIZE,
+    is_exclusive=False,
+    pauses=(0.1, 1.0),
+    finders=(1, 64, 128),  # more gain nothing on two cores
+    lot=64,
+    watched=330.0,  # a signature is good for 300 s (TSIG's fudge as nsupdate sends it; RFC 8945, 10.2)
+    second_look=0.25,  # after the primary had this time to work off what lay in its sockets when it woke up
+    idle=60.0,
+)
+# Seconds that all wait. A wrong key costs two processes a try.
+WAITS = {Verdict.NOBODY: 0.1, Verdict.NOT_SENT: 0.5, Verdict.BAD_KEY: 0.5}
+MEANINGS = {
+    Verdict.DONE: Became.DONE,
+    Verdict.HIDDEN: Became.HIDDEN,
+    Verdict.REFUSED: Became.REFUSED,
+    Verdict.TOO_LARGE: Became.REFUSED,
+    Verdict.NOT_ITS_ZONE: Became.ELSEWHERE,
+    Verdict.AWAY: Became.AGAIN,
+    Verdict.UNKNOWN: Became.UNKNOWN,
+    **dict.fromkeys(WAITS, Became.AWAY),
+}
+REASONS = {
+    Verdict.NOT_ITS_ZONE: MANNER.no_zone.reason,
+    Verdict.HIDDEN: "a CNAME at the name, or a delegation or DNAME above it, hides it",
+    Verdict.TOO_LARGE: "its names together are too long for one message of 64 KiB",
+    Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
+}
+COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED})
+MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
+DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
+
+
+class BindBackend:
+    """One primary; made inside a running event loop."""
+
+    manner = MANNER
+
+    def __init__(self, spec: Bind) -> None:
+        self.given = spec.zones
+        self.route = Route(spec.primary)
+        self._sight = Sight()
+
+    def channel(self, asks: bool = False) -> "BindChannel":
+        return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight)
+
+    def weigh(self, rrset: RRset, zone: str) -> int:
+        """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
+
+        Behind the first 16 KiB, names can only be shortened by the zone's (RFC 1035, 4.1.4).
+        """
+        name = max(len(rrset.name) - len(zone), 0) + 3
+        guards = 2 * (rrset.name.count(".") - zone.count("."))
+        size = (name + 10) * (4 + guards) + (name + 26) * 2 * max(1, len(rrset.addresses))
+        return max(size, MESSAGE_SIZE // BATCH)
+
+    def wait(self, health: Health) -> float:
+        return 0.0
+
+    async def findings(self, keys: Sequence[Place]) -> list[str]:
+        return await findings(self.route, self.given, keys)
+
+    def stop(self) -> None: ...
+
+
+class BindChannel:
+    """One nsupdate."""
+
+    def __init__(self, child: Child, sight: Sight) -> None:
+        self._child = child
+        self._dialogue = Dialogue(child, sight)
+
+    async def settle(
+        self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
+    ) -> list[Settlement]:
+        return [
+            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(*one)
+            for one in await self._dialogue.settle(zone.name, updates, ask_only)
+        ]
+
+    async def mend(
+        self, zone: State, watched: Sequence[tuple[RRset, Collection[Addresses]]]
+    ) -> list[tuple[Fate, Addresses]]:
+        fates: dict[Key, tuple[Fate, Addresses]] = {}
+        late = {rrset.key: values for rrset, values in watched}
+        rrsets = [rrset for rrset, _ in watched]
+        for start in range(0, len(rrsets), BATCH):
+            some = rrsets[start : start + BATCH]
+            try:
+                wrong = await self._dialogue.wrong(zone.name, some, {r.key: r.addresses for r in some})
+            except message.Unanswered as error:
+                raise Interrupted(_settlement(*error.said)) from None
+            for rrset in wrong:
+                fates[rrset.key] = await self._mend(zone.name, rrset, late[rrset.key])
+        return [fates.get(rrset.key, (Fate.RIGHT, ())) for rrset in rrsets]
+
+    async def _mend(self, zone: str, rrset: RRset, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
+        for value in late:
+            verdict = await self._dialogue.replace(zone, rrset, value)
+            if verdict is Verdict.DONE:
+                return Fate.MENDED, value
+            if verdict is Verdict.UNKNOWN:
+                return Fate.UNKNOWN, value
+            if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN):
+                return Fate.RIGHT, ()  # the next look finds it again
+        return Fate.FOREIGN, ()
+
+    def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
+        return questions.apexes(self._child, places)
+
+    async def close(self) -> None:
+        await self._child.stop()
+
+
+def _settlement(verdict: Verdict, changed: bool, reason: str) -> Settlement:
+    """What the primary's verdict means for the desk."""
+    said = REASONS.get(verdict, reason)
+    return Settlement(MEANINGS[verdict], changed, said, WAITS.get(verdict, 0.0), verdict in COSTLY, verdict in MOVED)

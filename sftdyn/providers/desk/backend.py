@@ -1,0 +1,194 @@
+"""The seam: what a place where names live must be able to do. The desk does all the rest.
+
+Rule 1. A backend is one place as one credential reaches it. It knows nothing of requests, their order and deadlines,
+and keeps no record of who waits. What it needs to be asked through (a process, connections) is a channel.
+
+Rule 2. `settle` is called with updates to one zone that share no record set. It says of each what became of it. One
+that the place refuses must not fail the others: a backend whose batches are atomic halves them (`in_parts`).
+
+Rule 3. It never says DONE of what the place has not confirmed during this very call.
+
+Rule 4. Where no answer came to a change, it says UNKNOWN and `changed`: then the desk watches for late writes.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from enum import Enum, auto
+from typing import NamedTuple, Protocol, TypeVar
+
+from ...values.outcome import Outcome, Result
+from ...values.update import Place, RRset, Update
+
+Addresses = tuple[str, ...]
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+class Verdict(Enum):
+    """What became of one update."""
+
+    DONE = auto()  # it is as wanted
+    REFUSED = auto()  # for good: nothing is changed
+    HIDDEN = auto()  # a CNAME, delegation or DNAME is in the way: nothing is changed
+    ELSEWHERE = auto()  # the zone is not served there: nothing is changed
+    AGAIN = auto()  # the zone cannot do it now: nothing is changed
+    UNKNOWN = auto()  # no answer: not done, done, or done later
+    AWAY = auto()  # nobody answers, whatever the zone: nothing is changed
+
+
+class Health(Enum):
+    """How a zone is, and so which lane serves it."""
+
+    NEW = auto()  # it has not answered yet
+    WELL = auto()
+    ILL = auto()  # it cannot be written
+    SILENT = auto()
+
+
+OUTCOMES = {
+    Verdict.REFUSED: Outcome.REFUSED,
+    Verdict.HIDDEN: Outcome.UNPUBLISHABLE,
+    Verdict.ELSEWHERE: Outcome.NOZONE,
+}
+
+
+class Settlement(NamedTuple):
+    """What became of one update. `changed`: it was not so before, or (after UNKNOWN) may be so by our hand.
+
+    Where the update was only asked about, `changed` says that it would have been changed.
+    """
+
+    verdict: Verdict
+    changed: bool = False
+    reason: str = ""  # for the log; empty where the channel itself broke
+    wait: float = 0.0  # seconds that the place wants to be left alone
+    costly: bool = False  # it alone failed others with it: it is settled apart from now on
+    moved: bool = False  # its zone may be elsewhere: it is asked for once more
+
+
+class Interrupted(Exception):
+    """A question was answered with neither yes nor no."""
+
+    def __init__(self, settlement: Settlement) -> None:
+        super().__init__(settlement.reason)
+        self.settlement = settlement
+
+
+class Fact(NamedTuple):
+    """What was heard of a name: the zone whose apex it is, None if of none."""
+
+    place: str
+    zone: str | None
+    is_sure: bool = True  # else it is believed for a minute only
+
+
+class Listing(NamedTuple):
+    """All zones that there are: apex → zone. What it does not have is none."""
+
+    zones: Mapping[str, str]
+
+
+class Unfound(Exception):
+    """Zones could not be asked for. `final`: what becomes of who waits; None: it may be tried again, after `wait`."""
+
+    def __init__(self, reason: str, wait: float = 0.0, final: Outcome | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait  # seconds
+        self.final = final
+
+
+class Fate(Enum):
+    """What a look after a late write found."""
+
+    RIGHT = auto()  # what was acknowledged last
+    MENDED = auto()  # a late value, which was replaced
+    FOREIGN = auto()  # somebody else's value, which was left alone
+    UNKNOWN = auto()  # the mend was not answered
+
+
+class Manner(NamedTuple):
+    """How a place wants to be served. Times in seconds."""
+
+    called: str  # "the name server", for the log
+    no_zone: Result
+    at_once: tuple[int, int, int]  # exchanges with zones that are well, that are ill or new, that are silent
+    capacity: int  # of one batch, in what `weigh` says
+    is_exclusive: bool  # one exchange of a zone at a time
+    pauses: tuple[float, float]  # after a failure of a zone: the first, the longest
+    finders: tuple[int, ...] = (1,)  # how many names must be wanted for each that looks for zones
+    lot: int = 64  # names that are looked for at once
+    remembered: float = 900.0  # a zone; at least half of that
+    missed: float = 0.0  # that a name is in no zone
+    watched: float = 330.0  # after a change without an answer
+    rests: tuple[float, float, float] = (1.0, 1.0, 1.0)  # between looks: the first, its growth, the longest
+    second_look: float = 0.0  # after a change that a late write threatens
+    idle: float = 0.0  # until a channel is closed
+
+
+class State(Protocol):
+    """A zone as a backend may see it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def health(self) -> Health: ...
+
+    @property
+    def pause(self) -> float:
+        """Seconds, the last one; 0: the last exchange went well."""
+
+
+class Channel(Protocol):
+    """What is talked through; one question at a time."""
+
+    async def settle(
+        self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
+    ) -> list[Settlement]:
+        """Make these true, or only ask; one settlement for each. What is not wanted any more need not be sent."""
+
+    async def mend(
+        self, zone: State, watched: Sequence[tuple[RRset, Collection[Addresses]]]
+    ) -> list[tuple[Fate, Addresses]]:
+        """Put each record set in the place of one of those late values, where that stands. Raises Interrupted."""
+
+    def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
+        """Which of these names are zones: as many as can be told. Raises Unfound."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+
+class Backend(Protocol):
+    """One place, as one credential reaches it; made inside a running event loop."""
+
+    @property
+    def manner(self) -> Manner: ...
+
+    @property
+    def given(self) -> Sequence[str]:
+        """The zones of all names; none: they are asked for."""
+
+    def channel(self, asks: bool = False) -> Channel:
+        """One more; `asks`: for questions alone."""
+
+    def weigh(self, rrset: RRset, zone: str) -> int:
+        """What a record set takes of a batch."""
+
+    def wait(self, health: Health) -> float:
+        """Seconds until the next exchange may begin."""
+
+    async def findings(self, keys: Sequence[Place]) -> list[str]:
+        """What stands in the way of publishing these record sets, a sentence each."""
+
+    def stop(self) -> None:
+        """Let go of everything."""
+
+
+async def in_parts(
+    items: Sequence[Item], settle: Callable[[Sequence[Item]], Awaitable[list[Found]]], singly: int = 1
+) -> list[Found]:
+    """What `settle` makes of both halves of `items`, or of each one where they are at most `singly`."""
+    step = len(items) // 2 if len(items) > singly else 1
+    parts = [items[start : start + step] for start in range(0, len(items), step)]
+    return [found for part in parts for found in await settle(part)]
