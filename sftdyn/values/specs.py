@@ -13,6 +13,7 @@ from .addresses import Network
 DNS_PORT = 53
 HTTPS_PORT = 443
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TOKEN = re.compile("[!-~]+")  # what can be a secret in a header
 
 
@@ -40,7 +41,13 @@ class Bind:
     @property
     def place(self) -> Hashable:
         """What is the same for all who write to the same name server."""
-        return Bind, self.primary.host, self.primary.port
+        host = self.primary.host
+        return Bind, None if host in LOOPBACK else host, self.primary.port
+
+    @property
+    def kin(self) -> Hashable:
+        """The same for what a reload makes of it."""
+        return self.place
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -78,6 +85,11 @@ class Cloudflare:
         """What is the same for all who write through the same API."""
         return Cloudflare, self.url
 
+    @property
+    def kin(self) -> Hashable:
+        """The same for what a reload makes of it."""
+        return self.place
+
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
         return not self.passes_secret or TOKEN.fullmatch(secret) is not None
@@ -100,7 +112,12 @@ class Function:
 
     @property
     def place(self) -> Hashable:
-        """The same after a reload."""
+        """Each function writes elsewhere, as far as anybody knows."""
+        return Function, self.function
+
+    @property
+    def kin(self) -> Hashable:
+        """The same for what a reload makes of it."""
         return Function, self.name
 
     def takes(self, secret: str) -> bool:

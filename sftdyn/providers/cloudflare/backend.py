@@ -16,11 +16,13 @@ from ...values.specs import Cloudflare
 from ...values.update import Key, Place, RRset, Update
 from ..desk.backend import (
     Addresses,
+    Ask,
     Fact,
     Fate,
     Health,
     Interrupted,
     Listing,
+    Maker,
     Manner,
     Settlement,
     State,
@@ -31,6 +33,7 @@ from ..desk.backend import Verdict as Became
 from .api import SENTENCES, Api, ApiError, Kind, Page, Zone
 from .api import Manner as Way
 from .budget import Budgets
+from .findings import question, sentences
 from .plan import Making, Operations, Record, Verdict, absolute, joined, plan
 from .zones import NO_ZONE, ZoneList, is_identity
 
@@ -40,6 +43,7 @@ SHORTEST, LONGEST = 2.0, 8.0
 BATCH = 200  # operations, the most that every plan takes
 COMPARED = 100  # updates, some milliseconds of work
 ABREAST = 3  # questions of one exchange at once; the others are for other zones
+LOT = 1000  # record sets that are asked for at once, for findings
 NAME_PAGES = 10  # of the records of one name
 MANNER = Manner(
     called="the API",
@@ -120,8 +124,13 @@ class CloudflareBackend:
             final = {Kind.GONE: Outcome.NOZONE, Kind.HIDDEN: Outcome.UNPUBLISHABLE}.get(error.kind, Outcome.REFUSED)
             raise Unfound(error.reason, error.wait, None if again else final) from None
 
-    async def findings(self, keys: Sequence[Place]) -> list[str]:
-        return []
+    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
+        """What stands in the way of these record sets; nothing where only a request brings the token."""
+        results: dict[Place, Result] = {}
+        for start in range(0, len(keys), LOT):
+            lot = keys[start : start + LOT]
+            results.update(zip(lot, await ask([[question(key)] for key in lot]), strict=True))
+        return sentences(results)
 
     def stop(self) -> None:
         self.api.close()
@@ -351,3 +360,6 @@ async def _all(ask: Callable[[Item], Awaitable[Found]], items: Iterable[Item]) -
         if isinstance(answer, BaseException):
             raise answer
     return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+MAKER = Maker(MANNER, CloudflareBackend)
