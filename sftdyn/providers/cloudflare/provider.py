@@ -8,8 +8,8 @@ from ...values.outcome import Result
 from ...values.specs import Cloudflare
 from ...values.update import Item, Key, Place, Promise, RRset
 from ..desk.desk import Desk
+from ..findings import question, sentences
 from .backend import MANNER, CloudflareBackend
-from .findings import question, sentences
 
 LOT = 1000  # record sets that are asked for at once, for findings
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ...values.names import listed
-from ...values.outcome import Outcome, Result
-from ...values.update import Place, RRset, RRType
+from ..values.names import listed
+from ..values.outcome import Outcome, Result
+from ..values.update import Place, RRset, RRType
 
 FINE = frozenset({Outcome.UPTODATE, Outcome.WOULD_CHANGE})
 AGAIN = "; try again, and if that stays, see whether url and ca are right, and this machine reaches the API"
