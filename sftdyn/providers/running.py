@@ -15,10 +15,11 @@ from typing import Any
 
 from ..values.exchanges import Vitals
 from ..values.outcome import Outcome, Result
-from ..values.specs import Bind, Cloudflare, Function, Spec
+from ..values.specs import Bind, Cloudflare, Desec, Function, Spec
 from ..values.update import Item, Key, Place, Promise, Provider
 from .bind.provider import BindProvider
 from .cloudflare.provider import CloudflareProvider
+from .desec_provider import DesecProvider
 from .function import FunctionProvider
 
 MANY = 100  # providers that only get_host has named; beyond it, one goes that has nothing to do
@@ -27,6 +28,7 @@ TOO_LATE = Result(Outcome.TIMEOUT, "an earlier update of the name, through anoth
 MAKERS: dict[type[Any], Callable[[Any, float], Provider]] = {
     Bind: BindProvider,
     Cloudflare: CloudflareProvider,
+    Desec: DesecProvider,
     Function: FunctionProvider,
 }
 

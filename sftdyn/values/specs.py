@@ -13,6 +13,8 @@ from .addresses import Network
 DNS_PORT = 53
 HTTPS_PORT = 443
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+DESEC = "https://desec.io/api/v1"
+CREDENTIALS = ("token", "token_file", "key", "key_file")
 TOKEN = re.compile("[!-~]+")  # what can be a secret in a header
 
 
@@ -50,8 +52,32 @@ class Bind:
         return str(self.primary)
 
 
+class AtAnApi:
+    """What providers have in common that are asked over HTTP, with a token."""
+
+    __slots__ = ()
+    url: str
+
+    @property
+    def passes_secret(self) -> bool:
+        """Whether the secret of each request is the token."""
+        return not any(getattr(self, name, None) for name in CREDENTIALS)
+
+    @property
+    def place(self) -> Hashable:
+        """What is the same for all who write through the same API."""
+        return type(self), self.url
+
+    def takes(self, secret: str) -> bool:
+        """Whether a request with this secret can be for a client of this provider."""
+        return not self.passes_secret or TOKEN.fullmatch(secret) is not None
+
+    def __str__(self) -> str:
+        return f"{self.url}, " + ("with the token of each request" if self.passes_secret else "with credentials")
+
+
 @dataclass(frozen=True, slots=True)
-class Cloudflare:
+class Cloudflare(AtAnApi):
     """A provider: zones at Cloudflare, or behind an API like its own.
 
     Without `token` and `key`, the secret of each request is the token.
@@ -68,22 +94,15 @@ class Cloudflare:
     url: str = CLOUDFLARE
     ca: Path | None = None  # PEM file, instead of the system's
 
-    @property
-    def passes_secret(self) -> bool:
-        """Whether the secret of each request is the token."""
-        return not (self.token or self.token_file or self.key or self.key_file)
 
-    @property
-    def place(self) -> Hashable:
-        """What is the same for all who write through the same API."""
-        return Cloudflare, self.url
+@dataclass(frozen=True, slots=True)
+class Desec(AtAnApi):
+    """A provider: domains at deSEC. Without `token`, the secret of each request is the token."""
 
-    def takes(self, secret: str) -> bool:
-        """Whether a request with this secret can be for a client of this provider."""
-        return not self.passes_secret or TOKEN.fullmatch(secret) is not None
-
-    def __str__(self) -> str:
-        return f"{self.url}, " + ("with the token of each request" if self.passes_secret else "with credentials")
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    url: str = DESEC
+    ca: Path | None = None  # PEM file, instead of the system's
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +130,7 @@ class Function:
         return f"the conf's function {self.name}"
 
 
-Spec: TypeAlias = Bind | Cloudflare | Function
+Spec: TypeAlias = Bind | Cloudflare | Desec | Function
 
 
 @dataclass(frozen=True, slots=True)
