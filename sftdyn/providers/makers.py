@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
-from ..values.specs import Bind, Cloudflare, Function
+from ..values.specs import Bind, Cloudflare, Desec, Function
 from ..values.update import Provider
+from . import desec
 from .bind import backend as bind
 from .cloudflare import backend as cloudflare
 from .desk.desk import Desk
@@ -16,5 +17,6 @@ Makers: TypeAlias = Mapping[type[Any], Callable[[float], Provider]]  # what runs
 MAKERS: Makers = {
     Bind: partial(Desk, bind.MAKER),
     Cloudflare: partial(Desk, cloudflare.MAKER),
+    Desec: partial(Desk, desec.MAKER),
     Function: FunctionProvider,
 }

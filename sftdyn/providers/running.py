@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Hashable, Iterable, Sequence
 from typing import Any
 
 from ..values.exchanges import Vitals
-from ..values.specs import Spec
+from ..values.specs import Spec, kin
 from ..values.update import Item, Key, Place, Promise, Provider
 from .makers import MAKERS, Makers
 
@@ -65,7 +65,7 @@ class Providers:
         """Rule 2; each new one comes after at most one."""
         left = list(new)
         for old in gone:
-            if heir := next((spec for spec in left if spec.kin == old.kin), None):
+            if heir := next((spec for spec in left if kin(spec) == kin(old)), None):
                 left.remove(heir)
                 self._successors = {spec: heir if now == old else now for spec, now in self._successors.items()}
                 self._successors[old] = heir

@@ -1,12 +1,11 @@
 """One primary, as the desk talks to it."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from typing import cast
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Item, Key, Place, Record, RRset, Script, Text
+from ...values.update import Key, Place, Record, RRset, Text
 from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message, questions
@@ -70,12 +69,11 @@ class BindBackend:
     def channel(self, asks: bool = False) -> "BindChannel":
         return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight)
 
-    def weigh(self, item: Item, zone: str) -> int:
+    def weigh(self, item: Record, zone: str) -> int:
         """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
 
         Behind the first 16 KiB, names can only be shortened by the zone's (RFC 1035, 4.1.4).
         """
-        assert not isinstance(item, Script)
         name = max(len(item.name) - len(zone), 0) + 3
         guards = 2 * (item.name.count(".") - zone.count("."))
         longest = 26 if isinstance(item, RRset) else 16 + len(item.value)
@@ -99,11 +97,9 @@ class BindChannel:
         self._dialogue = Dialogue(child, sight)
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Item]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
-        return await self._settle(zone, cast(Sequence[Sequence[Record]], updates), ask_only)
 
-    async def _settle(self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool) -> list[Settlement]:
         return [
             (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(*one)
             for one in await self._dialogue.settle(zone.name, updates, ask_only)
@@ -117,7 +113,9 @@ class BindChannel:
         for start in range(0, len(watched), BATCH):
             some = [record for record, _ in watched[start : start + BATCH]]
             texts = [[record] for record in some if isinstance(record, Text)]
-            for [text], again in zip(texts, await self._settle(zone, texts, False) if texts else (), strict=True):
+            for [text], again in zip(
+                texts, await self.settle(zone, texts, False, lambda _: True) if texts else (), strict=True
+            ):
                 if again.verdict is Became.UNKNOWN:  # to say it once more is all that can be done, and enough
                     fates[text.key] = Fate.UNKNOWN, text.addresses
             try:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Item, Key, Place, Record, Script
+from ...values.update import Key, Place, Record, Script
 from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message
@@ -42,7 +42,7 @@ class ScriptBackend:
     def channel(self, asks: bool = False) -> "ScriptBackend":
         return self
 
-    def weigh(self, item: Item, zone: str) -> int:
+    def weigh(self, item: Script, zone: str) -> int:
         return 1
 
     def wait(self, health: Health) -> float:
@@ -54,16 +54,15 @@ class ScriptBackend:
             yield Fact(place, place)
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Item]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: State, updates: Sequence[Sequence[Script]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
         return [await self._settle_all(update, ask_only) for update in updates]
 
-    async def _settle_all(self, scripts: Sequence[Item], ask_only: bool) -> Settlement:
+    async def _settle_all(self, scripts: Sequence[Script], ask_only: bool) -> Settlement:
         """One after the other, until one fails."""
         changed = False
         for script in scripts:
-            assert isinstance(script, Script)
             if self._last.get(script.key) == script.address:
                 continue
             changed = True

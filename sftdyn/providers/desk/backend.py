@@ -145,7 +145,7 @@ class Channel(Protocol):
     """What is talked through; one question at a time."""
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Item]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: State, updates: Sequence[Sequence[Any]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """Make these true, or only ask; one settlement for each. What is not wanted any more need not be sent."""
 
@@ -174,7 +174,7 @@ class Backend(Protocol):
     def channel(self, asks: bool = False) -> Channel:
         """One more; `asks`: for questions alone."""
 
-    def weigh(self, item: Item, zone: str) -> int:
+    def weigh(self, item: Any, zone: str) -> int:
         """What a record set takes of a batch."""
 
     def wait(self, health: Health) -> float:
