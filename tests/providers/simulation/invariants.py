@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sftdyn.values.outcome import SUCCESSES, Outcome
 from sftdyn.values.update import Script
 
-from .engine import EACH_ITS_OWN
+from .engine import EACH_ITS_OWN, TOLD_OF_QUESTIONS
 from .ledger import GIVEN_UP, OF_OURS, Cause, Change
 from .primary import WOKEN
 from .story import Asked, Said, Story, value
@@ -58,7 +58,7 @@ def newest_wins(run: Run) -> Iterator[str]:
     """
     for (place, key), said in run.story.by_record().items():
         newest = max((number for number, one in enumerate(said) if one.is_acknowledged), default=None)
-        if newest is None:
+        if newest is None or (said[newest].asked.ask_only and not TOLD_OF_QUESTIONS):
             continue
         allowed = {said[newest].value} | {one.value for one in said[newest:] if not one.asked.ask_only}
         there, changes = place.ledger.value(key), place.ledger.of(key)
@@ -144,6 +144,8 @@ def late_writes_are_mended(run: Run) -> Iterator[str]:
                 continue
             until = change.at + run.bounds.mended
             before = [one for one in said if one.is_acknowledged and (one.asked.ended or 0.0) < change.at]
+            if before and before[-1].asked.ask_only and not TOLD_OF_QUESTIONS:
+                continue
             if not before or before[-1].value == change.value or not _can_be_mended(run, before[-1]):
                 continue
             if any(one.asked.at <= until and (one.asked.ended or 0.0) >= change.at for one in said):

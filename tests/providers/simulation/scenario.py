@@ -20,7 +20,7 @@ from .weather import WHOLE
 from .world import World
 
 TIMEOUT = 10.0  # seconds
-LASTS = 90.0  # virtual seconds of calls and troubles
+LASTS = 60.0  # virtual seconds of calls and troubles
 QUIET = 400.0  # virtual seconds until nothing comes late any more, and nothing is watched
 CLIENTS = 12
 
