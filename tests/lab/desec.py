@@ -213,9 +213,9 @@ class Desec(Api):
             self._domains[name] = Domain(name, minimum_ttl)
             self.set(name, "", "NS", ["ns1.desec.io.", "ns2.desec.org."])
 
-    def add_token(self) -> str:
+    def add_token(self, text: str = "") -> str:
         """One that may do everything."""
-        token = secrets.token_urlsafe(21)
+        token = text or secrets.token_urlsafe(21)
         with self.news:
             self._tokens.add(token)
         return token
@@ -236,6 +236,11 @@ class Desec(Api):
         """One, if it is there."""
         with self.news:
             return self._domains[domain].rrsets.get((subname, kind))
+
+    def rrsets(self, domain: str) -> Mapping[Key, RRset]:
+        """All of a domain."""
+        with self.news:
+            return self._domains[domain].rrsets
 
     def addresses(self, domain: str, subname: str, kind: str = "A") -> list[str]:
         """The records of a name, sorted as text."""
