@@ -147,11 +147,11 @@ class Providers:
         end.add_done_callback(lambda _: self._forget(key))
 
     def _forget(self, key: Key) -> None:
-        left = [(provider, end) for provider, end in self._before[key] if not end.done()]
+        left = [(provider, end) for provider, end in self._before.get(key, ()) if not end.done()]
         if left:
             self._before[key] = left
         else:
-            del self._before[key]
+            self._before.pop(key, None)
 
     def _in_front(self, provider: Provider, update: Sequence[Item]) -> "list[asyncio.Future[None]]":
         """What other places must have settled before this one may write."""

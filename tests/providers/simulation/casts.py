@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sftdyn.values.specs import Bind, Cloudflare
+from sftdyn.values.specs import Bind, Cloudflare, Desec
 from sftdyn.values.specs import Primary as PrimarySpec
 
 from . import online, primary
 from .invariants import Bounds
 from .ledger import Ledger
-from .world import Desec, Place, World
+from .world import Place, World
 
 ZONES = ("a.example.", "b.example.", "c.example.", "sub.a.example.")
 SHIFTING = "new.c.example."  # a zone that comes and goes
@@ -121,7 +121,7 @@ class DesecCast(Cast):
         self._apis.append(place)
 
     def specs(self) -> Sequence[Any]:
-        return [Desec(token, f"https://{DESEC}/api/v1") for token in TOKENS[:2]]
+        return [Desec(token, url=f"https://{DESEC}/api/v1") for token in TOKENS[:2]]
 
 
 class MixedCast(Cast):

@@ -77,7 +77,6 @@ def test_nothing_is_mended_while_a_newer_request_waits_for_its_next_try() -> Non
     perform(scene)
 
 
-@REWRITE
 def test_scripts_and_record_sets_are_written_in_the_order_of_their_arrival() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE)
@@ -89,7 +88,6 @@ def test_scripts_and_record_sets_are_written_in_the_order_of_their_arrival() -> 
     perform(scene)
 
 
-@REWRITE
 def test_a_script_waits_for_a_record_set_that_came_before_it() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE)
@@ -103,7 +101,6 @@ def test_a_script_waits_for_a_record_set_that_came_before_it() -> None:
     perform(scene)
 
 
-@REWRITE
 def test_what_a_script_wrote_is_not_taken_for_a_late_write() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE)
@@ -130,7 +127,6 @@ def test_a_reload_to_another_key_forgets_no_late_write() -> None:
     perform(scene)
 
 
-@REWRITE
 def test_late_writes_of_one_way_to_a_server_are_mended_to_what_another_way_wrote() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE, TWO)
@@ -144,7 +140,6 @@ def test_late_writes_of_one_way_to_a_server_are_mended_to_what_another_way_wrote
     perform(scene)
 
 
-@REWRITE
 def test_what_another_way_to_a_server_wrote_is_not_taken_for_a_late_write() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE, TWO)
@@ -157,7 +152,6 @@ def test_what_another_way_to_a_server_wrote_is_not_taken_for_a_late_write() -> N
     perform(scene)
 
 
-@REWRITE
 def test_a_reload_that_adds_another_way_to_a_server_forgets_no_late_write() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE)
@@ -172,7 +166,6 @@ def test_a_reload_that_adds_another_way_to_a_server_forgets_no_late_write() -> N
     perform(scene)
 
 
-@REWRITE
 def test_what_a_question_confirmed_is_mended() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE)
@@ -186,7 +179,6 @@ def test_what_a_question_confirmed_is_mended() -> None:
     perform(scene)
 
 
-@REWRITE
 def test_another_way_to_a_server_waits_for_what_is_still_under_way_of_a_request_that_was_given_up() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE, TWO)
@@ -205,7 +197,6 @@ def test_another_way_to_a_server_waits_for_what_is_still_under_way_of_a_request_
     perform(scene)
 
 
-@REWRITE
 def test_each_name_of_several_zones_has_its_own_result() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE)
@@ -217,7 +208,6 @@ def test_each_name_of_several_zones_has_its_own_result() -> None:
     perform(scene)
 
 
-@REWRITE
 def test_late_writes_at_cloudflare_are_mended_to_what_another_token_wrote() -> None:
     async def scene(stage: Stage) -> None:
         spec = cloudflare(None)
@@ -241,7 +231,6 @@ def test_late_writes_at_cloudflare_are_mended_to_what_another_token_wrote() -> N
     perform(scene)
 
 
-@REWRITE
 def test_a_zone_that_was_in_trouble_recovers_at_cloudflare_while_others_work() -> None:
     async def scene(stage: Stage) -> None:
         spec = cloudflare("one-token")

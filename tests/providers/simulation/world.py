@@ -2,16 +2,13 @@
 
 import random
 import sys
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 from unittest.mock import patch
 
-import sftdyn.providers.desec as at_desec
-from sftdyn.fetch import Fetcher, Route
-from sftdyn.providers import running
+from sftdyn.fetch import Fetcher
 from sftdyn.providers.bind import nsupdate
 from sftdyn.values.update import Key
 from tests.lab import cloudflare, cloudflare_zone
@@ -39,20 +36,6 @@ class Place(Protocol):
     def set(self, key: Key, value: Value) -> None: ...
 
     def wake(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Desec:
-    """What the conf will write for deSEC."""
-
-    token: str
-    url: str
-    passes_secret = False
-
-    @property
-    def place(self) -> Hashable:
-        """What is the same for all who write through the same API."""
-        return Desec, self.url
 
 
 class World:
@@ -88,44 +71,15 @@ class World:
         }
         state = random.getstate()
         random.seed(self.rng.random())
-        with patch.dict(running.MAKERS, makers()):
-            patches = [patch.object(*found) for found in [*_seams(stand_ins), *_ids(self.rng)]]
-            try:
-                for one in patches:
-                    one.start()
-                yield
-            finally:
-                for one in reversed(patches):
-                    one.stop()
-                random.setstate(state)
-
-
-def makers() -> dict[type[Any], Any]:
-    """Of kinds that `running` does not know yet."""
-    if not hasattr(at_desec, "DesecBackend"):
-        return {}
-    from sftdyn.providers.desk.desk import Desk
-
-    class DesecProvider:
-        """deSEC as a provider."""
-
-        def __init__(self, spec: Desec, timeout: float) -> None:
-            self._spec = spec
-            self._desk = Desk(lambda _: self._backend(), at_desec.MANNER, timeout)
-            for name in ("under_way", "is_alive", "vitals", "close"):
-                setattr(self, name, getattr(self._desk, name))
-
-        def _backend(self) -> at_desec.DesecBackend:
-            return at_desec.DesecBackend(self._spec.url, self._spec.token, Route(None))
-
-        def use(self, spec: Desec, timeout: float) -> None:
-            is_new, self._spec = spec != self._spec, spec
-            self._desk.use((lambda _: self._backend()) if is_new else None, timeout)
-
-        def publish(self, update: Sequence[Any], ask_only: bool = False, secret: str | None = None) -> Any:
-            return self._desk.publish(update, ask_only)
-
-    return {Desec: DesecProvider}
+        patches = [patch.object(*found) for found in [*_seams(stand_ins), *_ids(self.rng)]]
+        try:
+            for one in patches:
+                one.start()
+            yield
+        finally:
+            for one in reversed(patches):
+                one.stop()
+            random.setstate(state)
 
 
 def _seams(stand_ins: Mapping[Any, Any]) -> Iterator[tuple[object, str, Any]]:
