@@ -44,6 +44,8 @@ CODES = {
 }
 STATUSES = {401: Kind.DENIED, 403: Kind.DENIED, 404: Kind.GONE, 408: Kind.AWAY, 409: Kind.CHANGED}
 MALFORMED = frozenset({6003, 6103, 6111})
+UNKNOWN = MALFORMED | {1000, 9103, 9106}  # the credentials are good for nothing
+ACCESS = 9109  # the token, its place or one resource: only the text tells
 SENTENCES = {
     Kind.AWAY: "the API has not heard all of it",
     Kind.LIMITED: "the API takes no more requests for now",
@@ -67,10 +69,13 @@ MEANINGS = {
 class ApiError(Interrupted):
     """A request has failed. `maybe_done`: what it asked for may have happened, or may happen later."""
 
-    def __init__(self, kind: Kind, reason: str, wait: float = 0.0, maybe_done: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, reason: str, wait: float = 0.0, maybe_done: bool = False, of_one_zone: bool = False
+    ) -> None:
         moved = kind in (Kind.DENIED, Kind.GONE)
         super().__init__(Settlement(MEANINGS[kind], maybe_done, reason, wait, moved=moved))
         self.kind = kind
+        self.of_one_zone = of_one_zone  # another zone may be allowed
 
     def of_a_change(self) -> Settlement:
         """What became of the change that it was about."""
@@ -110,17 +115,23 @@ def read(answer: Answer, changes: bool, needs: str) -> Mapping[str, Any]:
         raise ApiError(Kind.AWAY, f"the API's answer is not its own (status {status})", maybe_done=done)
     if status < 300 and said.get("success") is True:
         return said
-    raise _refusal(status, _codes(said), needs)
+    raise _refusal(status, _errors(said), needs)
 
 
-def _refusal(status: int, codes: Sequence[int], needs: str) -> ApiError:
+def _refusal(status: int, errors: Sequence[tuple[int, str]], needs: str) -> ApiError:
+    codes = [code for code, _ in errors]
     kinds = [CODES[code] for code in codes if code in CODES]
     kind = kinds[0] if kinds else STATUSES.get(status, Kind.BAD)
     sentence = SENTENCES[kind].format(needs=needs)
+    about = next((text.lower() for code, text in errors if code == ACCESS), "")
     if MALFORMED & set(codes):
         sentence = "the API cannot read the credentials: is the token complete?"
+    elif "location" in about:
+        sentence = "the token's own IP filter (Client IP Address Filtering) does not let this machine use it"
+    is_of_all = UNKNOWN & set(codes) or "location" in about or about.startswith("invalid access token")
     shown = f", code {' '.join(map(str, codes))}" if codes else ""
-    return ApiError(kind, f"{sentence} (status {status}{shown})")
+    reason = f"{sentence} (status {status}{shown})"
+    return ApiError(kind, reason, of_one_zone=kind in (Kind.DENIED, Kind.BAD) and not is_of_all)
 
 
 def _object(body: bytes) -> Mapping[str, Any] | None:
@@ -132,16 +143,17 @@ def _object(body: bytes) -> Mapping[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _codes(said: Mapping[str, Any]) -> list[int]:
-    """Of the errors, and of what led to them."""
-    found: list[int] = []
+def _errors(said: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Code and text of the errors, and of what led to them."""
+    found: list[tuple[int, str]] = []
     errors = said.get("errors")
     for error in errors[:4] if isinstance(errors, list) else ():
         if isinstance(error, dict):
             chain = error.get("error_chain")
             parts = [error, *(chain[:4] if isinstance(chain, list) else ())]
-            found += [part["code"] for part in parts if isinstance(part, dict) and type(part.get("code")) is int]
-    return [code for code in found if 0 <= code < 10_000_000]
+            known = [part for part in parts if isinstance(part, dict) and type(part.get("code")) is int]
+            found += [(part["code"], str(part.get("message", ""))[:100]) for part in known]
+    return [(code, text) for code, text in found if 0 <= code < 10_000_000]
 
 
 def read_page(said: Mapping[str, Any], read_item: Callable[[object], Item], page: int, per_page: int) -> Page[Item]:
