@@ -16,10 +16,10 @@ import pytest
 
 import sftdyn
 from tests.conftest import ServeFixture
+from tests.fetch.peers import Peer, Server
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port
-from tests.test_fetch import Peer, Server
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":

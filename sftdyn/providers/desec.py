@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from typing import Any
 from urllib.parse import quote
 
-from ..fetch import Answer, Failed, Fetcher, Route
+from ..fetch.answer import Answer, Failed
+from ..fetch.fetcher import Fetcher
+from ..fetch.route import Dialer
 from ..values.outcome import Outcome, Result
 from ..values.update import Key, Place, RRset, Update
 from .desk.backend import Addresses, Fact, Fate, Health, Interrupted, Manner, Settlement, State, Unfound, Verdict
@@ -47,10 +49,10 @@ class DesecBackend:
     manner = MANNER
     given: Sequence[str] = ()
 
-    def __init__(self, url: str, token: str, route: Route) -> None:
+    def __init__(self, url: str, token: str, dialer: Dialer) -> None:
         self._url = url
         self._headers = {"Authorization": f"Token {token}", "Accept": "application/json"}
-        self._fetcher = Fetcher(route)
+        self._fetcher = Fetcher(dialer)
         self._ttls: dict[str, int] = {}  # the least of each domain
 
     def channel(self, asks: bool = False) -> "DesecBackend":

@@ -6,7 +6,9 @@ from typing import Any
 
 from ...conf.config import Config
 from ...conf.token import goes_into_a_header
-from ...fetch import Answer, Failed, Fetcher, Route
+from ...fetch.answer import Answer, Failed
+from ...fetch.fetcher import Fetcher
+from ...fetch.route import Dialer
 from ...values.mistake import Mistake
 from .overview import Health
 
@@ -77,7 +79,7 @@ async def _ask(config: Config, target: str, token: str | None = None) -> Answer:
     host = LOCAL.get(listener.host or "", listener.host or "")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.port}"
-    fetcher = Fetcher(Route(), LIMIT)
+    fetcher = Fetcher(Dialer(), LIMIT)
     try:
         return await fetcher.fetch("GET", f"{url}/{target}", PATIENCE, headers)
     except Failed as failed:
