@@ -6,14 +6,17 @@ However they come in pieces, the same is made of them, and each octet is looked 
 Source: RFC 9112.
 """
 
+import json
 import re
 from collections.abc import Generator, Mapping
 from enum import Enum
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 LINE = 16_384  # octets of a line
 LINES = 100  # of a head, or of trailers
 FRAMING = 1 << 18  # octets of all that is no body: heads, the lines in front of chunks and behind them, trailers
+VALUES = 20_000  # of JSON, by their commas and brackets, also those in texts; 30 ms
+DIGITS = 32  # of an integer of JSON: to read many of thousands of them takes the square of that
 INTERIM = 8  # answers that announce another one (RFC 9110, 15.2)
 WITHOUT_BODY = (204, 304)
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: .*)?", re.DOTALL)
@@ -191,3 +194,20 @@ def _status(line: bytes) -> tuple[int, int]:
     if not match:
         raise Failed(Obstacle.NO_HTTP)
     return int(match[1]), int(match[2])
+
+
+def read_json(body: bytes) -> Any:
+    """What a body holds as JSON; at most VALUES of them, as they are made in one go. Raises ValueError."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > VALUES:
+        raise ValueError("more values than anybody asked for")
+    try:
+        return json.loads(body, parse_int=_integer)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _integer(digits: str) -> int:
+    """Raises ValueError."""
+    if len(digits) > DIGITS:
+        raise ValueError("an integer that is too long")
+    return int(digits)

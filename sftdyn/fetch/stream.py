@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..threads import Returned, in_thread
 
-PIECE = 16_384  # octets at once: what is done with them is one step of the event loop
+PIECE = 8192  # octets at once; what is done with them is one step of the event loop, of 10 ms at most
 STEPS = 256  # pieces in which a server's part of a handshake comes; it has some KiB
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from typing import Any
 from urllib.parse import quote
 
-from ..fetch.answer import Answer, Failed
+from ..fetch.answer import Answer, Failed, read_json
 from ..fetch.fetcher import Fetcher
 from ..fetch.route import Dialer
 from ..values.outcome import Outcome, Result
@@ -171,7 +171,7 @@ def _read(answer: Answer, changes: bool) -> Any:
     if answer.status in (401, 403):
         raise Trouble(Verdict.REFUSED, "deSEC does not let this token do that")
     try:
-        said = json.loads(answer.body)
+        said = read_json(answer.body)
     except ValueError:
         raise Trouble(Verdict.UNKNOWN, "the answer is not deSEC's", maybe_done=changes) from None
     if answer.status >= 300 and not (changes and answer.status == 400 and isinstance(said, list)):

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
-from ...fetch.answer import Answer, Failed
+from ...fetch.answer import Answer, Failed, read_json
 from ...fetch.fetcher import Fetcher
 from ...fetch.route import Dialer
 from ...values.exchanges import Exchanges
@@ -266,8 +266,8 @@ def _refusal(status: int, codes: Sequence[int], needs: str) -> ApiError:
 def _json(body: bytes) -> Mapping[str, Any] | None:
     """An object; None for everything else."""
     try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
+        said = read_json(body)
+    except ValueError:
         return None
     return said if isinstance(said, dict) else None
 
@@ -285,8 +285,11 @@ def _codes(said: Mapping[str, Any]) -> list[int]:
 
 
 def _page(said: Mapping[str, Any], read_item: Callable[[object], Item], page: int, per_page: int) -> Page[Item]:
-    """Raises ApiError."""
-    items = _items(said.get("result"), read_item)
+    """Raises ApiError, also for more items than were asked for, as each takes its time."""
+    result = said.get("result")
+    items = _items(result[: per_page + 1] if isinstance(result, list) else result, read_item)
+    if len(items) > per_page:
+        raise ApiError(Kind.AWAY, "the API's answer is not as documented")
     info = said.get("result_info")
     counts = info if isinstance(info, dict) else {}
     pages, total = counts.get("total_pages"), counts.get("total_count")
