@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from sftdyn.fetch.route import LOOKUPS, Dialer, Family, Lookup
 from sftdyn.values.mistake import Mistake
 from tests.doors.hosts import Authority
 from tests.fetch.peers import FINE, Peer, Talk, drips, is_cut_off_after, keeps_saying, says, serving, waits
-from tests.lab.machine import make_certificate
+from tests.fetch.test_answer import HOSTILE
+from tests.lab.machine import find_program, make_certificate
+from tests.watchdog import watching
 
 FAMILIES = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
 
@@ -536,3 +539,24 @@ def test_a_connection_by_tls_is_kept_alive(certificate: Path) -> None:
         became = ask(server.port, *["GET", "POST"] * 3, scheme="https", ca=certificate / "server.crt", limit=300_000)
         assert [len(one.body) for one in became if isinstance(one, Answer)] == [300_000] * 6
         assert server.accepted == 1
+
+
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
+def test_no_server_holds_up_others(said: bytes) -> None:
+    with serving(says(said)) as server, watching():
+        ask(server.port, limit=1 << 20)
+
+
+def test_a_handshake_that_takes_long_to_compute_holds_up_nobody(certificate: Path) -> None:
+    """By Diffie-Hellman with 8192 bits, which the server chooses."""
+    command = [find_program("openssl", "openssl"), *"s_server -accept 127.0.0.1:0 -groups ffdhe8192 -www".split()]
+    files = ["-cert", str(certificate / "server.crt"), "-key", str(certificate / "server.key")]
+    with subprocess.Popen([*command, *files], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout
+            port = next(int(line.rpartition(":")[2]) for line in server.stdout if line.startswith("ACCEPT"))
+            with watching():
+                became = ask(port, seconds=20, scheme="https", ca=certificate / "server.crt", limit=1 << 16)
+        finally:
+            server.terminate()
+    assert b"ffdhe8192" in body(became)
