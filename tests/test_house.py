@@ -1,11 +1,17 @@
 """The house: where things may be."""
 
 import ast
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests import lab
 from tests.lab.machine import ROOT
+from tests.patterns import Slow, look_at
 
 PACKAGE = ROOT / "sftdyn"
 
@@ -115,3 +121,24 @@ def test_the_lab_imports_nothing_of_sftdyn() -> None:
     trees = [ast.parse(path.read_text()) for path in Path(lab.__file__).parent.glob("*.py")]
     assert {name.partition(".")[0] for tree in trees for name in imports(tree)} <= set(sys.stdlib_module_names)
     assert {node.level for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)} <= {0, 1}
+
+
+def test_no_pattern_takes_more_than_the_length_of_a_text() -> None:
+    for name, tree in MODULES.items():
+        for pattern in patterns_of(tree):
+            try:
+                look_at(pattern)
+            except Slow as slow:
+                raise AssertionError(f"{name}: {pattern.pattern!r}: {slow}") from None
+    for text in (r":[ \t]*(.*?)[ \t]*", "(a+)+", r"x\d*[0-9a-f]+", "(?:a*b?)*c", " +(?:x| +)"):
+        with pytest.raises(Slow):
+            look_at(re.compile(text))
+
+
+def patterns_of(tree: ast.Module) -> Iterator[re.Pattern[Any]]:
+    """Those that a module writes as a whole."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and node.args:
+            pattern, flags = node.args[0], [ast.unparse(one) for one in node.args if "re." in ast.unparse(one)]
+            if isinstance(pattern, ast.Constant):
+                yield re.compile(pattern.value, eval("|".join(flags) or "0", {"re": re}))
