@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from ..fetch import Failed, Fetcher, Route
+from ..fetch.answer import Failed
+from ..fetch.fetcher import Fetcher
+from ..fetch.route import Dialer
 from ..values.exchanges import Exchanges
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
@@ -88,7 +90,7 @@ class DesecBackend:
         self._headers = {"Authorization": f"Token {secret or spec.token}", "Accept": "application/json"}
         self._seconds = patience(timeout)  # that an answer may take
         self._exchanges = exchanges
-        self._fetcher = Fetcher(Route(spec.ca), BODY)
+        self._fetcher = Fetcher(Dialer(spec.ca), BODY)
         self._ttls: dict[str, int] = {}  # the least of each domain
         self._asked = 0  # names, one by one, since the last list of domains
         self._pages: dict[str, int] = {}  # of each domain's list, as last seen

@@ -9,11 +9,11 @@ from ipaddress import ip_address
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from ..fetch import Answer
+from ..fetch.answer import Answer, read_json
 from ..values.names import is_within
 from ..values.update import TXT, Record, Text
 from .desk.backend import Fact, Interrupted, Settlement, Verdict
-from .rest import NoJson, read_json, retry_after
+from .rest import retry_after
 from .texts import unquoted
 
 THROTTLED, LONGEST_REST = 1, 600  # seconds, where a 429 does not say how long, and the most that is believed
@@ -50,7 +50,7 @@ def read(answer: Answer, changes: bool) -> Any:
         raise unanswered(f"deSEC answers with a redirect (status {status}), which is not followed", changes, False)
     try:
         said = read_json(answer.body)
-    except NoJson:
+    except ValueError:
         raise not_its_own(changes and status < 300) from None
     if status < 300:
         return said

@@ -1,18 +1,12 @@
-"""What APIs that speak JSON over HTTP have in common: how long to wait, and whether an answer is JSON. Pure."""
+"""What APIs that speak JSON over HTTP have in common: how long to wait. Pure."""
 
-import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 # Seconds that an answer may take: a part of the timeout, so that there is time for another try.
 SHARE_OF_TIMEOUT = 0.8
 SHORTEST, LONGEST = 2.0, 8.0
-
-
-class NoJson(ValueError):
-    """This is none."""
 
 
 def patience(timeout: float) -> float:
@@ -29,11 +23,3 @@ def retry_after(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return max(0, round((at - datetime.now(UTC)).total_seconds()))
-
-
-def read_json(body: bytes) -> Any:
-    """Raises NoJson."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise NoJson from None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.fetch import Answer
+from sftdyn.fetch.answer import Answer
 from sftdyn.providers.desec import DesecBackend
 from sftdyn.providers.desec_sets import Errors, next_cursor, read, read_domains, read_rrsets
 from sftdyn.providers.desk.backend import Fate, Interrupted, Verdict

@@ -27,7 +27,7 @@ from ..answer import Part, Subject, failure
 from ..demand import Demand, wanted
 from ..log import LogBook
 from ..status.seen import Journal
-from .kernel import Changes
+from .rtnetlink import Changes
 from .sources import Look, Sources
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ...fetch import Answer
+from ...fetch.answer import Answer, read_json
 from ..desk.backend import Interrupted, Settlement, Verdict
-from ..rest import NoJson, read_json, retry_after
+from ..rest import retry_after
 from .plan import Nonsense, absolute
 
 REFUSED = 30  # seconds without requests after a 429 that does not say how many
@@ -138,7 +138,7 @@ def _object(body: bytes) -> Mapping[str, Any] | None:
     """None for everything else."""
     try:
         said = read_json(body)
-    except NoJson:
+    except ValueError:
         return None
     return said if isinstance(said, dict) else None
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from ...fetch import Answer, Failed, Fetcher, Route
+from ...fetch.answer import Answer, Failed
+from ...fetch.fetcher import Fetcher
+from ...fetch.route import Dialer
 from ...values.exchanges import Exchanges
 from ...values.mistake import Mistake
 from ...values.specs import Cloudflare
@@ -32,13 +34,13 @@ class Api:
     """The API as one credential sees it; made inside a running event loop."""
 
     def __init__(
-        self, spec: Cloudflare, secret: str | None, route: Route, budget: Budget, exchanges: Exchanges
+        self, spec: Cloudflare, secret: str | None, dialer: Dialer, budget: Budget, exchanges: Exchanges
     ) -> None:
         self.budget = budget
         self._exchanges = exchanges
         self._base = spec.url.rstrip("/")
         self._headers = _credentials(spec, secret)
-        self._fetchers = {health: Fetcher(route, BODY, at_once) for health, at_once in AT_ONCE.items()}
+        self._fetchers = {health: Fetcher(dialer, BODY, at_once) for health, at_once in AT_ONCE.items()}
         self._turns = {health: asyncio.Semaphore(at_once) for health, at_once in AT_ONCE.items()}
         self._loop = asyncio.get_running_loop()
 

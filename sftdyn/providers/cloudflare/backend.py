@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from ...fetch import Route
+from ...fetch.route import Dialer
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Cloudflare
@@ -62,7 +62,7 @@ class CloudflareBackend:
     def __init__(self, spec: Cloudflare, secret: str | None, timeout: float, exchanges: Exchanges) -> None:
         credential = secret or (f"{spec.email} {spec.key}" if spec.key else spec.token)
         budget = self.budgets.of(f"{spec.url} {credential}", asyncio.get_running_loop().time())
-        self.api = Api(spec, secret, Route(spec.ca), budget, exchanges)
+        self.api = Api(spec, secret, Dialer(spec.ca), budget, exchanges)
         self._zones = ZoneList(self.api, spec.zone)
         self._sight = Sight(self.api, self._zones, Making(spec.create, spec.proxied), patience(timeout))
         self.given = (absolute(spec.zone),) if spec.zone and not is_identity(spec.zone) else ()

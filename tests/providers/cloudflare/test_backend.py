@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.fetch import Answer
+from sftdyn.fetch.answer import Answer
 from sftdyn.providers.cloudflare.answers import ApiError, Kind, read, read_items, read_page, read_zone
 from sftdyn.providers.cloudflare.backend import CloudflareBackend
 from sftdyn.providers.cloudflare.plan import read_record

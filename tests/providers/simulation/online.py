@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from sftdyn.fetch import Answer, Failed, Trouble
+from sftdyn.fetch.answer import Answer, Failed, Obstacle
 from sftdyn.values.names import is_within
 from sftdyn.values.update import TXT, Key
 from tests.lab import api as lab
@@ -124,7 +124,7 @@ class Online:
         if state == WELL and planned == WELL:
             return carry_out(Cause.OURS)
         if state == "dead":
-            raise Failed(Trouble.NO_CONNECTION)
+            raise Failed(Obstacle.NO_CONNECTION)
         if state == "limited":
             return Answer(429, {"retry-after": str(self._rng.choice(PATIENT))}, b"{}")
         if state == "denied":
@@ -133,7 +133,7 @@ class Online:
             self._lose(carry_out, planned)
         if state == "silent" or planned != WELL:
             await asyncio.sleep(seconds)
-            raise Failed(Trouble.SILENT, sent=True)
+            raise Failed(Obstacle.SILENT, sent=True)
         return Answer(500, {}, b"<html>") if state == "500" else Answer(200, {}, b"<html>")
 
     def deliver(self) -> None:
@@ -269,7 +269,7 @@ class Fetcher:
         if found := self._find(urlsplit(url).netloc):
             return await found.fetch(method, url, seconds, headers or {}, body)
         await asyncio.sleep(0.001)
-        raise Failed(Trouble.NO_CONNECTION)
+        raise Failed(Obstacle.NO_CONNECTION)
 
     def close(self) -> None:
         """There are no connections."""

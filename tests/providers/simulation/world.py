@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 from unittest.mock import patch
 
-from sftdyn.fetch import Fetcher
+from sftdyn.fetch.fetcher import Fetcher
 from sftdyn.providers.bind import nsupdate
 from sftdyn.values.update import Key
 from tests.lab import cloudflare, cloudflare_zone
