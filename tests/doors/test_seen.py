@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sftdyn.doors.answer import Part
+from sftdyn.doors.notes import Part
 from sftdyn.doors.status.seen import TIMES, Journal, Row, program
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.update import RRset
