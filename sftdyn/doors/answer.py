@@ -16,7 +16,7 @@ from ..values.addresses import Address
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Client
-from ..values.update import Update
+from ..values.update import Subject, Update
 from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
@@ -24,7 +24,7 @@ from ..web.request import BadRequest, Request, basic
 from .demand import read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
 from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
-from .notes import Notes, Part, Subject, failure
+from .notes import Notes, Part, failure
 from .publishing import Errand, Host, Publishing, Visit
 from .status.seen import Journal
 
@@ -78,7 +78,7 @@ class Doors:
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to something that is no request."""
-        parts = [Part(Result(Outcome.BADREQUEST, str(error)))]
+        parts = [Part([Result(Outcome.BADREQUEST, str(error))])]
         self._notes.leave(SECRET_URL.NAME, parts, peer)
         return replace(_reply(SECRET_URL, parts), status=error.status)
 
@@ -124,15 +124,15 @@ class Doors:
         if request.method == "GET":
             return True
         if request.method in CHECKS and not request.target:
-            self._leave(visit, SECRET_URL, [Part(Result(Outcome.ADDRESS))])
+            self._leave(visit, SECRET_URL, [Part([Result(Outcome.ADDRESS)])])
         else:
-            self._leave(visit, door_of(request, self._config.dyndns2), [Part(Result(Outcome.BADMETHOD))])
+            self._leave(visit, door_of(request, self._config.dyndns2), [Part([Result(Outcome.BADMETHOD)])])
         return False
 
     def _turn_away(self, visit: Visit, address: Address) -> None:
         """No client has this key."""
         door, outcome = without_client(visit.request, self._config.dyndns2)
-        self._leave(visit, door, [Part(Result(outcome))], str(address) if outcome is Outcome.ADDRESS else "")
+        self._leave(visit, door, [Part([Result(outcome)])], str(address) if outcome is Outcome.ADDRESS else "")
 
     def _is_taken(self, client: Client, way: Way) -> bool:
         """Whether the client's provider can do with what was found to be a key: it may be the token for it."""
@@ -151,7 +151,7 @@ class Doors:
         """
         if self._under_way[client.names] >= AT_ONCE:
             hosts = way.door.hosts(client, read_parameters(way.query))
-            parts = [Part(FULL, client.names)] * len(hosts)
+            parts = [Part([FULL], client.names)] * len(hosts)
             asyncio.get_running_loop().call_later(HELD, self._leave, visit, way.door, parts)
             return False
         self._under_way[client.names] += 1
@@ -163,7 +163,7 @@ class Doors:
         hosts = way.door.hosts(client, parameters)
         own = [host for host in dict.fromkeys(hosts) if not isinstance(host, Outcome)]
         parts: dict[Host, Part] = {
-            host: Part(Result(host, PROBLEMS.get(host, NOT_OURS))) for host in hosts if isinstance(host, Outcome)
+            host: Part([Result(host, PROBLEMS.get(host, NOT_OURS))]) for host in hosts if isinstance(host, Outcome)
         }
         updates: dict[Host, Update] = {}
         try:
@@ -172,7 +172,7 @@ class Doors:
                 self._trust(visit.caller)
             updates.update({host: wanted(client, host, demand, address, self._config.ttl) for host in own})
         except Mistake as mistake:
-            parts.update({host: Part(Result(Outcome.BADADDRESS, str(mistake)), host) for host in own})
+            parts.update({host: Part([Result(Outcome.BADADDRESS, str(mistake))], host) for host in own})
         provider = client.provider or self._config.provider
         secret = self._secret(way) if provider.passes_secret else None
         return Errand(visit, way.door, client, hosts, provider, secret, parts, updates)
@@ -190,7 +190,7 @@ class Doors:
         self._leave(errand.visit, errand.door, [errand.parts[host] for host in errand.hosts])
 
     def _fail(self, visit: Visit, error: Exception) -> None:
-        self._leave(visit, door_of(visit.request, self._config.dyndns2), [Part(failure(error))])
+        self._leave(visit, door_of(visit.request, self._config.dyndns2), [Part([failure(error)])])
 
     def _leave(self, visit: Visit, door: Door, parts: Sequence[Part], address: str = "") -> None:
         if visit.has_left:
@@ -206,4 +206,4 @@ class Doors:
 
 
 def _reply(door: Door, parts: Sequence[Part], address: str = "") -> Reply:
-    return door.reply([(part.result, part.update) for part in parts], address)
+    return door.reply([(part.whole, part.subject) for part in parts], address)

@@ -7,7 +7,7 @@ from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.outcome import SUCCESSES, Outcome, Result
 from ..values.specs import Client
-from ..values.update import Update
+from ..values.update import Subject
 from ..web.reply import Reply
 from .demand import Parameters, read_hostnames
 from .secret_url import ALLOW, CHALLENGE
@@ -68,20 +68,21 @@ def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome
     return (name,) if name in names else Outcome.NOHOST
 
 
-def line(result: Result, update: Update) -> str:
-    """What is said of one host name, whose record sets are the first of `update`."""
+def line(result: Result, subject: Subject) -> str:
+    """What is said of one host name, whose record sets are the first of `subject`."""
     word = WORDS[result.outcome]
     if result.outcome not in SUCCESSES:
         return word
-    own = [address for rrset in update if rrset.name == update[0].name for address in rrset.addresses]
+    sets = [item for item in subject if not isinstance(item, str)]
+    own = [address for rrset in sets if rrset.name == sets[0].name for address in rrset.addresses]
     if len(own) > 1:
         own.sort(key=lambda text: (ip_address(text).version, text))
     return f"{word} {','.join(own)}".rstrip()
 
 
-def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
+def reply(parts: Sequence[tuple[Result, Subject]], address: str = "") -> Reply:
     """The reply about host names with their results, in order."""
-    body = "\n".join(line(result, update) for result, update in parts)
+    body = "\n".join(line(result, subject) for result, subject in parts)
     if any(result.outcome in (Outcome.CHALLENGE, Outcome.BADKEY) for result, _ in parts):
         return Reply(401, body, (CHALLENGE,))
     if any(result.outcome is Outcome.BADMETHOD for result, _ in parts):

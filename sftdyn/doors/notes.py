@@ -2,33 +2,50 @@
 
 Rule 1. Whatever ends, ends in `leave`, once: there is no other place where any of this happens.
 
-Rule 2. One request writes a few lines at most, however many host names it has.
+Rule 2. What is said of a name is about that name. Each record set has a result of its own, and those of an answer that
+share outcome and reason are one note: one line in the log, counted once. What the client hears is the worst of them.
+
+Rule 3. One request writes a few lines at most, however many host names it has.
 """
 
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import chain
+from typing import Any
 
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result, worst
-from ..values.update import Update
+from ..values.update import RRset, Subject
 from ..web.request import Request
 from .hooks import HookFailed
 from .log import LogBook
-from .status.seen import Journal
+from .status.seen import Journal, Note
 
-Subject: TypeAlias = Update | Sequence[str]  # record sets or host names, for the log
 LINES = 8  # of the log, about one request; one more sums up the others
 
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """What became of some host names, or of the whole request."""
+    """What became of host names that are answered together, or of the whole request."""
 
-    result: Result
+    results: Sequence[Result]  # of each of `subject`, in its order; or one, that all share
     subject: Subject = ()
-    update: Update = ()
+
+    @property
+    def whole(self) -> Result:
+        """The worst of the results: what the client hears."""
+        return self.results[0] if len(self.results) == 1 else worst(self.results)
+
+    def notes(self) -> list[Note]:
+        """What there is to say of it."""
+        first = self.results[0]
+        if all(result[:2] == first[:2] for result in self.results):
+            return [Note(first, self.subject)]
+        found: dict[tuple[Outcome, str], tuple[Result, list[Any]]] = {}
+        for item, result in zip(self.subject, self.results, strict=True):
+            found.setdefault(result[:2], (result, []))[1].append(item)
+        return [Note(*note) for note in found.values()]
 
 
 class Notes:
@@ -48,21 +65,29 @@ class Notes:
         self, door: str, parts: Sequence[Part], who: str, request: Request | None = None, began: float | None = None
     ) -> None:
         """Take note of what became of a request at a door, from `who`, that came at `began`: seconds since 1970."""
-        distinct = list(dict.fromkeys(parts)) if len(parts) > 1 else parts
+        notes = list(chain.from_iterable(part.notes() for part in dict.fromkeys(parts)))
         if self._journal:
-            self._journal.note(door, distinct, who, request, began)
-        who = self._kind + who
-        for number, part in enumerate(distinct):
-            self._count(part.result, part.subject)
-            if number < LINES:
-                self._book.write(part.result, part.subject, who)
-        if len(distinct) > LINES:
-            rest = worst(part.result for part in distinct[LINES:])
-            self._book.write(rest, [f"{len(distinct) - LINES} more host names"], who)
+            self._journal.note(door, notes, who, request, began)
+        for result, subject in notes:
+            self._count(result, subject)
+        for result, subject in notes[:LINES]:
+            self._book.write(result, subject, self._kind + who)
+        if rest := notes[LINES:]:
+            self._book.write(worst(note.result for note in rest), [_summed_up(rest)], self._kind + who)
 
     def remark(self, text: str) -> None:
         """Warn of something that is true of many requests, once an hour."""
         self._book.remark(text)
+
+
+def _summed_up(notes: Sequence[Note]) -> str:
+    names = {name_of(item) for note in notes for item in note.subject}
+    return f"{len(names) + sum(not note.subject for note in notes)} more host names"
+
+
+def name_of(item: RRset | str) -> str:
+    """The host name, without its last dot."""
+    return (item if isinstance(item, str) else item.name).removesuffix(".")
 
 
 def failure(error: Exception) -> Result:

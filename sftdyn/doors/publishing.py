@@ -9,6 +9,9 @@ spoken: only what was changed counts.
 Rule 3. A client whose addresses are to be proven asks first, proves what would change, all of it, and then publishes.
 Whom hooks or a proof delay has its place in the order of arrival from the beginning. Another request is newer than it
 when it publishes, or when it was told that there is nothing to change.
+
+Rule 4. Each record set has a result of its own, from the provider to the notes. Where nsupdatecommands has written
+other items in its place, it is the worst of those at its name.
 """
 
 import asyncio
@@ -37,6 +40,7 @@ from .quota import Grant, Quota
 # The host names that are updated and answered together, or what is wrong with those of the request.
 Host: TypeAlias = tuple[str, ...] | Outcome
 Items: TypeAlias = Sequence[RRset | Script]
+Results: TypeAlias = Sequence[Result]  # of each record set of an update; or one, that all share
 OVERTAKEN = Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
 TOO_OFTEN = "there is something to change, but this client has changed too often"
 
@@ -120,7 +124,7 @@ class Publishing:
 
     def _settled(self, errand: Errand, grant: Grant, host: Host, promise: Promise) -> None:
         try:
-            if not self._conclude(errand, grant, {host: worst(promise.result())}):
+            if not self._conclude(errand, grant, {host: promise.result()}):
                 self.publish(errand)
         except Exception as error:
             self._fail(errand.visit, error)
@@ -136,34 +140,35 @@ class Publishing:
         except Exception as error:
             self._fail(errand.visit, error)
 
-    async def _publish_each(self, errand: Errand) -> tuple[Grant, list[Result]]:
+    async def _publish_each(self, errand: Errand) -> tuple[Grant, list[Results]]:
         grant = self._quota.ask(errand.client.names, monotonic())
         publishing = [self._publish_one(errand, update, not grant.granted) for update in errand.updates.values()]
         return grant, await asyncio.gather(*publishing)
 
-    async def _publish_one(self, errand: Errand, update: Update, ask_only: bool) -> Result:
+    async def _publish_one(self, errand: Errand, update: Update, ask_only: bool) -> Results:
         """One update, as nsupdatecommands wants it."""
         if ask_only:
             return (await self._ask(errand, update))[1]
         try:
-            return await self._hand_over(errand, await self._items(errand, update))
+            return await self._hand_over(errand, update, await self._items(errand, update))
         except Exception as error:
-            return failure(error)
+            return [failure(error)]
 
-    async def _publish_proven(self, errand: Errand) -> tuple[Grant, list[Result]]:
+    async def _publish_proven(self, errand: Errand) -> tuple[Grant, list[Results]]:
         """Each update, once all that would change is proven (Rule 3). A proof that is under way costs no quota."""
         names = errand.client.names
         asked = await asyncio.gather(*(self._ask(errand, update) for update in errand.updates.values()))
-        new = [items for items, result in asked if result.outcome is Outcome.WOULD_CHANGE]
+        new = [items for items, results in asked if _would_change(results)]
         if not new or self._quota.is_used_up(names, monotonic()):
-            return self._quota.ask(names, monotonic()), [result for _, result in asked]
+            return self._quota.ask(names, monotonic()), [results for _, results in asked]
         trouble = await self._proofs.prove(errand.client, chain(*new), self._config.timeout)
         unproven = Result(Outcome.UNPROVEN, trouble) if trouble else None
         grant = self._quota.ask(names, monotonic())
         refused = unproven or (None if grant.granted else Result(Outcome.WOULD_CHANGE))
-        return grant, await asyncio.gather(*(self._after_proof(errand, *one, refused) for one in asked))
+        proven = zip(errand.updates.values(), asked, strict=True)
+        return grant, await asyncio.gather(*(self._after_proof(errand, u, *one, refused) for u, one in proven))
 
-    async def _ask(self, errand: Errand, update: Update) -> tuple[Items, Result]:
+    async def _ask(self, errand: Errand, update: Update) -> tuple[Items, Results]:
         """What would be published, and whether that is a change. What was published meanwhile is asked about again."""
         items: Items = ()
         try:
@@ -171,20 +176,22 @@ class Publishing:
             by_key = {item.key: item for item in items}
             while True:
                 before = self._arrivals.newest(by_key)
-                result = worst(await self._providers.publish(errand.provider, items, True, errand.secret))
-                if result.outcome not in SUCCESSES:
-                    return items, result
-                if self._arrivals.newest(by_key) == before:
-                    self._arrivals.overtaken(errand.visit.arrival, by_key)
-                    return items, result
+                results = await self._providers.publish(errand.provider, items, True, errand.secret)
+                pairs = zip(items, results, strict=True)
+                settled = {item.key: item for item, result in pairs if result.outcome in SUCCESSES}
+                if not settled or self._arrivals.newest(by_key) == before:
+                    self._arrivals.overtaken(errand.visit.arrival, settled)
+                    return items, _of_each(update, items, results)
         except Exception as error:
-            return items, failure(error)
+            return items, [failure(error)]
 
-    async def _after_proof(self, errand: Errand, items: Items, asked: Result, refused: Result | None) -> Result:
+    async def _after_proof(
+        self, errand: Errand, update: Update, items: Items, asked: Results, refused: Result | None
+    ) -> Results:
         """What was asked about, published if it is new and not refused."""
-        if asked.outcome is not Outcome.WOULD_CHANGE:
-            return asked
-        return refused or await self._hand_over(errand, items)
+        if refused:
+            return _instead(refused, asked)
+        return await self._hand_over(errand, update, items) if _would_change(asked) else asked
 
     async def _items(self, errand: Errand, update: Update) -> Items:
         """What nsupdatecommands makes of an update, for those whose lines it writes. Raises HookFailed."""
@@ -192,28 +199,28 @@ class Publishing:
             return await self._hooks.commands(update, errand.visit.request.headers, errand.visit.caller.address)
         return update
 
-    async def _hand_over(self, errand: Errand, items: Items) -> Result:
+    async def _hand_over(self, errand: Errand, update: Update, items: Items) -> Results:
         """Publish, if no newer request was faster."""
         by_key = {item.key: item for item in items}
         if self._arrivals.inside and self._arrivals.overtaken(errand.visit.arrival, by_key):
-            return OVERTAKEN
-        return worst(await self._providers.publish(errand.provider, items, False, errand.secret))
+            return [OVERTAKEN]
+        return _of_each(update, items, await self._providers.publish(errand.provider, items, False, errand.secret))
 
-    def _conclude(self, errand: Errand, grant: Grant, results: Mapping[Host, Result]) -> bool:
+    def _conclude(self, errand: Errand, grant: Grant, results: Mapping[Host, Results]) -> bool:
         """Leave with the provider's results; False if all should be tried again, as the quota is not used up after all.
 
         What was under way when this request came may have turned out to be no change.
         """
-        outcomes = [result.outcome for result in results.values() if not result.repeats]
+        outcomes = {result.outcome for each in results.values() for result in each if not result.repeats}
         grant.settle(changed=Outcome.OK in outcomes)
         if Outcome.WOULD_CHANGE in outcomes:
             now = monotonic()
             if not self._quota.is_used_up(errand.client.names, now):
                 return False
             abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now))
-            results = {h: abuse if r.outcome is Outcome.WOULD_CHANGE else r for h, r in results.items()}
-        for host, result in results.items():
-            errand.parts[host] = Part(result, errand.updates[host], errand.updates[host])
+            results = {host: _instead(abuse, each) for host, each in results.items()}
+        for host, each in results.items():
+            errand.parts[host] = Part(each, errand.updates[host])
         self._leave(errand)
         return True
 
@@ -222,3 +229,22 @@ class Publishing:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _would_change(results: Results) -> bool:
+    return any(result.outcome is Outcome.WOULD_CHANGE for result in results)
+
+
+def _instead(refused: Result, results: Results) -> Results:
+    """The same, where what would change is refused."""
+    return [refused if result.outcome is Outcome.WOULD_CHANGE else result for result in results]
+
+
+def _of_each(update: Update, items: Items, results: Results) -> Results:
+    """The result of each record set of the update, of which `items` were made (Rule 4)."""
+    if items is update:
+        return results
+    at_name: dict[str, list[Result]] = {}
+    for item, result in zip(items, results, strict=True):
+        at_name.setdefault(item.name, []).append(result)
+    return [worst(at_name[rrset.name]) for rrset in update]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ..values.outcome import Outcome, Result
 from ..values.specs import Client
-from ..values.update import Update
+from ..values.update import Subject
 from ..web.reply import Reply
 from .demand import Parameters
 
@@ -42,7 +42,7 @@ def hosts(client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | 
     return [client.names]
 
 
-def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
+def reply(parts: Sequence[tuple[Result, Subject]], address: str = "") -> Reply:
     """The reply that says what became of the client's names; `address` for who asks only for that."""
     [(result, _)] = parts
     said = REPLIES[result.outcome]

@@ -87,5 +87,5 @@ class Result(NamedTuple):
 
 
 def worst(results: Iterable[Result]) -> Result:
-    """The result of a whole whose parts (at least one) ended as `results`."""
-    return max(results, key=lambda result: result.outcome.severity)
+    """The result of a whole whose parts (at least one) ended as `results`; of equal ones, the latest to try again."""
+    return max(results, key=lambda result: (result.outcome.severity, result.retry_after))

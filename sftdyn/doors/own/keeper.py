@@ -13,7 +13,7 @@ Rule 3. After a failure it looks again soon, then less often, until it is as oft
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -22,9 +22,9 @@ from ...providers.running import Providers
 from ...values.mistake import Mistake
 from ...values.outcome import SUCCESSES, Outcome, Result, worst
 from ...values.specs import Client, Interface, Own
-from ...values.update import Promise, Update
+from ...values.update import Promise, Subject, Update
 from ..demand import Demand, wanted
-from ..notes import Notes, Part, Subject, failure
+from ..notes import Notes, Part, failure, name_of
 from ..status.seen import Journal
 from .kernel import Changes
 from .sources import Look, Sources
@@ -70,17 +70,17 @@ class Publisher:
         """Publish what a look has found. The result is noted if nobody waits any more, too."""
         names = own.client.names
         if not look.addresses:
-            return self._told(own, Part(Result(Outcome.SOURCE, look.reason), names))
+            return self._told(own, Part([Result(Outcome.SOURCE, look.reason)], names))
         try:
             update = self._update(own.client, look)
             promise = self._providers.publish(own.client.provider or self._config.provider, update)
         except Mistake as mistake:
-            return self._told(own, Part(Result(Outcome.SOURCE, str(mistake)), names))
+            return self._told(own, Part([Result(Outcome.SOURCE, str(mistake))], names))
         except Exception as error:
-            return self._told(own, Part(failure(error), names))
-        promise.add_done_callback(lambda promise: self._told(own, Part(_result(promise), update)))
+            return self._told(own, Part([failure(error)], names))
+        promise.add_done_callback(lambda promise: self._told(own, Part(_results(promise), update)))
         await asyncio.wait([promise])
-        return _result(promise).outcome
+        return worst(_results(promise)).outcome
 
     def _update(self, client: Client, look: Look) -> Update:
         """Raises Mistake."""
@@ -88,7 +88,7 @@ class Publisher:
 
     def _told(self, own: Own, part: Part) -> Outcome:
         self._tell(own, part)
-        return part.result.outcome
+        return part.whole.outcome
 
 
 class Keeper:
@@ -163,9 +163,9 @@ class Keeper:
         self._notes.leave(NAME, [part], str(own.source))
 
 
-def _result(promise: Promise) -> Result:
+def _results(promise: Promise) -> Sequence[Result]:
     error = promise.exception()
-    return failure(error) if isinstance(error, Exception) else worst(promise.result())
+    return [failure(error)] if isinstance(error, Exception) else promise.result()
 
 
 async def publish_once(config: Config, providers: Providers, show: Callable[[str], None]) -> bool:
@@ -179,11 +179,11 @@ async def publish_once(config: Config, providers: Providers, show: Callable[[str
 
 
 def _show(own: Own, part: Part, show: Callable[[str], None]) -> None:
-    """A line for each name, as in the log."""
-    said: dict[str, list[str]] = {}
-    for item in part.subject:
-        name, addresses = (item, ()) if isinstance(item, str) else (item.name, item.addresses)
-        said.setdefault(name.rstrip("."), []).extend(addresses)
-    for name, found in said.items():
-        reason = part.result.reason and f": {part.result.reason}"
-        show(" ".join([part.result.outcome.word, name, *found, "from", str(own.source)]) + reason)
+    """A line for each name, as in the log; two where its record sets have results of their own."""
+    for result, subject in part.notes():
+        said: dict[str, list[str]] = {}
+        for item in subject:
+            said.setdefault(name_of(item), []).extend(() if isinstance(item, str) else item.addresses)
+        for name, found in said.items():
+            reason = result.reason and f": {result.reason}"
+            show(" ".join([result.outcome.word, name, *found, "from", str(own.source)]) + reason)
