@@ -16,12 +16,12 @@ from ..values.addresses import Address
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Client
-from ..values.update import Subject, Update
+from ..values.update import Subject
 from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
 from ..web.request import BadRequest, Request, basic
-from .demand import read_demand, read_parameters, wanted
+from .demand import Parameters, read_demand, read_parameters, wanted, wants_certificate
 from .hooks import HookFailed, HookThreads
 from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .notes import Notes, Part, failure
@@ -36,6 +36,7 @@ PROBLEMS = {
 AT_ONCE = 256  # requests of one client; more only wait for each other
 HELD = 1.0  # seconds until a request beyond that is refused
 FULL = Result(Outcome.OVERLOADED, f"{AT_ONCE} requests of this client are under way", retry_after=10)
+NO_CERTIFICATE = Result(Outcome.FORBIDDEN, "txt and clear are about certificates, and this key may not have any")
 NOT_OURS = "the hostname in the request is none of this client's"
 
 
@@ -80,7 +81,7 @@ class Doors:
         """The reply to something that is no request."""
         parts = [Part([Result(Outcome.BADREQUEST, str(error))])]
         self._notes.leave(SECRET_URL.NAME, parts, peer)
-        return replace(_reply(SECRET_URL, parts), status=error.status)
+        return replace(SECRET_URL.reply(parts), status=error.status)
 
     # In: whose key is it, and what does the client want?
 
@@ -89,8 +90,8 @@ class Doors:
             for way in ways(visit.request, self._config.dyndns2):
                 client = self._config.keyring.find(way.key)
                 if client and self._is_taken(client, way):
-                    if self._has_room(visit, way, client):
-                        self._publishing.publish(self._errand(visit, way, client, visit.caller.address))
+                    if errand := self._errand(visit, way, client, visit.caller.address):
+                        self._publishing.publish(errand)
                     return
             self._turn_away(visit, visit.caller.address)
 
@@ -102,8 +103,8 @@ class Doors:
                 for way in ways(visit.request, self._config.dyndns2):
                     client = await self._hooks.find(way.key, address, visit.caller.address)
                     if client and self._is_taken(client, way):
-                        if self._has_room(visit, way, client):
-                            await self._publishing.publish_all(self._errand(visit, way, client, address))
+                        if errand := self._errand(visit, way, client, address):
+                            await self._publishing.publish_all(errand)
                         return
                 self._turn_away(visit, address)
         except Exception as error:
@@ -144,38 +145,49 @@ class Doors:
         key = way.key if self._config.hooks.get_host else self._config.keyring.matched(way.key)
         return key.decode("utf-8", "surrogateescape")
 
-    def _has_room(self, visit: Visit, way: Way, client: Client) -> bool:
+    def _has_room(self, visit: Visit, door: Door, client: Client, hosts: Sequence[Host]) -> bool:
         """Whether one more request of this client is in order; if not, it will be answered.
 
         Not at once: who asks again as soon as there is an answer would keep us from accepting others.
         """
         if self._under_way[client.names] >= AT_ONCE:
-            hosts = way.door.hosts(client, read_parameters(way.query))
             parts = [Part([FULL], client.names)] * len(hosts)
-            asyncio.get_running_loop().call_later(HELD, self._leave, visit, way.door, parts)
+            asyncio.get_running_loop().call_later(HELD, self._leave, visit, door, parts)
             return False
         self._under_way[client.names] += 1
         visit.counted = client.names
         return True
 
-    def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand:
+    def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand | None:
+        """What the client wants; None where that is answered already."""
         parameters = read_parameters(way.query)
+        if wants_certificate(parameters):
+            self._leave(visit, way.door, [Part([NO_CERTIFICATE], name=client.names[0])])
+            return None
         hosts = way.door.hosts(client, parameters)
-        own = [host for host in dict.fromkeys(hosts) if not isinstance(host, Outcome)]
-        parts: dict[Host, Part] = {
-            host: Part([Result(host, PROBLEMS.get(host, NOT_OURS))]) for host in hosts if isinstance(host, Outcome)
-        }
-        updates: dict[Host, Update] = {}
+        if not self._has_room(visit, way.door, client, hosts):
+            return None
+        provider = client.provider or self._config.provider
+        secret = self._secret(way) if provider.passes_secret else None
+        errand = Errand(visit, way.door, client, hosts, provider, secret, {}, {})
+        for host in hosts:
+            if isinstance(host, Outcome):
+                errand.parts[host] = Part([Result(host, PROBLEMS.get(host, NOT_OURS))], name=client.names[0])
+        self._find_updates(errand, parameters, address)
+        return errand
+
+    def _find_updates(self, errand: Errand, parameters: Parameters, address: Address) -> None:
+        """What the parameters mean for the client's names that they are about."""
+        own = [host for host in dict.fromkeys(errand.hosts) if not isinstance(host, Outcome)]
         try:
             demand = read_demand(parameters, self._config.peer_only)
             if not demand.names_address and not self._config.hooks.get_ip:
-                self._trust(visit.caller)
-            updates.update({host: wanted(client, host, demand, address, self._config.ttl) for host in own})
+                self._trust(errand.visit.caller)
+            updates = {host: wanted(errand.client, host, demand, address, self._config.ttl) for host in own}
+            errand.updates.update(updates)
         except Mistake as mistake:
-            parts.update({host: Part([Result(Outcome.BADADDRESS, str(mistake))], host) for host in own})
-        provider = client.provider or self._config.provider
-        secret = self._secret(way) if provider.passes_secret else None
-        return Errand(visit, way.door, client, hosts, provider, secret, parts, updates)
+            bad = Result(Outcome.BADADDRESS, str(mistake))
+            errand.parts.update({host: Part([bad], host, host[0]) for host in own})
 
     def _trust(self, caller: Caller) -> None:
         """The client shall have its caller's address. Raises Mistake if that is known to be another's."""
@@ -202,8 +214,4 @@ class Doors:
             if not self._under_way[visit.counted]:
                 del self._under_way[visit.counted]
         self._notes.leave(door.NAME, parts, visit.caller.shown, visit.request, visit.began)
-        visit.respond(_reply(door, parts, address))
-
-
-def _reply(door: Door, parts: Sequence[Part], address: str = "") -> Reply:
-    return door.reply([(part.whole, part.subject) for part in parts], address)
+        visit.respond(door.reply(parts, address))

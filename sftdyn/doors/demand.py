@@ -17,6 +17,7 @@ ADDRESS_NAMES = frozenset(
 )
 PREFIX_NAMES = frozenset("prefix ipv6prefix ip6lanprefix".split())
 OFFLINE, HOSTNAME = "offline", "hostname"
+TXT, CLEAR = "txt", "clear"
 # Where NAS and some guides write the key, the first that is given; after all other places.
 KEY_NAMES = (b"token", b"key", b"password")
 PRESERVE = "preserve"  # leave this family alone, as an address of clients made for deSEC
@@ -75,6 +76,11 @@ def read_demand(parameters: Parameters, peer_only: bool) -> Demand:
     if len(addresses) > MAX_ADDRESSES:
         raise Mistake(f"more than {MAX_ADDRESSES} addresses")
     return Demand(tuple(addresses), prefix, offline)
+
+
+def wants_certificate(parameters: Parameters) -> bool:
+    """Whether it is about the challenge of a certificate, as DuckDNS' clients send it, and so about no address."""
+    return any(name == TXT or (name == CLEAR and value.strip().lower() == "true") for name, value in parameters)
 
 
 def read_hostnames(parameters: Parameters) -> list[str]:

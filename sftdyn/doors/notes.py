@@ -18,7 +18,7 @@ from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result, worst
 from ..values.update import RRset, Subject
 from ..web.request import Request
-from .hooks import HookFailed
+from .hooks import HookFailed, LookupFailed
 from .log import LogBook
 from .status.seen import Journal, Note
 
@@ -31,6 +31,7 @@ class Part:
 
     results: Sequence[Result]  # of each of `subject`, in its order; or one, that all share
     subject: Subject = ()
+    name: str = ""  # the first of the host names, or the client's, where what it sent is no host name of it
 
     @property
     def whole(self) -> Result:
@@ -41,7 +42,7 @@ class Part:
         """What there is to say of it."""
         first = self.results[0]
         if all(result[:2] == first[:2] for result in self.results):
-            return [Note(first, self.subject)]
+            return [Note(first, self.subject, self.name)]
         found: dict[tuple[Outcome, str], tuple[Result, list[Any]]] = {}
         for item, result in zip(self.subject, self.results, strict=True):
             found.setdefault(result[:2], (result, []))[1].append(item)
@@ -68,10 +69,11 @@ class Notes:
         notes = list(chain.from_iterable(part.notes() for part in dict.fromkeys(parts)))
         if self._journal:
             self._journal.note(door, notes, who, request, began)
-        for result, subject in notes:
-            self._count(result, subject)
-        for result, subject in notes[:LINES]:
-            self._book.write(result, subject, self._kind + who)
+        for number, (result, subject, name) in enumerate(notes):
+            about = subject or ([name] if name else ())
+            self._count(result, about)
+            if number < LINES:
+                self._book.write(result, about, self._kind + who)
         if rest := notes[LINES:]:
             self._book.write(worst(note.result for note in rest), [_summed_up(rest)], self._kind + who)
 
@@ -95,6 +97,6 @@ def failure(error: Exception) -> Result:
     if isinstance(error, Mistake):
         return Result(Outcome.BADADDRESS, str(error))
     if isinstance(error, HookFailed):
-        return Result(Outcome.HOOK, str(error))
+        return Result(Outcome.LOOKUP if isinstance(error, LookupFailed) else Outcome.HOOK, str(error))
     place = traceback.extract_tb(error.__traceback__)[-1]
     return Result(Outcome.INTERNAL, f"{type(error).__name__} at {place.filename}:{place.lineno}")

@@ -37,8 +37,8 @@ from .notes import Part, failure
 from .proof import Proofs
 from .quota import Grant, Quota
 
-# The host names that are updated and answered together, or what is wrong with those of the request.
-Host: TypeAlias = tuple[str, ...] | Outcome
+Names: TypeAlias = tuple[str, ...]  # absolute, updated and answered together
+Host: TypeAlias = Names | Outcome  # or what is wrong with those of the request
 Items: TypeAlias = Sequence[RRset | Script]
 Results: TypeAlias = Sequence[Result]  # of each record set of an update; or one, that all share
 OVERTAKEN = Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
@@ -69,7 +69,7 @@ class Errand:
     provider: Spec
     secret: str | None  # what matched the key, where the provider wants it
     parts: dict[Host, Part]  # settled
-    updates: dict[Host, Update]  # for the provider
+    updates: dict[Names, Update]  # for the provider
 
 
 class Publishing:
@@ -122,7 +122,7 @@ class Publishing:
         promise = self._providers.publish(errand.provider, update, not grant.granted, errand.secret)
         promise.add_done_callback(partial(self._settled, errand, grant, host))
 
-    def _settled(self, errand: Errand, grant: Grant, host: Host, promise: Promise) -> None:
+    def _settled(self, errand: Errand, grant: Grant, host: Names, promise: Promise) -> None:
         try:
             if not self._conclude(errand, grant, {host: promise.result()}):
                 self.publish(errand)
@@ -206,7 +206,7 @@ class Publishing:
             return [OVERTAKEN]
         return _of_each(update, items, await self._providers.publish(errand.provider, items, False, errand.secret))
 
-    def _conclude(self, errand: Errand, grant: Grant, results: Mapping[Host, Results]) -> bool:
+    def _conclude(self, errand: Errand, grant: Grant, results: Mapping[Names, Results]) -> bool:
         """Leave with the provider's results; False if all should be tried again, as the quota is not used up after all.
 
         What was under way when this request came may have turned out to be no change.
@@ -220,7 +220,7 @@ class Publishing:
             abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now))
             results = {host: _instead(abuse, each) for host, each in results.items()}
         for host, each in results.items():
-            errand.parts[host] = Part(each, errand.updates[host])
+            errand.parts[host] = Part(each, errand.updates[host], host[0])
         self._leave(errand)
         return True
 

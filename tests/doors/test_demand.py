@@ -254,4 +254,6 @@ def test_a_first_offline_fails_no_neighbour(ask: Ask, bind: Bind) -> None:
 
 def test_a_failing_get_host_at_the_dyndns2_door(ask: Ask) -> None:
     get = ask("def get_host(querystring, ip):\n    return {}[KEY]\n")
-    assert (get("/nic/update", KEY).status, get("/nic/update", KEY).text) == (200, "911")
+    for target, text in (("/nic/update", "911"), (f"/{KEY}", "FAIL")):
+        answer = get(target, KEY)
+        assert (answer.status, answer.text, answer.headers["Retry-After"]) == (503, text, "60")

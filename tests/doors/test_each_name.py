@@ -68,6 +68,7 @@ def test_many_names_with_many_reasons_are_a_few_lines(serve: ServeFixture) -> No
 def test_each_line_of_dyndns2_is_the_worst_of_its_own_name(half: Watched) -> None:
     answer = half.served.get(f"/nic/update?hostname={','.join(TWO)}&myip=192.0.2.7,2001:db8::7&key={KEY}")
     assert answer.text.splitlines() == ["good 192.0.2.7,2001:db8::7", "911"]
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
 
 
 def test_what_a_name_may_not_change_any_more_is_no_failure_of_its_neighbour(serve: ServeFixture) -> None:

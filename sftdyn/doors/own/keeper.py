@@ -180,7 +180,7 @@ async def publish_once(config: Config, providers: Providers, show: Callable[[str
 
 def _show(own: Own, part: Part, show: Callable[[str], None]) -> None:
     """A line for each name, as in the log; two where its record sets have results of their own."""
-    for result, subject in part.notes():
+    for result, subject, _ in part.notes():
         said: dict[str, list[str]] = {}
         for item in subject:
             said.setdefault(name_of(item), []).extend(() if isinstance(item, str) else item.addresses)

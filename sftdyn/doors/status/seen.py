@@ -32,6 +32,7 @@ class Note(NamedTuple):
 
     result: Result
     subject: Subject = ()
+    name: str = ""  # the client's, for the log, where it is about none of its names
 
 
 @dataclass(slots=True, eq=False)
@@ -122,7 +123,7 @@ class Journal:
             if len(account.times) >= TIMES:
                 account.sort_times()
         headers = request.header_lines if request else b""
-        for result, subject in notes:
+        for result, subject, _ in notes:
             outcome = result.outcome
             account.answers[outcome.severity] += 1
             for item in subject:
