@@ -21,7 +21,7 @@ from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
 from ..web.request import BadRequest, Request, basic
-from .demand import Parameters, read_demand, read_parameters, wanted, wants_certificate
+from .demand import Parameters, kept, read_demand, read_parameters, wanted, wants_certificate
 from .hooks import HookFailed, HookThreads
 from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
 from .notes import Notes, Part, failure
@@ -169,7 +169,7 @@ class Doors:
             return None
         provider = client.provider or self._config.provider
         secret = self._secret(way) if provider.passes_secret else None
-        errand = Errand(visit, way.door, client, hosts, provider, secret, {}, {})
+        errand = Errand(visit, way.door, client, hosts, provider, secret)
         for host in hosts:
             if isinstance(host, Outcome):
                 errand.parts[host] = Part([Result(host, PROBLEMS.get(host, NOT_OURS))], name=client.names[0])
@@ -184,7 +184,9 @@ class Doors:
             if not demand.names_address and not self._config.hooks.get_ip:
                 self._trust(errand.visit.caller)
             updates = {host: wanted(errand.client, host, demand, address, self._config.ttl) for host in own}
-            errand.updates.update(updates)
+            errand.updates.update({host: update for host, update in updates.items() if update})
+            left = [host for host in own if not updates[host]]
+            errand.looks.update({host: kept(errand.client, host, demand, address, self._config.ttl) for host in left})
         except Mistake as mistake:
             bad = Result(Outcome.BADADDRESS, str(mistake))
             errand.parts.update({host: Part([bad], host, host[0]) for host in own})

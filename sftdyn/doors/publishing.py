@@ -12,11 +12,14 @@ when it publishes, or when it was told that there is nothing to change.
 
 Rule 4. Each record set has a result of its own, from the provider to the notes. Where nsupdatecommands has written
 other items in its place, it is the worst of those at its name.
+
+Rule 5. A client that wants all left as it is hears UPTODATE if a guess at what is there, which the provider is asked
+about, is or could be there. It costs no quota, needs no proof, and no hook is asked what to write.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from time import monotonic
@@ -41,6 +44,7 @@ Names: TypeAlias = tuple[str, ...]  # absolute, updated and answered together
 Host: TypeAlias = Names | Outcome  # or what is wrong with those of the request
 Items: TypeAlias = Sequence[RRset | Script]
 Results: TypeAlias = Sequence[Result]  # of each record set of an update; or one, that all share
+LEFT = Result(Outcome.UPTODATE)  # as it is
 OVERTAKEN = Result(Outcome.OVERTAKEN, "a newer request for the name was faster")
 TOO_OFTEN = "there is something to change, but this client has changed too often"
 
@@ -68,8 +72,9 @@ class Errand:
     hosts: Sequence[Host]  # in the order of the reply
     provider: Spec
     secret: str | None  # what matched the key, where the provider wants it
-    parts: dict[Host, Part]  # settled
-    updates: dict[Names, Update]  # for the provider
+    parts: dict[Host, Part] = field(default_factory=dict)  # settled
+    updates: dict[Names, Update] = field(default_factory=dict)  # for the provider
+    looks: dict[Names, Update] = field(default_factory=dict)  # where the client wants all left as it is: may be there
 
 
 class Publishing:
@@ -112,7 +117,7 @@ class Publishing:
         only_asks = self._arrivals.inside and self._quota.is_used_up(errand.client.names, monotonic())
         if errand.client.prove or only_asks:
             errand.visit.arrival = self._arrivals.arrive()
-        if errand.visit.arrival or len(errand.updates) != 1:  # if none, all parts are known
+        if errand.visit.arrival or errand.looks or len(errand.updates) != 1:  # if none, all parts are known
             self.spawn(self.publish_all(errand))
             return
         grant = self._quota.ask(errand.client.names, monotonic())
@@ -133,12 +138,23 @@ class Publishing:
         """All updates at once; the request counts as one change."""
         publish = self._publish_proven if errand.client.prove else self._publish_each
         try:
+            await asyncio.gather(*(self._look(errand, *look) for look in errand.looks.items()))
             concluded = False
             while not concluded:
                 grant, results = await publish(errand)
                 concluded = self._conclude(errand, grant, dict(zip(errand.updates, results, strict=True)))
         except Exception as error:
             self._fail(errand.visit, error)
+
+    async def _look(self, errand: Errand, host: Names, guess: Update) -> None:
+        """Nothing is to change (Rule 5)."""
+        try:
+            results = await self._providers.publish(errand.provider, guess, True, errand.secret)
+        except Exception as error:
+            results = [failure(error)]
+        is_there = all(result.outcome in SUCCESSES for result in results)
+        subject = guess if is_there else [rrset.name for rrset in guess]  # of other addresses nothing is known
+        errand.parts[host] = Part(_instead(LEFT, results), subject, host[0])
 
     async def _publish_each(self, errand: Errand) -> tuple[Grant, list[Results]]:
         grant = self._quota.ask(errand.client.names, monotonic())

@@ -83,6 +83,69 @@ def test_an_empty_txt_is_none_and_a_key_as_a_whole_stays_one(serve: ServeFixture
     assert bind.lookup("whole2.dyn.example") == ["127.0.0.1"]
 
 
+def test_preserve_leaves_what_is_there_and_asks_whether_it_could_be(serve: ServeFixture, bind: Bind) -> None:
+    bind.edit("zone dyn.example", "update delete kept.dyn.example", "update add kept.dyn.example 60 A 192.0.2.1")
+    served = serve(conf(bind, clients={KEY: "kept.dyn.example", "n": "a.none.example"}), "-v")
+    for target in ("?myipv4=preserve", "?myip=no", "?myip=preserve&myipv6=preserve"):
+        assert served.get(f"/{KEY}{target}").text == "UPTODATE"
+    served.wait_for("UPTODATE kept.dyn.example from 127.0.0.1")
+    assert dyndns2(served, "myipv4=preserve").text == "nochg"
+    assert dyndns2(served, "myip=192.0.2.1&myipv4=preserve").text == "nochg 192.0.2.1"
+    assert bind.lookup("kept.dyn.example") == ["192.0.2.1"]
+    assert (served.get("/n?myipv4=preserve").status, served.get("/n?myipv4=preserve").text) == (500, "FAIL")
+    served.wait_for("FAIL a.none.example from 127.0.0.1: ")
+    assert served.get("/nic/update?key=n&myip=no").text == "dnserr"
+
+
+def test_what_leaves_all_as_it_is_costs_no_quota_and_is_no_change(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "leave.dyn.example"}, max_changes=1))
+    assert served.update(KEY) == "OK"
+    assert [served.get(f"/{KEY}?myipv4=preserve", source="127.0.0.9").text for _ in range(5)] == ["UPTODATE"] * 5
+    assert bind.lookup("leave.dyn.example") == ["127.0.0.1"]
+
+
+def test_delete_removes_one_family(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "half.dyn.example"}))
+    assert served.get(f"/{KEY}?myip=192.0.2.7,2001:db8::7").text == "OK"
+    assert dyndns2(served, "myipv4=192.0.2.8&myipv6=delete").text == "good 192.0.2.8"
+    assert (bind.lookup("half.dyn.example"), bind.lookup("half.dyn.example", "AAAA")) == (["192.0.2.8"], [])
+    assert served.get(f"/{KEY}?myip=delete&myipv6=preserve").text == "OK"
+    assert bind.lookup("half.dyn.example") == []
+
+
+def test_a_network_is_no_address(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "net.dyn.example"}))
+    for network in ("2001:db8:1:100::/56", "192.0.2.0/24"):
+        answer = served.get(f"/{KEY}?myip={network}")
+        assert (answer.status, answer.text) == (400, "FAIL")
+    assert bind.lookup("net.dyn.example") == bind.lookup("net.dyn.example", "AAAA") == []
+
+
+def test_a_server_behind_the_router_has_its_ipv4_and_an_ipv6_of_its_own(serve: ServeFixture, bind: Bind) -> None:
+    client = f'clients["{KEY}"] = Client("www.dyn.example", lan={{"www.dyn.example": "::5"}})\n'
+    served = serve(conf(bind, client))
+    query = "myip=192.0.2.7&myipv6=2001:db8:0:1::1&prefix=2001:db8:0:1::/64"
+    assert dyndns2(served, query).text == "good 192.0.2.7,2001:db8:0:1::5"
+    assert dyndns2(served, f"{query}&hostname=www.dyn.example").text == "nochg 192.0.2.7,2001:db8:0:1::5"
+    assert bind.lookup("www.dyn.example", "AAAA") == ["2001:db8:0:1::5"]
+    assert served.get(f"/{KEY}?offline=YES").text == "OK"
+    assert bind.lookup("www.dyn.example") == bind.lookup("www.dyn.example", "AAAA") == []
+
+
+def test_behind_proxies_alone_the_leftmost_of_them_called(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "inner.dyn.example"}, trusted_proxies=["127.0.0.0/8", "192.0.2.0/24"]))
+    headers = {"X-Forwarded-For": "192.0.2.7, 192.0.2.8"}
+    assert served.get(f"/{KEY}", headers=headers).text == "OK"
+    assert bind.lookup("inner.dyn.example") == ["192.0.2.7"]
+
+
+def test_a_proxy_that_names_nobody_is_refused_where_a_family_may_come_from_it(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "word.dyn.example"}, trusted_proxies=["127.0.0.1"]))
+    assert served.get(f"/{KEY}?myipv6=preserve").status == 400
+    assert dyndns2(served, "myip=delete&myipv6=preserve").text == "nochg"
+    assert bind.lookup("word.dyn.example") == []
+
+
 def test_a_name_that_is_not_the_clients_is_no_failure_of_the_client(serve: ServeFixture, bind: Bind) -> None:
     watched = Watched(serve, bind, clients={KEY: "wellknown.dyn.example"})
     assert watched.update("192.0.2.7") == "OK"

@@ -127,6 +127,9 @@ class Journal:
             outcome = result.outcome
             account.answers[outcome.severity] += 1
             for item in subject:
+                if isinstance(item, str) and outcome in SUCCESSES:  # it was left as it is, whatever that may be
+                    self._rows.pop((item, ""), None)
+                    continue
                 news = 0
                 if outcome is UPTODATE and not isinstance(item, str):
                     news = hash((item.addresses, door, who, headers))
@@ -161,7 +164,7 @@ class Journal:
             row = self._rows[place] = Row(place)
             if len(self._rows) > self._most:
                 del self._rows[next(iter(self._rows))]
-        if result.outcome in SUCCESSES and not isinstance(item, str):
+        if not isinstance(item, str) and result.outcome in SUCCESSES:
             self._rows.pop((item.name, ""), None)
             row.succeed(item.addresses, result.outcome, now)
         else:
