@@ -41,7 +41,7 @@ class Part:
     def notes(self) -> list[Note]:
         """What there is to say of it."""
         first = self.results[0]
-        if all(result[:2] == first[:2] for result in self.results):
+        if len(self.results) == 1 or all(result[:2] == first[:2] for result in self.results):
             return [Note(first, self.subject, self.name)]
         found: dict[tuple[Outcome, str], tuple[Result, list[Any]]] = {}
         for item, result in zip(self.subject, self.results, strict=True):
@@ -66,7 +66,8 @@ class Notes:
         self, door: str, parts: Sequence[Part], who: str, request: Request | None = None, began: float | None = None
     ) -> None:
         """Take note of what became of a request at a door, from `who`, that came at `began`: seconds since 1970."""
-        notes = list(chain.from_iterable(part.notes() for part in dict.fromkeys(parts)))
+        one, *more = dict.fromkeys(parts)  # a host name may be asked for twice
+        notes = [*one.notes(), *chain.from_iterable(part.notes() for part in more)]
         if self._journal:
             self._journal.note(door, notes, who, request, began)
         for number, (result, subject, name) in enumerate(notes):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.conf.clients import make_client
-from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, read_parameters, wanted
+from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, kept, read_demand, read_parameters, wanted
 from sftdyn.values.addresses import Address
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
@@ -144,6 +144,49 @@ def test_words_for_addresses(query: str, update: dict[str, tuple[str, ...]]) -> 
     home = make_client("home.example")
     said = sets(wanted(home, home.names, read_demand(read_parameters(query.encode()), peer_only=False), V4, 30))
     assert said == {("home.example.", kind): addresses for kind, addresses in update.items()}
+
+
+VALUES = [
+    "preserve",
+    "no",
+    "auto",
+    "delete",
+    "",
+    "192.0.2.9",
+    "2001:db8::9",
+    "192.0.2.9/24",
+    "2001:db8:1::/56",
+    "192.0.2.0/24",
+]
+QUERIES = st.lists(
+    st.tuples(st.sampled_from(["myip", "myipv4", "myipv6", "prefix"]), st.sampled_from(VALUES)), max_size=4
+)
+
+
+@given(
+    QUERIES,
+    st.sampled_from([V4, V6]),
+    st.booleans(),
+    st.sampled_from([{}, {"nas.example": "::5"}, {"a.example": "::5"}]),
+)
+def test_whatever_is_said_a_family_that_is_to_stay_is_in_no_update_and_no_record_set_twice(
+    said: list[tuple[str, str]], source: Address, peer_only: bool, lan: dict[str, str]
+) -> None:
+    home = make_client("a.example", "b.example", lan=lan)
+    query = "&".join(f"{name}={value}" for name, value in said)
+    try:
+        demand = read_demand(read_parameters(query.encode()), peer_only)
+        update = wanted(home, home.names, demand, source, 30)
+    except Mistake:
+        return
+    assert len(sets(update)) == len(update)
+    for name, value in said:
+        if value in ("preserve", "no") and name != "prefix":
+            assert ("AAAA" if name == "myipv6" else "A") not in {rrset.type for rrset in update}
+    if not update:
+        asked = kept(home, home.names, demand, source, 30)
+        assert {rrset.name for rrset in asked} <= set(home.names)
+        assert asked
 
 
 @pytest.mark.parametrize("query", [b"myip=delete,192.0.2.7", b"myip=delete&ip=no", b"ip6=delete&myip=2001:db8::7"])
