@@ -200,7 +200,7 @@ def test_exceptions_that_mean_something_to_the_event_loop(
     serve: ServeFixture, bind: Bind, hook: str, reason: str
 ) -> None:
     served = serve(conf(bind, f"def get_host(querystring, ip):\n    {hook}\n"))
-    assert served.get("/verysecret").status == 500
+    assert served.get("/verysecret").status == 503
     served.wait_for(f"conf0:4: {reason}" if "conf0" in reason else reason)
     assert served.get("/").status == 200
     assert not [line for line in served.log if "verysecret" in line]
