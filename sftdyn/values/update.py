@@ -64,6 +64,7 @@ class Script:
 Record: TypeAlias = RRset | Text
 Item: TypeAlias = RRset | Text | Script
 Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, type) once
+Subject: TypeAlias = Update | Sequence[str]  # what a result is about: record sets, or absolute host names
 Promise: TypeAlias = "asyncio.Future[Sequence[Result]]"  # one for each item of the update, in its order
 
 
