@@ -17,6 +17,7 @@ ZONES = ("a.example.", "b.example.", "c.example.", "sub.a.example.")
 SHIFTING = "new.c.example."  # a zone that comes and goes
 HOSTS = tuple(f"h{number}.{zone}" for zone in ZONES for number in range(4))
 ALIAS, REFUSED, BEHIND = "h3.a.example.", "h3.b.example.", "far.gone.c.example."
+TROUBLED = (ALIAS, REFUSED, BEHIND, "." + SHIFTING)
 NAMES = (*HOSTS, "home.nowhere.test.")
 FIRST, SECOND = "192.0.2.53", "198.51.100.53"
 APIS = ("api.cloudflare.test", "other.cloudflare.test")
@@ -32,6 +33,7 @@ class Cast:
     hidden: Sequence[str] = (ALIAS, BEHIND)
     secrets: Sequence[str] = ()
     has_scripts = False
+    pace = 1.0  # how much longer clients wait between two calls: an API counts requests
     shifting: Callable[[Place], None] | None = None
 
     def __init__(self, rng: random.Random, world: World) -> None:
@@ -58,7 +60,7 @@ class Cast:
 class BindCast(Cast):
     """Two primaries, of which the second is seldom in use, each by several key files, zones given or found."""
 
-    bounds = Bounds(undisturbed=2.0, mended=4.0, shifting=(SHIFTING,))
+    bounds = Bounds(undisturbed=4.5, mended=4.0, settled=8.0, troubled=TROUBLED, shifting=(SHIFTING,))
     names = (*NAMES, BEHIND, f"h0.{SHIFTING}", f"h1.{SHIFTING}")
     has_scripts = True
 
@@ -91,7 +93,8 @@ def shift(place: Place) -> None:
 class CloudflareCast(Cast):
     """Two APIs, each with several tokens, or with those of the requests."""
 
-    bounds = Bounds(undisturbed=8.0, mended=45.0)
+    bounds = Bounds(undisturbed=9.0, mended=45.0, settled=25.0, troubled=TROUBLED)
+    pace = 4.0
     secrets = TOKENS
 
     def __init__(self, rng: random.Random, world: World) -> None:
@@ -111,7 +114,7 @@ class CloudflareCast(Cast):
 class DesecCast(Cast):
     """One API with two tokens."""
 
-    bounds = Bounds(undisturbed=20.0, mended=80.0)
+    bounds = Bounds(undisturbed=4.0, mended=80.0, settled=25.0, troubled=TROUBLED)
 
     def __init__(self, rng: random.Random, world: World) -> None:
         super().__init__(rng, world)
@@ -127,9 +130,9 @@ class DesecCast(Cast):
 class MixedCast(Cast):
     """All of them: names move from one to another, and back."""
 
-    bounds = Bounds(undisturbed=20.0, mended=80.0, shifting=(SHIFTING,))
+    bounds = Bounds(undisturbed=9.0, mended=80.0, settled=25.0, troubled=TROUBLED, shifting=(SHIFTING,))
     secrets = TOKENS
-    has_scripts = False
+    pace = 4.0
 
     def __init__(self, rng: random.Random, world: World) -> None:
         super().__init__(rng, world)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sftdyn.values.outcome import SUCCESSES, Outcome
 from sftdyn.values.update import Script
 
-from .engine import EACH_ITS_OWN, TOLD_OF_QUESTIONS
+from .engine import EACH_ITS_OWN, RECOVERS, TOLD_OF_QUESTIONS
 from .ledger import GIVEN_UP, OF_OURS, Cause, Change
 from .primary import WOKEN
 from .story import Asked, Said, Story, value
@@ -14,7 +14,6 @@ from .world import Place
 
 SWEPT = 0.15  # seconds after its deadline within which a request is answered
 BETWEEN_PROVIDERS = 2.0  # times the timeout, where another provider may have to settle an update first
-SETTLED = 8.0  # seconds of calm after which no trouble is felt any more
 NOTHING_DONE = (Outcome.REFUSED, Outcome.UNPUBLISHABLE, Outcome.NOZONE)
 
 
@@ -23,6 +22,8 @@ class Bounds(NamedTuple):
 
     undisturbed: float  # until an update is answered whose zones are well, whatever the others suffer
     mended: float  # until a late write over an acknowledged value is undone, in a zone that is well
+    settled: float  # of calm, after which no trouble is felt any more
+    troubled: tuple[str, ...]  # names and zones that have troubles of their own
     shifting: tuple[str, ...] = ()  # zones that come and go
 
 
@@ -118,19 +119,19 @@ def nobody_slows_another(run: Run) -> Iterator[str]:
         took = (asked.ended or float("inf")) - asked.at
         if took <= run.bounds.undisturbed or any(isinstance(item, Script) for item in asked.items):
             continue
-        if all(result.outcome in SUCCESSES for result in asked.results) and _is_undisturbed(run, asked):
+        if _is_undisturbed(run, asked):
             yield f"took {took:.2f} s: {asked}"
 
 
 def failure_changes_nothing(run: Run) -> Iterator[str]:
     """I8. What was refused for good was not written: each item's own result is true (promises 3 and 9)."""
     for asked in _unique(run):
-        if not EACH_ITS_OWN and len({asked.place.zone_of(item.name) for item in asked.items}) > 1:
+        if not EACH_ITS_OWN and len(set(asked.zones)) > 1:
             continue
         refused = {
             item.key for item, result in zip(asked.items, asked.results, strict=False) if result.outcome in NOTHING_DONE
         }
-        calm = asked.place.weather.is_calm(None, asked.at - SETTLED, asked.ended or asked.at)
+        calm = asked.place.weather.is_calm(None, asked.at - run.bounds.settled, asked.ended or asked.at)
         for change in _written(asked) if refused and calm else ():
             if change.key in refused:
                 yield f"said to have failed, and {change}: {asked}"
@@ -157,7 +158,7 @@ def late_writes_are_mended(run: Run) -> Iterator[str]:
             if any(one.cause is Cause.STRANGER and since <= one.at <= until for one in place.ledger.of(key)):
                 continue
             zone = place.zone_of(key[0])
-            if not place.weather.is_calm(zone, change.at - SETTLED, until):
+            if not place.weather.is_calm(zone, change.at - run.bounds.settled, until):
                 continue
             if not place.ledger.held(key, before[-1].value, change.at + 1e-6, until):
                 yield f"not mended within {run.bounds.mended:g} s of {change.at:.2f}: {_history(run, before[-1])}"
@@ -223,8 +224,7 @@ def _written(asked: Asked) -> list[Change]:
 def _by_zones(run: Run, asked: Asked) -> Iterator[set[object]]:
     """Its record sets, zone by zone, where zones stay what they are."""
     zones: dict[str | None, set[object]] = {}
-    for item in asked.items:
-        zone = asked.place.zone_of(item.name)
+    for item, zone in zip(asked.items, asked.zones, strict=True):
         shifts = any(item.name.endswith(shifting) for shifting in run.bounds.shifting)
         if not shifts and not isinstance(item, Script) and value(item):
             zones.setdefault(zone, set()).add(item.key)
@@ -232,13 +232,25 @@ def _by_zones(run: Run, asked: Asked) -> Iterator[set[object]]:
 
 
 def _is_undisturbed(run: Run, asked: Asked) -> bool:
-    place, since, until = asked.place, asked.at - SETTLED, asked.at + run.bounds.undisturbed
-    if any(item.name.endswith(shifting) for item in asked.items for shifting in run.bounds.shifting):
+    place, since, until = asked.place, asked.at - run.bounds.settled, asked.at + run.bounds.undisturbed
+    if any(item.name.endswith(run.bounds.troubled) for item in asked.items):
         return False
     if any(since <= at <= until for at, _ in run.story.confs[1:]):
         return False
-    if not all(place.weather.is_calm(place.zone_of(item.name), since, until) for item in asked.items):
+    if not all(place.weather.is_calm(zone or "", since, until) for zone in asked.zones):
+        return False
+    if not RECOVERS and not all(_has_worked(run, asked, zone or "") for zone in asked.zones):
         return False
     keys = {item.key for item in asked.items}
     in_front = (one for one in run.story.asked[: asked.number] if one.place is place and (one.ended or 0) > asked.at)
     return not any(item.key in keys for one in in_front for item in one.items)
+
+
+def _has_worked(run: Run, asked: Asked, zone: str) -> bool:
+    """Whether the zone has served somebody since its last trouble."""
+    since = asked.place.weather.last_trouble(zone, asked.at)
+    return since is None or any(
+        one.spec == asked.spec and zone in one.zones and one.at > since and (one.ended or asked.at) < asked.at
+        for one in run.story.asked[: asked.number]
+        if any(result.outcome in SUCCESSES for result in one.results)
+    )

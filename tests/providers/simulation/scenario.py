@@ -87,7 +87,7 @@ class Scenario:
                 await self.story.as_doors_do(spec, items, secret, is_unique)
             else:
                 await self.story.publish(spec, items, rng.random() < 0.05, secret, is_unique)
-            await asyncio.sleep(rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
+            await asyncio.sleep(self.cast.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
 
     def _items(self, is_unique: bool) -> Sequence[Item]:
         rng = self.rng

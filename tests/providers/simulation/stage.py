@@ -40,7 +40,7 @@ class Stage:
     def __init__(self, world: World) -> None:
         rng = random.Random(1)
         self.primary = Primary(rng, ZONES, Ledger())
-        self.api = AtCloudflare(rng, ZONES, ("one-token", "other-token"), Ledger())
+        self.api = AtCloudflare(rng, (*ZONES, "c.example.", "d.example."), ("one-token", "other-token"), Ledger())
         world.places |= {f"{HOST}:53": self.primary, API: self.api}
         self._world = world
         self._story: Story | None = None

@@ -25,6 +25,7 @@ class Asked:
     ask_only: bool
     secret: str | None
     is_unique: bool  # nobody else wants its values
+    zones: Sequence[str | None]  # of each item, when it arrived
     ended: float | None = None
     results: Sequence[Result] = ()
 
@@ -95,7 +96,17 @@ class Story:
     ) -> Sequence[Result]:
         """One update."""
         place = self.world.at(spec)
-        asked = Asked(len(self.asked), now(), spec, place, items, ask_only, secret, is_unique)
+        asked = Asked(
+            len(self.asked),
+            now(),
+            spec,
+            place,
+            items,
+            ask_only,
+            secret,
+            is_unique,
+            [place.zone_of(item.name) for item in items],
+        )
         self.asked.append(asked)
         asked.results = tuple(await self.providers.publish(spec, items, ask_only, secret))
         asked.ended = now()

@@ -253,3 +253,21 @@ def test_a_zone_that_was_in_trouble_recovers_at_cloudflare_while_others_work() -
         assert outcomes[-1] in (["OK"], ["UPTODATE"])
 
     perform(scene)
+
+
+@REWRITE
+def test_a_look_after_late_writes_during_a_reload_blocks_no_name() -> None:
+    async def scene(stage: Stage) -> None:
+        api = cloudflare("one-token")
+        stage.conf(ONE)
+        await given_up(stage)
+        assert await stage.publish(ONE, host(HOST, NEW)) == ["OK"]
+        stage.primary.weather.set("", "silent")
+        await asyncio.sleep(2.5)  # a look is under way
+        stage.conf(ONE, api)
+        stage.conf(api)
+        stage.primary.weather.heal()
+        await asyncio.sleep(30)
+        assert await stage.publish(api, host(HOST, LAST)) == ["OK"]
+
+    perform(scene)

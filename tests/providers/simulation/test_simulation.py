@@ -5,17 +5,26 @@ import pytest
 from tests.lab.machine import ROOT
 
 from . import mutate, runner
-from .casts import CASTS
+
+REWRITE = pytest.mark.xfail(
+    strict=True, reason="a provider that ends, or a look during a reload, blocks names for ever"
+)
+KINDS = [
+    "bind",
+    pytest.param("cloudflare", marks=REWRITE),
+    "desec",
+    pytest.param("mixed", marks=REWRITE),
+]
 
 
-@pytest.mark.parametrize("kind", CASTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_promises_hold_in_twenty_histories(kind: str) -> None:
     clean(runner.Seeds(kind, 0, 20))
 
 
 @pytest.mark.extra
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("kind", CASTS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_promises_hold_in_a_thousand_histories(kind: str) -> None:
     clean(runner.Seeds(kind, 1000, 1000))
 

@@ -34,3 +34,9 @@ class Weather:
         before = {scope: state for at, scope, state in mine if at < since}
         during = (state for at, _, state in mine if since <= at <= until)
         return all(state == WELL for state in (*before.values(), *during))
+
+    def last_trouble(self, zone: str, before: float) -> float | None:
+        """When the last one of a zone, or of the whole place, had ended; None if there was none."""
+        mine = [entry for entry in self._log if entry[1] in (WHOLE, zone) and entry[0] < before]
+        ill = [number for number, (_, _, state) in enumerate(mine) if state != WELL]
+        return max((at for at, _, _ in mine[ill[-1] :]), default=before) if ill else None
