@@ -9,3 +9,4 @@ TAKES_TEXT = True  # TXT values as items of an update
 EACH_ITS_OWN = True  # items of different zones have results of their own
 ONE_ORDER = True  # scripts and record sets, and all specs of one place over all reloads, are in one order
 TOLD_OF_QUESTIONS = True  # what a question confirmed is watched like what was written
+RECOVERS = True  # a zone in trouble gets its share, however much others work
