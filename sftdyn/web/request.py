@@ -1,6 +1,7 @@
-"""Bytes → Request: the request line as the standard library's http.server reads it, and our own few lines for headers.
+"""Bytes → Request. Pure.
 
-Pure. No stranger's bytes go to the standard library's email parser, whose time is quadratic in their number.
+The request line is read as the standard library's http.server reads it. No stranger's bytes go to the library itself:
+its email parser takes time that is quadratic in their number.
 """
 
 import re
@@ -8,8 +9,6 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler
-from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
 from ..values.mistake import Mistake
@@ -24,6 +23,7 @@ HEADERS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*\r?\n")
 FOLDED = re.compile(rb"\r?\n[ \t]+")
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 WRONG_BLANK = re.compile(rb"[\t\v\f]HTTP/")
+VERSION = re.compile("HTTP/([0-9]{1,10})[.][0-9]{1,10}")
 # RFC 9112, 3.2.2: what a client sends to a proxy, and some to everybody.
 ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
@@ -140,12 +140,19 @@ def parse(head: bytes) -> Request:
 
 @lru_cache(64)
 def _read_line(method: bytes, version: bytes) -> tuple[str, str]:
-    """Method and version as the standard library's parser takes them; "HTTP/0.9" for none. Raises BadRequest.
+    """Method and version; "HTTP/0.9" for none. Raises BadRequest.
 
-    Routers send URLs with blanks in them, so the parser gets the line with a target that it can split.
+    What Unicode takes for blanks in ISO 8859-1, such as a no-break space, may stand around them.
     """
-    parser = _Parser(b" ".join([method, b"/", version]).strip())
-    return parser.command, parser.request_version
+    words = (method + b" " + version).decode("latin-1").split()
+    if words == ["GET"]:
+        return "GET", "HTTP/0.9"
+    spoken = VERSION.fullmatch(words[-1])
+    if spoken and len(words) > 1 and int(spoken[1]) > 1:
+        raise BadRequest(505, "another HTTP than 1.0 and 1.1")
+    if not spoken or len(words) != 2:
+        raise BadRequest(400, "no request line")
+    return words[0], words[1]
 
 
 def basic(request: Request) -> tuple[bytes, bytes]:
@@ -163,18 +170,3 @@ def basic(request: Request) -> tuple[bytes, bytes]:
 def decode(target: bytes) -> bytes:
     """`target` with its percent-encoding undone."""
     return unquote_to_bytes(target) if b"%" in target else target
-
-
-class _Parser(BaseHTTPRequestHandler):
-    """The standard library's parser alone: no socket, and errors are raised."""
-
-    command: str
-
-    def __init__(self, request_line: bytes) -> None:
-        self.raw_requestline = request_line
-        self.rfile = BytesIO(b"\r\n")
-        if not self.parse_request():
-            raise BadRequest(400, "no request line")
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        raise BadRequest(code, (message or "not HTTP").partition(" (")[0])  # behind it, the parser quotes
