@@ -14,7 +14,7 @@ from typing import Any
 from . import __version__
 from .conf.check import counted
 from .conf.config import Config, load
-from .conf.source import ConfigError
+from .conf.program import ConfigError
 from .doors.answer import Doors
 from .doors.own.keeper import Keeper, publish_once
 from .doors.status.door import StatusDoor

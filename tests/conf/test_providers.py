@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import Config, load
-from sftdyn.conf.source import ConfigError
+from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import Bind, Cloudflare, Function, Primary, Spec
 
 TOKEN = "a-token-0123456789-0123456789-0123456789"
@@ -111,6 +111,7 @@ def test_what_is_almost_a_new_setting_may_be_an_old_confs_own_variable(path: Pat
         ('Bind(server="ns.example")', 'another name server wants signed updates; add keyfile="ns.key"'),
         ('Bind(nskeyfile="ns.key")', "Bind: nskeyfile: there is no such setting; did you mean keyfile?"),
         ('Bind(keyfile="nowhere")', "keyfile: cannot read the file"),
+        ("Web", "the brackets are missing; write Bind() or Cloudflare()"),
         ("Bind", "the brackets are missing; write Bind() or Cloudflare()"),
         ("7", "write Bind(…), Cloudflare(…), or a function"),
     ],
