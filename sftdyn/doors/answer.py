@@ -38,10 +38,11 @@ from ..web.request import BadRequest, Request, basic
 from .arrivals import Arrivals
 from .demand import read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
-from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
+from .keys import SECRET_URL, Door, Way, door_of, takes_body, ways, without_client
 from .log import LogBook
 from .proof import Proofs
 from .quota import Grant, Quota
+from .secret_url import LATER
 from .status.seen import Journal
 
 # The host names that are updated and answered together, or what is wrong with those of the request.
@@ -139,7 +140,8 @@ class Doors:
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to something that is no request."""
-        reply = self._record(SECRET_URL, [Part(Result(Outcome.BADREQUEST, str(error)))], peer)
+        outcome = Outcome.OVERLOADED if error.status == LATER else Outcome.BADREQUEST
+        reply = self._record(SECRET_URL, [Part(Result(outcome, str(error), retry_after=10))], peer)
         return replace(reply, status=error.status)
 
     # In: whose key is it, and what does the client want?
@@ -182,7 +184,7 @@ class Doors:
     def _is_welcome(self, visit: Visit) -> bool:
         """Whether it is a request that can be for a client; if not, it has been answered."""
         request = visit.request
-        if request.method == "GET":
+        if request.method == "GET" or takes_body(request, self._config.dyndns2):
             return True
         if request.method in CHECKS and not request.target:
             self._leave(visit, SECRET_URL, [Part(Result(Outcome.ADDRESS))])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sftdyn.web.request import MAX_HEAD, BadRequest, parse, split_head
+from sftdyn.web.reading import MAX_HEAD, split_head
+from sftdyn.web.request import BadRequest, parse
 
 
 @pytest.mark.parametrize(
