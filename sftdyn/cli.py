@@ -21,7 +21,7 @@ from .conf.config import Config, load
 from .conf.newkey import new_key
 from .conf.online import look
 from .conf.own import EXAMPLE
-from .conf.source import ConfigError
+from .conf.program import ConfigError
 from .doors.status import asking, table
 from .providers.bind import nsupdate
 from .service import Service, publish_own, tls_context

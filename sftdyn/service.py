@@ -14,8 +14,9 @@ from typing import Any
 from . import __version__
 from .conf.check import counted
 from .conf.config import Config, load
-from .conf.source import ConfigError
+from .conf.program import ConfigError
 from .doors.answer import Doors
+from .doors.keys import takes_body
 from .doors.own.keeper import Keeper, publish_once
 from .doors.status.door import StatusDoor
 from .doors.status.seen import Journal
@@ -25,8 +26,10 @@ from .threads import Raised, in_thread
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
 from .values.update import Subject
+from .web.crowd import shares
 from .web.listen import Listening, choose_tls, open_sockets
 from .web.peer import Proxies
+from .web.request import Request
 from .web.server import Server
 from .web.tls import server_context, shown_certificate
 
@@ -97,18 +100,18 @@ class Service:
         loop.set_exception_handler(_log_defect)
         _log_doubts(self._config)
         config = self._config
-        has_status = bool(config.status)
-        self._providers = Providers(config.provider, config.providers, config.timeout, has_status)
-        journal = Journal() if has_status else None
+        most, for_status = shares(bool(config.status))
+        self._providers = Providers(config.provider, config.providers, config.timeout, bool(for_status))
+        journal = Journal() if for_status else None
         self._doors = Doors(config, self._providers, self._tally.count, journal)
         self._keeper = Keeper(config, self._providers, self._tally.count, journal)
-        self._server = Server(self._doors, self._context, config.trusted_proxies)
+        self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._takes_body)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
         self._status_door = (
             StatusDoor(config, _end(config, self._context), self._providers, journal) if journal else None
         )
-        self._status_server = self._open_status()
+        self._status_server = self._open_status(for_status)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._start, self._reload)
@@ -143,11 +146,14 @@ class Service:
             return choose_tls(passed, self._config.listeners)
         return open_sockets(self._config.listeners, self._config.reuse_port)
 
-    def _open_status(self) -> Server | None:
+    def _takes_body(self, request: Request) -> bool:
+        return takes_body(request, self._config.dyndns2)
+
+    def _open_status(self, limit: int) -> Server | None:
         """Listen for whoever wants to know how we are. Raises CannotListen."""
         if not self._status_door:
             return None
-        server = Server(self._status_door, None, self._config.trusted_proxies)
+        server = Server(self._status_door, None, self._config.trusted_proxies, limit)
         for url in server.listen(open_sockets(self._config.status, reuse_port=False)):
             log.info("status at %s", url)
         return server

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import Config, load
-from sftdyn.conf.source import ConfigError
+from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import Cloudflare
 from tests.lab.machine import ROOT
 

@@ -2,22 +2,20 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from ..values.mistake import Mistake
-from ..values.names import is_within
-from ..values.specs import Bind, Client, Own
+from ..values.specs import Client, Own, Source
 from ..web.request import decode
-from . import parsers, proof, providers
+from . import own, parsers, proof, providers
+from .constructors import Constructor, Parameter
 from .doubts import Doubts
-from .misspelt import no_such_parameter
-from .named import checked
 from .providers import Resolver
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
-PARAMETERS = ("ttl", "lan", "prefix_length", "networks", "provider", "prove", "address", "every")  # of Client; see own
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
 MAX_LETTERS = 6000  # in all of them
 
@@ -69,43 +67,11 @@ def read_clients(entries: Mapping[object, object], resolver: Resolver) -> tuple[
     for key, value in entries.items():
         try:
             text = _text(key)
-            clients[_digest_of_new(text, met)] = client = settle(as_client(value), resolver)
+            clients[_digest_of_new(text, met)] = client = resolver.settle(as_client(value))
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
         doubts.look_at(text, client)
     return Keyring(clients), doubts
-
-
-def make_client(
-    *names: object,
-    ttl: object = None,
-    lan: object = None,
-    prefix_length: object = None,
-    networks: object = (),
-    provider: object = None,
-    prove: object = None,
-    **unknown: object,
-) -> Client:
-    """`Client("home.dyn.example", …, ttl=60)` of the conf. Raises Mistake."""
-    for name in unknown:
-        raise Mistake(no_such_parameter(name, PARAMETERS))
-    if not names:
-        raise Mistake('a client needs a host name: Client("home.dyn.example")')
-    hosts = tuple(dict.fromkeys(map(parsers.host, names)))
-    behind = parsers.lan(lan or {})
-    if len({name for name, _ in behind}) < len(behind):
-        raise Mistake("lan: the same name twice")
-    if len(hosts) + len(behind) > MAX_NAMES or sum(map(len, [*hosts, *dict(behind)])) > MAX_LETTERS:
-        raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
-    return Client(
-        hosts,
-        None if ttl is None else parsers.ttl(ttl),
-        behind,
-        None if prefix_length is None else parsers.prefix_length(prefix_length),
-        parsers.networks(networks),
-        None if provider is None else providers.provider(provider),
-        None if prove is None else proof.proof(prove, [*hosts, *dict(behind)]),
-    )
 
 
 def as_client(value: object) -> Client:
@@ -114,7 +80,8 @@ def as_client(value: object) -> Client:
         return value
     if isinstance(value, Own):
         raise Mistake("address is for clients in own, which nobody calls for; leave it out, or move the client there")
-    return make_client(*value) if isinstance(value, list | tuple | set) else make_client(value)
+    names = tuple(value) if isinstance(value, list | tuple | set) else (value,)
+    return _client(_hosts(names))
 
 
 def digest(key: bytes) -> bytes:
@@ -167,15 +134,51 @@ def _digest_of_new(key: str, met: set[bytes]) -> bytes:
     return found
 
 
-def settle(client: Client, resolver: Resolver) -> Client:
-    """The client with its provider and proof as they are meant in the conf. Raises Mistake."""
-    if client.provider is not None:
-        client = replace(client, provider=resolver.resolve(client.provider))
-    if client.prove is not None:
-        client = replace(client, prove=checked("prove", resolver.proof, client.prove))
-    spec = client.provider or resolver.default
-    zones = spec.zones if isinstance(spec, Bind) else ()
-    names = [*client.names, *(name for name, _ in client.lan)]
-    if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
-        raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")
+def _hosts(names: tuple[object, ...]) -> tuple[str, ...]:
+    if not names:
+        raise Mistake('a client needs a host name: Client("home.dyn.example")')
+    return tuple(dict.fromkeys(map(parsers.host, names)))
+
+
+def _client(names: tuple[str, ...], **given: Any) -> Client:
+    client = Client(names, **given)
+    behind = [name for name, _ in client.lan]
+    if len(set(behind)) < len(behind):
+        raise Mistake("lan: the same name twice")
+    if set(behind) & set(names):
+        raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
+    if len(names) + len(behind) > MAX_NAMES or sum(map(len, [*names, *behind])) > MAX_LETTERS:
+        raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
+    if client.prove and not client.prove.name and any(name.startswith("*") for name in (*names, *behind)):
+        raise Mistake('prove: nobody is asked for a name with `*.`; say for which: Proof(name="www.dyn.example")')
     return client
+
+
+def _client_or_own(names: tuple[str, ...], address: Source | None, every: float | None, **given: Any) -> Client | Own:
+    """A client, or with `address` one that is for `own`. Raises Mistake."""
+    client = _client(names, **given)
+    if address is None:
+        if every is not None:
+            raise Mistake('every: how often own looks at an address; say at which: address=Interface("ppp0")')
+        return client
+    if client.prove:
+        raise Mistake("prove: for clients only; what sftdyn finds by itself is not proven, so leave it out")
+    return Own(client, address, own.EVERY if every is None else every)
+
+
+CLIENT = Constructor(
+    "Client",
+    '"home.dyn.example"',
+    _client_or_own,
+    (
+        Parameter("ttl", parsers.ttl),
+        Parameter("lan", parsers.lan, ()),
+        Parameter("prefix_length", parsers.prefix_length),
+        Parameter("networks", parsers.networks, ()),
+        Parameter("provider", providers.provider),
+        Parameter("prove", proof.proof),
+        Parameter("address", own.source),
+        Parameter("every", own.every),
+    ),
+    nameless=_hosts,
+)

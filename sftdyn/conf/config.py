@@ -11,26 +11,17 @@ from typing import Any
 from ..values.addresses import Network
 from ..values.mistake import Mistake
 from ..values.specs import Bind, Client, Listener, Own, Spec
-from .clients import Entries, EntryMistake, Keyring, read_clients
-from .own import make_client_or_own, settle_own
+from .clients import CLIENT, Entries, EntryMistake, Keyring, read_clients
+from .own import INTERFACE, WEB, settle_own
 from .permissions import others_can_read, others_can_write
-from .proof import make_proof
-from .providers import Resolver, make_bind, make_cloudflare, make_desec, primary, readable
+from .program import ConfigError, Program
+from .proof import PROOF
+from .providers import PROVIDERS, Resolver, primary, readable
 from .settings import NEW, SETTINGS
-from .source import ConfigError, Source
-from .sources import make_interface, make_web
 from .token import Token
 
 # What the conf finds there already.
-NAMES = {
-    "Client": make_client_or_own,
-    "Bind": make_bind,
-    "Cloudflare": make_cloudflare,
-    "Desec": make_desec,
-    "Proof": make_proof,
-    "Interface": make_interface,
-    "Web": make_web,
-}
+NAMES = PROVIDERS | {one.name: one for one in (CLIENT, PROOF, INTERFACE, WEB)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +85,17 @@ class Config:
 
 def load(path: Path, options: Mapping[str, object] = MappingProxyType({})) -> Config:
     """Run the conf at `path`; `options`, from the command line, beat its settings. Raises ConfigError."""
-    return _Reader(Source(path), options).config()
+    return _Reader(Program(path), options).config()
 
 
 class _Reader:
     """Turns the names that a conf leaves behind into a Config."""
 
-    def __init__(self, source: Source, options: Mapping[str, object]) -> None:
-        self._source = source
+    def __init__(self, program: Program, options: Mapping[str, object]) -> None:
+        self._program = program
         self._options = options
-        self._names = source.run(NAMES | {"clients": Entries()}, SETTINGS, NEW) | dict(options)
-        self._folder = source.path.absolute().parent
+        self._names = program.run(NAMES | {"clients": Entries()}, SETTINGS, NEW) | dict(options)
+        self._folder = program.path.absolute().parent
 
     def config(self) -> Config:
         hooks = Hooks(self._setting("get_ip"), self._setting("get_host"), self._setting("nsupdatecommands"))
@@ -115,7 +106,7 @@ class _Reader:
         listeners = self._listeners(has_certificate=cert is not None, may_be_none=bool(own))
         token: Token | None = self._setting("status_token")
         return Config(
-            path=self._source.path,
+            path=self._program.path,
             listeners=listeners,
             status=self._status(listeners),
             status_token=token,
@@ -134,9 +125,9 @@ class _Reader:
             reuse_port=self._setting("reuse_port"),
             hooks=hooks,
             doubts=(
-                *others_can_write(self._source.path),
+                *others_can_write(self._program.path),
                 *itertools.chain(*map(others_can_read, resolver.secret_files)),
-                *self._source.doubts,
+                *self._program.doubts,
                 *(token.doubts() if token else ()),
                 *doubts,
             ),
@@ -156,7 +147,7 @@ class _Reader:
     def _error(self, name: str, reason: object) -> ConfigError:
         if name in self._options:
             return ConfigError(f"--{name}: {reason}")
-        return self._source.error(name, reason)
+        return self._program.error(name, reason)
 
     def _file(self, name: str) -> Path | None:
         """A file that can be read, relative to the conf; an option's too, as in 0.10."""
@@ -179,7 +170,9 @@ class _Reader:
     def _listeners(self, has_certificate: bool, may_be_none: bool) -> tuple[Listener, ...]:
         plain, tls = self._setting("http") or (), self._setting("https") or ()
         if not plain and not tls and not may_be_none:
-            raise ConfigError(f"{self._source.path}: nothing to listen on; add http = 8080, or https with key and cert")
+            raise ConfigError(
+                f"{self._program.path}: nothing to listen on; add http = 8080, or https with key and cert"
+            )
         if tls and not has_certificate:
             raise self._error("https", 'needs a certificate; add key = "server.key" and cert = "server.crt"')
         return (*plain, *tls)
@@ -197,9 +190,9 @@ class _Reader:
         keyfile, server = self._file("nskeyfile"), self._setting("server")
         zones, provider = self._setting("zone") or (), self._setting("provider") or Bind()
         try:
-            where = primary(server, keyfile)
+            where = primary(server, keyfile, 'nskeyfile = "sftdyn.key"')
         except Mistake as mistake:
-            raise self._error("server", f'{mistake}; add nskeyfile = "sftdyn.key"') from None
+            raise self._error("server", mistake) from None
         try:
             return Resolver(self._folder, Bind(where, zones), provider)
         except Mistake as mistake:
@@ -212,9 +205,9 @@ class _Reader:
         try:
             keyring, doubts = read_clients(self._setting(name), resolver)
         except EntryMistake as mistake:
-            lines = self._source.lines_of([mistake.key])[mistake.key]
-            raise self._source.error(name, mistake, max(lines, default=None)) from None
-        return keyring, doubts.sentences(self._source.lines_of)
+            lines = self._program.lines_of([mistake.key])[mistake.key]
+            raise self._program.error(name, mistake, max(lines, default=None)) from None
+        return keyring, doubts.sentences(self._program.lines_of)
 
     def _own(self, keyring: Keyring, resolver: Resolver) -> tuple[Own, ...]:
         own = self._setting("own")

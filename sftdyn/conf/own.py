@@ -1,34 +1,45 @@
-"""The conf's `own`: the clients that sftdyn publishes by itself. Pure."""
+"""The conf's `own`: the clients that sftdyn publishes by itself, and where their addresses come from. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from ..values.mistake import Mistake
-from ..values.specs import Client, Cloudflare, Desec, Own
-from . import sources
-from .clients import make_client, settle
-from .parsers import several
-from .providers import Resolver
+from ..values.specs import AddressFunction, Client, Function, Interface, Own, Source, Web
+from . import parsers
+from .constructors import Constructor
+from .providers import PROVIDERS, Resolver
 
 EVERY = 300  # seconds between two looks at a source
+NAME = re.compile(r"(?!\.{1,2}$)[^\s/:%]{1,15}")  # as Linux has it: IFNAMSIZ is 16 with the null at the end
+USUAL_PORTS = (80, 443)
+MAX_URLS = 8  # that are asked at once
+MAX_EVERY = 2**31 - 1  # seconds
 EXAMPLE = 'Client("home.dyn.example", address=Interface("ppp0"))'
 
 
-def make_client_or_own(*names: object, address: object = None, every: object = None, **more: object) -> Client | Own:
-    """`Client("home.dyn.example", …)` of the conf; with `address` one that is for `own`. Raises Mistake."""
-    client = make_client(*names, **more)
-    if address is not None:
-        if client.prove:
-            raise Mistake("prove: for clients only; what sftdyn finds by itself is not proven, so leave it out")
-        return Own(client, sources.source(address), sources.every(EVERY if every is None else every))
-    if every is not None:
-        raise Mistake('every: how often own looks at an address; say at which: address=Interface("ppp0")')
-    return client
+def source(value: object) -> Source:
+    """What may stand for an address. Raises Mistake."""
+    if isinstance(value, Source):
+        return value
+    if isinstance(value, Constructor):
+        raise Mistake(f"the brackets are missing; write {EXAMPLES}")
+    if callable(value):
+        return AddressFunction(value)
+    raise Mistake(f"write {EXAMPLES}")
+
+
+def every(value: object) -> float:
+    """Seconds between two looks at a source. Raises Mistake."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= MAX_EVERY:
+        raise Mistake("write a number of seconds, 1 or more")
+    return float(value)
 
 
 def entries(value: object) -> tuple[Own, ...]:
     """What the conf writes behind `own`. Raises Mistake."""
-    return tuple(_entry(number, item) for number, item in enumerate(several(value), 1))
+    return tuple(_entry(number, item) for number, item in enumerate(parsers.several(value), 1))
 
 
 def settle_own(own: Sequence[Own], clients: Iterable[Client], resolver: Resolver) -> tuple[Own, ...]:
@@ -49,14 +60,14 @@ def _entry(number: int, value: object) -> Own:
 
 def _settled(number: int, own: Own, resolver: Resolver) -> Own:
     try:
-        client = settle(own.client, resolver)
+        client = resolver.settle(own.client)
     except Mistake as mistake:
         raise Mistake(f"entry {number}: {mistake}") from None
     spec = client.provider or resolver.default
-    if isinstance(spec, Cloudflare | Desec) and spec.passes_secret:
+    if spec.passes_secret and not isinstance(spec, Function):
         raise Mistake(
             f"entry {number}: nobody calls with a token here, so the provider needs one of its own: "
-            f'provider={type(spec).__name__}(token_file="{type(spec).__name__.lower()}.token")'
+            f"provider={PROVIDERS[type(spec).__name__]}"
         )
     return replace(own, client=client)
 
@@ -92,3 +103,32 @@ def _record_sets(client: Client) -> Iterator[tuple[str, int]]:
     versions = {network.version for network in client.networks} or {4, 6}
     yield from ((name, version) for name in client.names for version in versions)
     yield from ((name, 6) for name, _ in client.lan)
+
+
+def _interface(names: tuple[object, ...]) -> str:
+    [name] = names if len(names) == 1 else [None]
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise Mistake(f"write the name of one interface, as `ip address` shows it: {INTERFACE}")
+    return name
+
+
+def _urls(urls: tuple[object, ...]) -> tuple[str, ...]:
+    if not 1 <= len(urls) <= MAX_URLS:
+        raise Mistake(f'write from 1 to {MAX_URLS} URLs: Web("https://ip.example/", "https://ip2.example/")')
+    good = tuple(url for url in urls if parsers.is_url(url, ("http", "https")))
+    if len(good) < len(urls):
+        raise Mistake(f"write whole URLs, without user or fragment: {WEB}")
+    if len(set(map(_server, good))) < len(good):
+        raise Mistake("the same server twice, which always agrees with itself; name different ones")
+    return good
+
+
+def _server(url: str) -> tuple[str, int | None]:
+    """Whom a URL asks, however it is written."""
+    parts = urlsplit(url)
+    return (parts.hostname or "").rstrip("."), None if parts.port in USUAL_PORTS else parts.port
+
+
+INTERFACE = Constructor("Interface", '"ppp0"', Interface, nameless=_interface)
+WEB = Constructor("Web", '"https://ip.example/"', Web, nameless=_urls)
+EXAMPLES = f"{INTERFACE}, {WEB} or a function that returns addresses"

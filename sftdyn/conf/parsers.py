@@ -4,16 +4,17 @@ All raise Mistake, which says what to write instead.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, TypeGuard
+from urllib.parse import urlsplit
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
 from ..values.names import host_name
-from ..values.specs import DNS_PORT, Listener
+from ..values.specs import DNS_PORT, TOKEN, Listener
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
@@ -63,18 +64,20 @@ def max_changes(value: object) -> int:
 def prefix_length(value: object) -> int:
     """Bits of a network's prefix."""
     if not _is_whole(value) or not 1 <= value <= 127:
-        raise Mistake("prefix_length: a number of bits from 1 to 127, usually 64 or 56")
+        raise Mistake("a number of bits from 1 to 127, usually 64 or 56")
     return value
 
 
 def lan(value: object) -> tuple[tuple[str, IPv6Address], ...]:
     """Hosts behind the router: absolute name and host part."""
+    if not value:
+        return ()
     if not isinstance(value, dict):
-        raise Mistake('lan: write {"nas.dyn.example": "::21f:3bff:fe12:3456"}')
+        raise Mistake('write {"nas.dyn.example": "::21f:3bff:fe12:3456"}')
     try:
         return tuple((host(name), IPv6Address(str(suffix))) for name, suffix in value.items())
     except AddressValueError:
-        raise Mistake('lan: write the part of the address behind the prefix, such as "::21f:3bff:fe12:3456"') from None
+        raise Mistake('write the part of the address behind the prefix, such as "::21f:3bff:fe12:3456"') from None
 
 
 def networks(value: object) -> tuple[Network, ...]:
@@ -122,6 +125,18 @@ def entries(value: object) -> dict[object, object]:
     if not isinstance(value, dict):
         raise Mistake('not a dict; write {"secret key": "home.dyn.example"}')
     return value
+
+
+def is_url(value: object, schemes: Collection[str]) -> TypeGuard[str]:
+    """Whether it is a whole URL with one of these schemes, without user or fragment, that a request can hold."""
+    if not isinstance(value, str) or not TOKEN.fullmatch(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(good) and "@" not in parts.netloc and not parts.fragment
 
 
 def path(value: object) -> Path:

@@ -1,28 +1,36 @@
-"""What the conf writes as a provider, `Bind(…)` or another one, or a function, and what it means where the conf is."""
+"""What the conf writes as a provider, a constructor's value or a function, and what it means where the conf is."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any, TypeAlias
 
 from ..values.mistake import Mistake
-from ..values.specs import CLOUDFLARE, DESEC, DNS_PORT, TOKEN, Bind, Cloudflare, Desec, Function, Primary, Proof, Spec
+from ..values.names import is_within
+from ..values.specs import (
+    CLOUDFLARE,
+    DESEC,
+    DNS_PORT,
+    TOKEN,
+    Bind,
+    Client,
+    Cloudflare,
+    Desec,
+    Function,
+    Primary,
+    Proof,
+    Spec,
+)
 from . import parsers
-from .named import checked, only_named, optional
+from .constructors import Constructor, Parameter, checked
 from .proof import certificates
 
-BIND_PARAMETERS = ("server", "keyfile", "zone")
-CLOUDFLARE_PARAMETERS = (
-    *("token", "token_file", "email", "key", "key_file"),
-    *("zone", "create", "proxied", "url", "ca"),
-)
-DESEC_PARAMETERS = ("token", "token_file", "url", "ca")
 ZONE_ID = re.compile("[0-9a-f]{32}")
-UNSAID = object()  # a None may come from an environment that lacks a variable
+Api: TypeAlias = Cloudflare | Desec  # what has files of secrets, and `ca`
+FILE = "_file"  # how a parameter ends that names the file with a secret
 MAX_SECRET = 4096  # octets of a file that holds one
 MANY = 1000  # providers, and proofs, that are remembered
-ANOTHER_SERVER = "another name server wants signed updates"
 
 
 def readable(folder: Path, relative: Path) -> Path:
@@ -35,102 +43,24 @@ def readable(folder: Path, relative: Path) -> Path:
     return path
 
 
-def primary(server: tuple[str, int] | None, keyfile: Path | None) -> Primary:
-    """The name server that these two name. Raises Mistake."""
+def primary(server: tuple[str, int] | None, keyfile: Path | None, cure: str) -> Primary:
+    """The name server that these two name. Raises Mistake, with `cure` as what to add."""
     host, port = server or (None, DNS_PORT)
     if host and not keyfile:
-        raise Mistake(ANOTHER_SERVER)
+        raise Mistake(f"another name server wants signed updates; add {cure}")
     return Primary(host, port, keyfile)
-
-
-def make_bind(
-    *values: object, server: object = None, keyfile: object = None, zone: object = None, **unknown: object
-) -> Bind:
-    """`Bind(server="ns.example", keyfile="ns.key", zone="dyn.example")` of the conf. Raises Mistake."""
-    only_named("Bind", 'server="ns.example"', values, unknown, BIND_PARAMETERS)
-    try:
-        where = primary(optional("server", parsers.server, server), optional("keyfile", parsers.path, keyfile))
-    except Mistake as mistake:
-        reason = f'{mistake}; add keyfile="ns.key"' if str(mistake) == ANOTHER_SERVER else mistake
-        raise Mistake(f"Bind: {reason}") from None
-    return Bind(where, optional("zone", parsers.zones, zone) or ())
-
-
-def make_cloudflare(
-    *values: object,
-    token: object = UNSAID,
-    token_file: object = UNSAID,
-    email: object = None,
-    key: object = UNSAID,
-    key_file: object = UNSAID,
-    zone: object = None,
-    create: object = False,
-    proxied: object = None,
-    url: object = CLOUDFLARE,
-    ca: object = None,
-    **unknown: object,
-) -> Cloudflare:
-    """`Cloudflare(token_file="cloudflare.token")` of the conf. Raises Mistake."""
-    only_named("Cloudflare", 'token_file="cloudflare.token"', values, unknown, CLOUDFLARE_PARAMETERS)
-    said = _said("Cloudflare", token=token, token_file=token_file, key=key, key_file=key_file)
-    if (email is None) != said.keys().isdisjoint(("key", "key_file")):
-        raise Mistake(
-            "Cloudflare: the global key goes with the account's address: email and key, or email and key_file"
-        )
-    return Cloudflare(
-        token=optional("token", _secret, said.get("token")),
-        token_file=optional("token_file", parsers.path, said.get("token_file")),
-        email=optional("email", _secret, email),
-        key=optional("key", _secret, said.get("key")),
-        key_file=optional("key_file", parsers.path, said.get("key_file")),
-        zone=optional("zone", _cloudflare_zone, zone),
-        create=checked("create", parsers.yes_or_no, create),
-        proxied=optional("proxied", parsers.yes_or_no, proxied),
-        url=checked("url", _base_url, url),
-        ca=optional("ca", parsers.path, ca),
-    )
-
-
-def make_desec(
-    *values: object,
-    token: object = UNSAID,
-    token_file: object = UNSAID,
-    url: object = DESEC,
-    ca: object = None,
-    **unknown: object,
-) -> Desec:
-    """`Desec(token_file="desec.token")` of the conf. Raises Mistake."""
-    only_named("Desec", 'token_file="desec.token"', values, unknown, DESEC_PARAMETERS)
-    said = _said("Desec", token=token, token_file=token_file)
-    return Desec(
-        token=optional("token", _secret, said.get("token")),
-        token_file=optional("token_file", parsers.path, said.get("token_file")),
-        url=checked("url", _base_url, url),
-        ca=optional("ca", parsers.path, ca),
-    )
-
-
-def _said(provider: str, **secrets: object) -> dict[str, object]:
-    """The one of these that is said, if any. Raises Mistake."""
-    said = {name: value for name, value in secrets.items() if value is not UNSAID}
-    for name, value in said.items():
-        if value is None:
-            raise Mistake(f"{provider}: {name} is None; where each request shall bring its own token, leave it out")
-    if len(said) > 1:
-        *others, last = secrets
-        raise Mistake(f"{provider}: more than one of {', '.join(others)} and {last}; keep one of them")
-    return said
 
 
 def provider(value: object) -> Spec:
     """What may stand for a provider. Raises Mistake."""
-    if isinstance(value, Bind | Cloudflare | Desec | Function):
+    if isinstance(value, Spec):
         return value
-    if value in (make_bind, make_cloudflare, make_desec):
-        raise Mistake("the brackets are missing; write Bind() or Cloudflare()")
+    if isinstance(value, Constructor):
+        raise Mistake(f"the brackets are missing; write {' or '.join(f'{name}()' for name in PROVIDERS)}")
     if callable(value):
         return Function(value)
-    raise Mistake("write Bind(…), Cloudflare(…), Desec(…), or a function: def mine(name, type, ttl, addresses, secret)")
+    examples = ", ".join(f"{name}(…)" for name in PROVIDERS)
+    raise Mistake(f"write {examples}, or a function: def mine(name, type, ttl, addresses, secret)")
 
 
 class Resolver:
@@ -155,23 +85,34 @@ class Resolver:
             known = self._known[spec] = self._resolved(spec)
         return known
 
+    def settle(self, client: Client) -> Client:
+        """The client with its provider and proof as they are meant here. Raises Mistake."""
+        if client.provider is not None:
+            client = replace(client, provider=self.resolve(client.provider))
+        if client.prove is not None:
+            client = replace(client, prove=checked("prove", self.proof, client.prove))
+        spec = client.provider or self.default
+        zones = spec.zones if isinstance(spec, Bind) else ()
+        names = [*client.names, *(name for name, _ in client.lan)]
+        if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
+            raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")
+        return client
+
     def _resolved(self, spec: Spec) -> Spec:
+        if spec == Bind():
+            return self._of_settings
         if isinstance(spec, Bind):
-            if spec == Bind():
-                return self._of_settings
             keyfile = spec.primary.keyfile and self._readable("keyfile", spec.primary.keyfile)
             return replace(spec, primary=replace(spec.primary, keyfile=keyfile))
-        if isinstance(spec, Cloudflare):
-            return replace(
-                spec,
-                token=(spec.token_file and self._content("token_file", spec.token_file)) or spec.token,
-                key=(spec.key_file and self._content("key_file", spec.key_file)) or spec.key,
-                ca=spec.ca and self._certificates(spec.ca),
-            )
-        if isinstance(spec, Desec):
-            token = (spec.token_file and self._content("token_file", spec.token_file)) or spec.token
-            return replace(spec, token=token, ca=spec.ca and self._certificates(spec.ca))
-        return spec
+        return spec if isinstance(spec, Function) else self._with_files(spec)
+
+    def _with_files(self, spec: Api) -> Spec:
+        """An API's spec: what stands in the file of `token_file` is its `token`, and so on."""
+        files = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name.endswith(FILE)}
+        secrets: dict[str, Any] = {
+            name.removesuffix(FILE): self._content(name, path) for name, path in files.items() if path
+        }
+        return replace(spec, ca=spec.ca and self._certificates(spec.ca), **secrets)
 
     def _proof(self, proof: Proof) -> Proof:
         """What `proof` means here. Raises Mistake."""
@@ -195,7 +136,7 @@ class Resolver:
 def _secret(value: object) -> str:
     """What goes into a header as it is."""
     if not isinstance(value, str) or not TOKEN.fullmatch(value):
-        raise Mistake("empty, or with characters that no header can hold; copy it as it was shown")
+        raise Mistake("empty, or with characters that no header can hold; copy it as its provider shows it")
     return value
 
 
@@ -206,13 +147,52 @@ def _cloudflare_zone(value: object) -> str:
     return parsers.host(value).rstrip(".")
 
 
-def _base_url(value: object) -> str:
-    """The whole base of an API."""
-    try:
-        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
-        good = parts.scheme == "https" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        good = False
-    if not isinstance(value, str) or not good or set("?#") & set(value) or not TOKEN.fullmatch(value):
-        raise Mistake(f'write the whole base of the API, with https, as in "{CLOUDFLARE}"')
+def _base_url(usual: str, value: object) -> str:
+    """The whole base of an API, which is `usual` otherwise."""
+    if not parsers.is_url(value, ("https",)) or set("?#") & set(value):
+        raise Mistake(f'write the whole base of the API, with https: "{usual}"')
     return value.rstrip("/")
+
+
+def _bind(server: tuple[str, int] | None, keyfile: Path | None, zone: tuple[str, ...] | None) -> Bind:
+    return Bind(primary(server, keyfile, 'keyfile="ns.key"'), zone or ())
+
+
+def _cloudflare(**given: Any) -> Cloudflare:
+    if bool(given["email"]) != bool(given["key"] or given["key_file"]):
+        raise Mistake("the global key goes with the account's address: email and key, or email and key_file")
+    return Cloudflare(**given)
+
+
+_TOKEN = (Parameter("token", _secret), Parameter("token_file", parsers.path))
+_BIND = Constructor(
+    "Bind",
+    'server="ns.example"',
+    _bind,
+    (Parameter("server", parsers.server), Parameter("keyfile", parsers.path), Parameter("zone", parsers.zones)),
+)
+_CLOUDFLARE = Constructor(
+    "Cloudflare",
+    'token_file="cloudflare.token"',
+    _cloudflare,
+    (
+        *_TOKEN,
+        Parameter("email", _secret),
+        Parameter("key", _secret),
+        Parameter("key_file", parsers.path),
+        Parameter("zone", _cloudflare_zone),
+        Parameter("create", parsers.yes_or_no, default=False),
+        Parameter("proxied", parsers.yes_or_no),
+        Parameter("url", partial(_base_url, CLOUDFLARE), CLOUDFLARE),
+        Parameter("ca", parsers.path),
+    ),
+    secrets=("token", "token_file", "key", "key_file"),
+)
+_DESEC = Constructor(
+    "Desec",
+    'token_file="desec.token"',
+    Desec,
+    (*_TOKEN, Parameter("url", partial(_base_url, DESEC), DESEC), Parameter("ca", parsers.path)),
+    secrets=("token", "token_file"),
+)
+PROVIDERS: dict[str, Constructor[Any]] = {one.name: one for one in (_BIND, _CLOUDFLARE, _DESEC)}

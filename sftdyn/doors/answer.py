@@ -23,9 +23,10 @@ from ..web.reply import Reply
 from ..web.request import BadRequest, Request, basic
 from .demand import Parameters, kept, read_demand, read_parameters, wanted, wants_certificate
 from .hooks import HookFailed, HookThreads
-from .keys import SECRET_URL, Door, Way, door_of, ways, without_client
+from .keys import SECRET_URL, Door, Way, door_of, takes_body, ways, without_client
 from .notes import Notes, Part, failure
 from .publishing import Errand, Host, Publishing, Visit
+from .secret_url import LATER
 from .status.seen import Journal
 
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
@@ -79,7 +80,8 @@ class Doors:
 
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to something that is no request."""
-        parts = [Part([Result(Outcome.BADREQUEST, str(error))])]
+        outcome = Outcome.OVERLOADED if error.status == LATER else Outcome.BADREQUEST
+        parts = [Part([Result(outcome, str(error), retry_after=10)])]
         self._notes.leave(SECRET_URL.NAME, parts, peer)
         return replace(SECRET_URL.reply(parts), status=error.status)
 
@@ -122,7 +124,7 @@ class Doors:
     def _is_welcome(self, visit: Visit) -> bool:
         """Whether it is a request that can be for a client; if not, it has been answered."""
         request = visit.request
-        if request.method == "GET":
+        if request.method == "GET" or takes_body(request, self._config.dyndns2):
             return True
         if request.method in CHECKS and not request.target:
             self._leave(visit, SECRET_URL, [Part([Result(Outcome.ADDRESS)])])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
-from ..conf.clients import as_client, settle
+from ..conf.clients import as_client
 from ..conf.config import Config
 from ..conf.parsers import MAX_TTL
 from ..threads import Ended, Returned, in_thread, raised_at
@@ -71,7 +71,7 @@ class HookThreads:
             return self._config.keyring.find(key)
         try:
             answer = await self._call(caller, "get_host", get_host, _decoded(key), str(address))
-            return settle(as_client(answer), self._config.resolver) if answer else None
+            return self._config.resolver.settle(as_client(answer)) if answer else None
         except HookFailed as failed:
             raise LookupFailed(str(failed)) from None
         except Mistake as mistake:

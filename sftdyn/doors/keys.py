@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
+from urllib.parse import unquote_to_bytes
 
 from ..values.outcome import Outcome
 from ..values.specs import Client
 from ..web.reply import Reply
-from ..web.request import Request, basic
+from ..web.request import Request, basic, credentials
 from . import dyndns2, secret_url
 from .demand import Parameters, read_key
 from .notes import Part
@@ -15,7 +16,9 @@ from .notes import Part
 # Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
 UPDATE = b"update"
 # Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
-SECOND_URL = (b" http://", b" https://")
+SECOND_URL = tuple(blank + scheme for blank in (b" ", b"%20") for scheme in (b"http://", b"https://"))
+BEHIND = b"/ "  # what some write behind the key; the request line is split at its last blank
+TOKENS = ("bearer", "token")
 # What browsers ask for by themselves, beside the secret URL that their user opens.
 BROWSERS = re.compile(rb"favicon\.ico|robots\.txt|apple-touch-icon[\w-]*\.png")
 
@@ -51,12 +54,22 @@ def ways(request: Request, with_dyndns2: bool) -> Iterator[Way]:
     path, query = split(request.target)
     if path and path != request.target:
         yield Way(SECRET_URL, path, query)
+    if (bare := path.rstrip(BEHIND)) and bare != path:
+        yield Way(SECRET_URL, bare, query)
     if door := _door_at(path, with_dyndns2):
+        query = _with_form(query, request.body)
         name, password = basic(request)
         given = read_key(query)
-        for key in dict.fromkeys((password or name, given, given.replace(b"+", b" "))):  # a blank may be sent as a plus
+        # A blank may be sent as a plus.
+        for key in dict.fromkeys((password or name, _token(request), given, given.replace(b"+", b" "))):
             if key:
                 yield Way(door, key, query)
+
+
+def takes_body(request: Request, with_dyndns2: bool) -> bool:
+    """Whether it may bring parameters as a form, as what was written for Google Domains does."""
+    path, _ = split(request.target)
+    return request.method == "POST" and bool(path) and _door_at(path, with_dyndns2) is not None
 
 
 def without_client(request: Request, with_dyndns2: bool) -> tuple[Door, Outcome]:
@@ -66,7 +79,7 @@ def without_client(request: Request, with_dyndns2: bool) -> tuple[Door, Outcome]
     """
     path, query = split(request.target)
     door = _door_at(path, with_dyndns2)
-    if door and not basic(request)[1] and not read_key(query):
+    if door and not (basic(request)[1] or _token(request) or read_key(_with_form(query, request.body))):
         if door is DYNDNS2 or path:
             return door, Outcome.CHALLENGE
         if not request.target:
@@ -86,6 +99,24 @@ def _door_at(path: bytes, with_dyndns2: bool) -> Door | None:
     if with_dyndns2 and dyndns2.is_path(path):
         return DYNDNS2
     return SECRET_URL if path.rstrip(b"/") in (b"", UPDATE) else None
+
+
+def _token(request: Request) -> bytes:
+    """What `Bearer` (RFC 6750, 2.1) or `Token` stands before in Authorization; empty if there is none."""
+    scheme, token = credentials(request)
+    return token.encode("latin-1").lstrip(b"/") if scheme in TOKENS else b""
+
+
+def _with_form(query: bytes, form: bytes) -> bytes:
+    """Both in one query; what it names itself beats the form."""
+    if not form:
+        return query
+    named = {_name(pair) for pair in query.split(b"&")}
+    return b"&".join(filter(None, [query, *(pair for pair in form.split(b"&") if _name(pair) not in named)]))
+
+
+def _name(pair: bytes) -> bytes:
+    return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" ")).lower()
 
 
 def split(target: bytes) -> tuple[bytes, bytes]:

@@ -1,6 +1,7 @@
-"""Bytes → Request: the request line as the standard library's http.server reads it, and our own few lines for headers.
+"""Bytes → Request. Pure.
 
-Pure. No stranger's bytes go to the standard library's email parser, whose time is quadratic in their number.
+The request line is read as the standard library's http.server reads it. No stranger's bytes go to the library itself:
+its email parser takes time that is quadratic in their number.
 """
 
 import re
@@ -8,13 +9,9 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler
-from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
 from ..values.mistake import Mistake
-
-MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
 
 MAX_HEADERS = 101  # lines, with the empty one
 
@@ -22,8 +19,8 @@ MAX_HEADERS = 101  # lines, with the empty one
 FIELD = re.compile(rb"([!-9;-~]+):([^\n]*(?:\n[ \t][^\n]*)*)\n")
 HEADERS = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*\r?\n")
 FOLDED = re.compile(rb"\r?\n[ \t]+")
-END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 WRONG_BLANK = re.compile(rb"[\t\v\f]HTTP/")
+VERSION = re.compile("HTTP/([0-9]{1,10})[.][0-9]{1,10}")
 # RFC 9112, 3.2.2: what a client sends to a proxy, and some to everybody.
 ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
@@ -72,6 +69,7 @@ class Request:
     target: bytes
     version: str  # "HTTP/1.1"; "HTTP/0.9" for the bare line, which wants the bare answer
     header_lines: bytes  # known to be well-formed; few requests need them
+    body: bytes = b""  # as it was sent; empty where the path takes none
 
     @property
     def headers(self) -> Headers:
@@ -92,29 +90,6 @@ def _field(name: str) -> re.Pattern[bytes]:
 def _value(octets: bytes) -> str:
     """A header's value on one line; a NUL in it is read as a blank (RFC 9110, 5.5)."""
     return FOLDED.sub(b" ", octets).replace(b"\0", b" ").strip(b" \t\r").decode("latin-1")
-
-
-def without_blank_lines(received: bytes) -> bytes:
-    """`received` without the empty lines that a client may send before its request (RFC 9112, 2.2)."""
-    return received.lstrip(b"\r\n")
-
-
-def split_head(received: bytes) -> bytes | None:
-    """The head of the request that `received` begins with, or None while it is incomplete. Raises BadRequest."""
-    received = without_blank_lines(received)
-    if received and not received[:1].isalpha():
-        raise BadRequest(400, "not HTTP")
-    line, newline, _ = received.partition(b"\n")
-    if newline and b" HTTP/" not in line:
-        head = line + newline
-    elif end := END_OF_HEAD.search(received):
-        head = received[: end.end()]
-    else:
-        head = received
-        newline = b""
-    if len(head) > MAX_HEAD:
-        raise BadRequest(431, f"a head of more than {MAX_HEAD} octets")
-    return head if newline else None
 
 
 def parse(head: bytes) -> Request:
@@ -140,21 +115,34 @@ def parse(head: bytes) -> Request:
 
 @lru_cache(64)
 def _read_line(method: bytes, version: bytes) -> tuple[str, str]:
-    """Method and version as the standard library's parser takes them; "HTTP/0.9" for none. Raises BadRequest.
+    """Method and version; "HTTP/0.9" for none. Raises BadRequest.
 
-    Routers send URLs with blanks in them, so the parser gets the line with a target that it can split.
+    What Unicode takes for blanks in ISO 8859-1, such as a no-break space, may stand around them.
     """
-    parser = _Parser(b" ".join([method, b"/", version]).strip())
-    return parser.command, parser.request_version
+    words = (method + b" " + version).decode("latin-1").split()
+    if words == ["GET"]:
+        return "GET", "HTTP/0.9"
+    spoken = VERSION.fullmatch(words[-1])
+    if spoken and len(words) > 1 and int(spoken[1]) > 1:
+        raise BadRequest(505, "another HTTP than 1.0 and 1.1")
+    if not spoken or len(words) != 2:
+        raise BadRequest(400, "no request line")
+    return words[0], words[1]
+
+
+def credentials(request: Request) -> tuple[str, str]:
+    """The scheme of the first Authorization, in lower case, and what stands behind it (RFC 9110, 11.6.2)."""
+    scheme, _, token = next(iter(request.values("Authorization")), "").partition(" ")
+    return scheme.lower(), token.strip()
 
 
 def basic(request: Request) -> tuple[bytes, bytes]:
     """User name and password of Basic credentials (RFC 7617); empty where there are none. No slash is in front."""
-    scheme, _, token = next(iter(request.values("Authorization")), "").partition(" ")
-    if scheme.lower() != "basic":
+    scheme, token = credentials(request)
+    if scheme != "basic":
         return b"", b""
     try:
-        name, _, password = b64decode(token.strip(), validate=True).partition(b":")
+        name, _, password = b64decode(token, validate=True).partition(b":")
     except ValueError:
         return b"", b""
     return name.lstrip(b"/"), password.lstrip(b"/")
@@ -163,18 +151,3 @@ def basic(request: Request) -> tuple[bytes, bytes]:
 def decode(target: bytes) -> bytes:
     """`target` with its percent-encoding undone."""
     return unquote_to_bytes(target) if b"%" in target else target
-
-
-class _Parser(BaseHTTPRequestHandler):
-    """The standard library's parser alone: no socket, and errors are raised."""
-
-    command: str
-
-    def __init__(self, request_line: bytes) -> None:
-        self.raw_requestline = request_line
-        self.rfile = BytesIO(b"\r\n")
-        if not self.parse_request():
-            raise BadRequest(400, "no request line")
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        raise BadRequest(code, (message or "not HTTP").partition(" (")[0])  # behind it, the parser quotes

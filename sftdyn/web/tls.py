@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from ..trust import client_context
 from ..values.mistake import Mistake
+from .hello import HANDSHAKE, RECORD_HEAD, USUAL, Hello, read_hello
 
-HANDSHAKE = b"\x16"  # the type of a record (RFC 8446, 5.1)
 HELLO_HEAD = 9  # octets: the record's head, and the first message's, whose length ends it
+MAX_RECORD = 16 * 1024 + 256  # octets; OpenSSL refuses more (RFC 8446, 5.2)
 MAX_HELLO = 16 * 1024  # octets; the longest known are under 4 KiB, with a post-quantum key
 MAX_HANDSHAKE = 64 * 1024  # octets
 
@@ -20,6 +21,7 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
     """TLS 1.2 and 1.3 with this certificate and private key (PEM). Raises Mistake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0  # one request per connection, and the next comes from another day
     try:
         context.load_cert_chain(cert, key, password=_no_password)
@@ -73,46 +75,63 @@ class TooLong(Exception):
 class TLSLayer:
     """The server's end of one TLS connection.
 
-    A handshake costs memory as long as what the client announces, so that is bounded before OpenSSL sees it.
+    A handshake costs memory as long as what the client announces, and time as the groups that it wants, so both are
+    bounded before OpenSSL sees it.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        self.established = False
+        self.hello: Hello | None = None
         self._context = context
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._object: ssl.SSLObject | None = None  # made when there is something to read
-        self._established = False
+        self._object: ssl.SSLObject | None = None  # made when the first record is complete
         self._start = b""
         self._received = 0  # octets of the handshake
 
-    def receive(self, octets: bytes) -> bytes:
-        """The plain text that came with `octets`, if any. Raises ssl.SSLError, TooLong."""
-        if self._object is None:
-            self._start += octets
-            if len(self._start) < HELLO_HEAD:
-                return b""
-            octets, self._start = self._start, b""
-            if octets[:1] == HANDSHAKE and int.from_bytes(octets[6:HELLO_HEAD]) > MAX_HELLO:
-                raise TooLong
-            self._object = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        return self._decrypt(self._object, octets)
+    def feed(self, octets: bytes) -> bool:
+        """Take what came; whether it is enough to go on with. Raises TooLong."""
+        if self._object:
+            self._incoming.write(octets)
+            self._received += len(octets)
+            return True
+        self._start += octets
+        if len(self._start) < HELLO_HEAD:
+            return False
+        if self._start[0] != HANDSHAKE:
+            return True
+        if int.from_bytes(self._start[6:HELLO_HEAD]) > MAX_HELLO:
+            raise TooLong
+        length = int.from_bytes(self._start[3:RECORD_HEAD])
+        return length > MAX_RECORD or len(self._start) >= RECORD_HEAD + length
 
-    def _decrypt(self, layer: ssl.SSLObject, octets: bytes) -> bytes:
-        self._incoming.write(octets)
+    def read(self) -> bytes:
+        """Go on with the handshake, or the plain text that came, if any. Raises ssl.SSLError, TooLong."""
+        layer = self._object or self._begin()
         text = b""
         try:
-            if not self._established:
-                self._received += len(octets)
+            if not self.established:
                 layer.do_handshake()
-                self._established = True
+                self.established = True
             while chunk := layer.read():
                 text += chunk
         except ssl.SSLWantReadError:
-            if not self._established and self._received > MAX_HANDSHAKE:
+            if not self.established and self._received > MAX_HANDSHAKE:
                 raise TooLong from None
         except ssl.SSLZeroReturnError:
             pass
         return text
+
+    def _begin(self) -> ssl.SSLObject:
+        self.hello = read_hello(self._start)
+        try:
+            self._context.set_ecdh_curve(self.hello.group if self.hello else USUAL)  # of this connection alone
+        except (ValueError, ssl.SSLError):  # OpenSSL 1.1.1 takes no X25519 here
+            self._context.set_ecdh_curve(USUAL)
+        self._object = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._incoming.write(self._start)
+        self._start = b""
+        return self._object
 
     def to_send(self, text: bytes = b"") -> bytes:
         """Octets for the wire: the handshake's, and those of `text`."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import Config, load
+from sftdyn.conf.program import ConfigError
 from sftdyn.conf.settings import SETTINGS, Setting
-from sftdyn.conf.source import ConfigError
 from sftdyn.values.specs import Bind, Client, Primary
 from tests.lab.machine import ROOT
 

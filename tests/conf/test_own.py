@@ -6,7 +6,7 @@ import pytest
 
 from sftdyn.conf.check import describe
 from sftdyn.conf.config import Config, load
-from sftdyn.conf.source import ConfigError
+from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import AddressFunction, Bind, Client, Cloudflare, Function, Interface, Own, Web
 
 HOME = 'Client("home.example", address=Interface("ppp0"))'
@@ -111,13 +111,18 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
         ('own = [Client("a.example", address=Web)]', "address: the brackets are missing; write Interface("),
         ("Interface()", "Interface: write the name of one interface"),
         ('Interface("eth0", "eth1")', "Interface: write the name of one interface"),
-        ('Interface(name="eth0")', "Interface: write the name of one interface"),
+        ('Interface(name="eth0")', 'Interface: name: there is no such setting; write Interface("ppp0")'),
         ('Interface("eth0:1")', "Interface: write the name of one interface"),
         (
             'Interface("a-name-of-16-ch")\nInterface("a-name-of-16-cha")',
             ":2: the conf stopped with an error: Interface",
         ),
         ("Web()", "Web: write from 1 to 8 URLs"),
+        (
+            'Web("https://ip.example/", every=5)',
+            'Web: every: there is no such setting; write Web("https://ip.example/")',
+        ),
+        ('own = [Client("a.example", address=Interface)]', "address: the brackets are missing; write Interface("),
         ('Web("ip.example")', "Web: write whole URLs"),
         ('Web("ftp://ip.example")', "Web: write whole URLs"),
         ('Web("https://user:s3cr3t@ip.example")', "Web: write whole URLs"),
@@ -131,7 +136,7 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
             (f"own = [{HOME[:-1]}, every={every})]", "every: write a number of seconds, 1 or more")
             for every in ('"5"', "0", "0.9", "True", 'float("nan")', 'float("inf")', "10**400")
         ),
-        (f"{HOME.replace(')', ', lan=5)', 1)}", "Interface: write the name of one interface"),
+        (f"{HOME.replace(')', ', lan=5)', 1)}", "Interface: lan: there is no such setting; write Interface("),
         (
             f'zone = "dyn.example"\nown = [{HOME}]',
             "own: entry 1: the host name is in none of the zones",

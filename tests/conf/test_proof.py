@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import load
-from sftdyn.conf.source import ConfigError
+from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import Client, Proof
 from tests.lab.machine import make_certificate
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.config import Config, load
-from sftdyn.conf.source import ConfigError
+from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import Bind, Cloudflare, Desec, Function, Primary, Spec
 
 TOKEN = "a-token-0123456789-0123456789-0123456789"
@@ -127,7 +127,8 @@ def test_what_is_almost_a_new_setting_may_be_an_old_confs_own_variable(path: Pat
         ("Desec(token=None)", "token is None; where each request shall bring its own token, leave it out"),
         ('Desec(token="a", token_file="token")', "more than one of token and token_file; keep one of them"),
         ('Desec(token="a", url="http://desec.io/api/v1")', "url: write the whole base of the API, with https"),
-        ("Bind", "the brackets are missing; write Bind() or Cloudflare()"),
+        ("Web", "the brackets are missing; write Bind() or Cloudflare() or Desec()"),
+        ("Bind", "the brackets are missing; write Bind() or Cloudflare() or Desec()"),
         ("7", "write Bind(…), Cloudflare(…), Desec(…), or a function"),
     ],
 )

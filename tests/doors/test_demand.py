@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.conf.clients import make_client
+from sftdyn.conf.clients import CLIENT
 from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, kept, read_demand, read_parameters, wanted
 from sftdyn.values.addresses import Address
 from sftdyn.values.mistake import Mistake
@@ -16,6 +16,13 @@ from tests.doors.conftest import KEY, Ask
 from tests.lab.bind import Bind
 
 V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
+
+
+def make_client(*names: str, **named: object) -> Client:
+    """What `Client(…)` of the conf is."""
+    client = CLIENT(*names, **named)
+    assert isinstance(client, Client)
+    return client
 
 
 @pytest.mark.parametrize(

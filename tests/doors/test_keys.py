@@ -10,6 +10,7 @@ from tests.doors.conftest import KEY, Ask
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import find_program
+from tests.lab.process import exchange
 
 
 def test_the_key_as_a_password(ask: Ask, bind: Bind) -> None:
@@ -111,8 +112,8 @@ def test_a_proxys_check_is_answered(serve: ServeFixture, bind: Bind, method: str
 
 
 def test_another_method_at_dyndns2_is_a_bad_agent(serve: ServeFixture, bind: Bind) -> None:
-    served = serve(conf(bind, clients={KEY: "post.dyn.example"}))
-    answer = served.get("/nic/update?hostname=post.dyn.example", method="POST")
+    served = serve(conf(bind, clients={KEY: "put.dyn.example"}))
+    answer = served.get("/nic/update?hostname=put.dyn.example", method="PUT")
     assert (answer.status, answer.text) == (405, "badagent")
 
 
@@ -122,3 +123,41 @@ def test_a_key_with_a_plus_or_a_blank_is_found_as_a_parameter(ask: Ask, bind: Bi
         assert get(f"/update?myip=192.0.2.7&password={sent}").text in ("OK", "UPTODATE")
     for sent in ("ef+gh+0123456789abc", "ef%20gh%200123456789abc"):
         assert get(f"/update?myip=192.0.2.7&token={sent}").text in ("OK", "UPTODATE")
+
+
+def test_the_key_as_a_bearer_or_a_token(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "bearer.dyn.example"}))
+
+    def get(target: str, authorization: str) -> tuple[int, str]:
+        answer = served.get(target, headers={"Authorization": authorization})
+        return answer.status, answer.text
+
+    assert get("/update?myip=192.0.2.7", f"Bearer {KEY}") == (200, "OK")
+    assert get("/?myip=192.0.2.7", f"token  {KEY} ") == (200, "UPTODATE")
+    assert get("/nic/update?myip=192.0.2.7", f"BEARER {KEY}") == (200, "nochg 192.0.2.7")
+    assert get(f"/update?key={KEY}&myip=192.0.2.7", "Bearer wrong") == (200, "UPTODATE")  # that is looked at last
+    assert get("/update", "Bearer wrong") == (403, "BADKEY")
+    assert get("/update", "Bearer") == (401, "BADKEY")
+    assert get("/update", f"Digest {KEY}")[0] == 401
+
+
+def test_what_stands_behind_the_key_by_mistake_is_forgiven(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(
+        conf(bind, clients={KEY: "behind.dyn.example", "other/": "slash.dyn.example", "other": "bare.dyn.example"})
+    )
+    assert exchange(served, f"GET /{KEY} HTTP/1.1\r\n\r\n".encode()).endswith(b"\r\n\r\nOK")
+    for target in (f"/{KEY}/", f"/{KEY}  ", f"/{KEY}/?myip=127.0.0.1", f"/{KEY} /"):
+        assert exchange(served, f"GET {target} HTTP/1.1\r\n\r\n".encode()).endswith(b"\r\n\r\nUPTODATE"), target
+    assert served.update("other/") == "OK"
+    assert bind.lookup("slash.dyn.example") == ["127.0.0.1"]
+    assert bind.lookup("bare.dyn.example") == []
+    assert served.update(f"{KEY}/x") == "BADKEY"
+
+
+@pytest.mark.parametrize("blank", [" ", "%20"])
+def test_of_two_urls_in_one_path_the_first_counts(serve: ServeFixture, bind: Bind, blank: str) -> None:
+    served = serve(conf(bind, clients={KEY: "two.dyn.example"}))
+    targets = (f"/{KEY}?myip=192.0.2.7", f"/update?token={KEY}&myip=192.0.2.7", f"/{KEY}")
+    for target, word in zip(targets, (b"OK", b"UPTODATE", b"OK"), strict=True):
+        octets = f"GET {target}{blank}https://other.example/?myip=192.0.2.9 HTTP/1.1\r\n\r\n".encode()
+        assert exchange(served, octets).endswith(b"\r\n\r\n" + word)

@@ -95,6 +95,35 @@ def test_at_the_limit_who_waits_longest_goes(few_files: Callable[[str], Sftdyn],
     assert served.update("k") == "UPTODATE"
 
 
+def test_the_listeners_share_the_descriptors(few_files: Callable[[str], Sftdyn], bind: Bind) -> None:
+    """Each took all but 64 for itself, and nothing was left for nsupdate."""
+    served = few_files(conf(bind, clients={"k": "shared.dyn.example"}, status="127.0.0.1:0"))
+    status = served.wait_for("status at ").rpartition(":")[2]
+    with ExitStack() as stack:
+        for port in [int(status)] * 160 + [served.port()] * 160:
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        assert served.update("k") == "OK"
+    assert not [line for line in served.log if "cannot accept" in line]
+
+
+def test_requests_that_wait_for_a_hook_are_bounded_for_one_address(
+    few_files: Callable[[str], Sftdyn], bind: Bind
+) -> None:
+    served = few_files(
+        conf(bind, "import time\ndef get_ip(source_ip, headers, key):\n    time.sleep(3)\n    return source_ip\n")
+    )
+    with ExitStack() as stack:
+        greedy = []
+        for _ in range(120):
+            one = socket.create_connection(("127.0.0.1", served.port()), timeout=10, source_address=("127.0.0.2", 0))
+            greedy.append(stack.enter_context(one))
+            one.sendall(b"GET /wrong HTTP/1.0\r\n\r\n")
+        assert greedy[-1].recv(100).startswith(b"HTTP/1.1 503 ")
+        asked = served.get("/wrong", source="127.0.0.3")
+        assert (asked.status, asked.text) == (403, "BADKEY")
+    assert not [line for line in served.log if "cannot accept" in line]
+
+
 def test_a_reply_is_read_whole_by_a_client_that_sends_on(serve: ServeFixture, bind: Bind) -> None:
     served = serve(conf(bind))
     body = b"x" * 3_000_000

@@ -1,10 +1,14 @@
 """Requests: octets in, values out."""
 
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sftdyn.web.request import MAX_HEAD, BadRequest, parse, split_head
+from sftdyn.web.reading import MAX_HEAD, split_head
+from sftdyn.web.request import BadRequest, parse
 
 
 @pytest.mark.parametrize(
@@ -49,6 +53,7 @@ def test_requests_whole_and_octet_by_octet(octets: bytes, method: str, target: b
         (b"GET /key HTTP/x.y\r\n\r\n", 400),
         (b"GET /key HTTP/1\r\n\r\n", 400),
         (b"GET /key HTTP/2.0\r\n\r\n", 505),
+        (b"HTTP/1.1 /key\r\n", 400),
         (b"POST /key\r\n", 400),
         (b"GET /ke\ry HTTP/1.1\r\n\r\n", 400),
         (b"GET /key HTTP/1.1\r\nA: b\rc\r\n\r\n", 400),
@@ -84,3 +89,37 @@ def test_headers_are_found_in_any_letter_case_and_missing_ones_raise() -> None:
         headers["Missing"]
     with pytest.raises(KeyError):
         headers.getall("Missing")
+
+
+class Library(BaseHTTPRequestHandler):
+    """The standard library's parser alone, which says what it would answer."""
+
+    def __init__(self, request_line: bytes) -> None:
+        self.raw_requestline = request_line
+        self.rfile = BytesIO(b"\r\n")
+        self.status: int | None = None
+        self.parse_request()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        self.status = code
+
+
+METHODS = st.sampled_from([b"GET", b"POST", b"get", b"G\0T", b"G\xc9T", b"G\x1cT", b"HTTP/1.1"]) | st.binary(
+    max_size=4
+).map(lambda tail: b"G" + tail)
+VERSIONS = st.from_regex(rb" ?HTTP/[0-9]{1,11}\.[0-9]{1,11}[ \xa0]?", fullmatch=True) | st.binary(max_size=10)
+
+
+@given(METHODS, VERSIONS)
+def test_a_request_line_means_what_http_server_makes_of_it(method: bytes, version: bytes) -> None:
+    """But for blanks in the target, which routers send, and control characters, of which we take fewer."""
+    line = b" ".join([method, b"/key", version])
+    assume(not set(line) & set(b"\r\n\t\v\f") and b" " not in version.strip(b" "))
+    library = Library(line + b"\r\n")
+    try:
+        request = parse(split_head(line + b"\r\n\r\n") or b"")
+    except BadRequest as error:
+        assert error.status == library.status
+    else:
+        assert (request.method, request.version) == (library.command, library.request_version)
+        assert request.target.strip() == b"key"

@@ -16,7 +16,7 @@ from ...values.outcome import Outcome, Result
 from ...web.connection import Respond
 from ...web.peer import Caller
 from ...web.reply import Reply
-from ...web.request import BadRequest, Request, basic
+from ...web.request import BadRequest, Request, basic, credentials
 from ..demand import read_parameters
 from ..log import LogBook
 from ..secret_url import CHALLENGE
@@ -145,8 +145,8 @@ def _number(parameters: dict[str, str]) -> int:
 
 def _given(request: Request) -> bytes:
     """The token that a request has: of Bearer (RFC 6750, 2.1), or the password of Basic; empty if there is none."""
-    scheme, _, token = next(iter(request.values("Authorization")), "").partition(" ")
-    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else basic(request)[1]
+    scheme, token = credentials(request)
+    return token.encode("latin-1") if scheme == "bearer" else basic(request)[1]
 
 
 def _safe(reply: Reply) -> Reply:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..threads import error_line
 from ..values.mistake import Mistake
-from .misspelt import did_you_mean, nearest
+from .constructors import did_you_mean, nearest
 
 LARGE = 1 << 20  # octets of a conf whose compilation takes much memory
 TRUTH = frozenset("no yes on off true false".split())
@@ -22,7 +22,7 @@ class ConfigError(Mistake):
     """The conf cannot work. The message says where, why and what to write instead, and quotes no value."""
 
 
-class Source:
+class Program:
     """The conf at `path`. What Python warns of while it is compiled and run is in `doubts` afterwards."""
 
     def __init__(self, path: Path) -> None:
