@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from ..values.mistake import Mistake
 from ..values.specs import TOKEN, AddressFunction, Interface, Source, Web
 
-INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:%]{1,15}")  # as Linux has it: IFNAMSIZ is 16 with the null at the end
+INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:%@]{1,15}")  # as Linux has it: IFNAMSIZ is 16 with the null at the end
 USUAL_PORTS = (80, 443)
 MAX_URLS = 8  # that are asked at once
 MAX_EVERY = 2**31 - 1  # seconds
@@ -16,6 +16,11 @@ EXAMPLES = 'Interface("ppp0"), Web("https://ip.example/") or a function that ret
 def make_interface(*names: object, **unknown: object) -> Interface:
     """`Interface("ppp0")` of the conf. Raises Mistake."""
     [name] = names if len(names) == 1 else [None]
+    front = name.partition("@")[0] if isinstance(name, str) and "@" in name else ""
+    if INTERFACE.fullmatch(front):
+        raise Mistake(
+            f'Interface: behind the @ is what it lies on; write the part in front of it: Interface("{front}")'
+        )
     if unknown or not isinstance(name, str) or not INTERFACE.fullmatch(name):
         raise Mistake('Interface: write the name of one interface, as `ip address` shows it: Interface("ppp0")')
     return Interface(name)

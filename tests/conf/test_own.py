@@ -112,6 +112,8 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
         ("Interface()", "Interface: write the name of one interface"),
         ('Interface("eth0", "eth1")', "Interface: write the name of one interface"),
         ('Interface(name="eth0")', "Interface: write the name of one interface"),
+        ('Interface("eth0.7@eth0")', 'write the part in front of it: Interface("eth0.7")'),
+        ('Interface("@eth0")', "Interface: write the name of one interface"),
         ('Interface("eth0:1")', "Interface: write the name of one interface"),
         (
             'Interface("a-name-of-16-ch")\nInterface("a-name-of-16-cha")',
