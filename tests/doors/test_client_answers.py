@@ -149,7 +149,7 @@ def _what_inadyn_does(events: "Queue[Event]") -> str:
         if kind == "end":
             return "ends"
         if updates > 2:
-            return "again at its next look"
+            return "again"
         if looks > 1:
             return "well"
 
