@@ -15,8 +15,9 @@ import pytest
 from sftdyn.conf.newkey import as_it_is
 from sftdyn.conf.printed import chosen
 from sftdyn.conf.reached import Reached
-from tests.conftest import KEY
+from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
+from tests.lab.conf import conf, tls
 from tests.lab.machine import find_program
 from tests.lab.process import Sftdyn
 from tests.lab.process import exchange as raw
@@ -249,3 +250,66 @@ def test_the_lines_for_wget_and_busybox_run_as_they_are(client_of: ClientOf, bin
     wrong = [line for line in printed("wget", here(served), WRONG).splitlines() if not line.startswith("#")]
     for line, status in zip(wrong, (8, 8, 1), strict=True):
         run("sh", "-c", line, folder=tmp_path, status=status)
+
+
+# A certificate that no authority vouches for.
+
+
+def ddclient_over_tls(server: Reached, folder: Path) -> str:
+    (folder / "conf").write_text(printed("ddclient", server).replace("/etc/sftdyn.crt", str(server.own)))
+    (folder / "conf").chmod(0o600)
+    if subprocess.run(["perl", "-MIO::Socket::SSL", "-e1"], capture_output=True, check=False).returncode:
+        pytest.skip("without libio-socket-ssl-perl, ddclient has no TLS")
+    (folder / "cache").unlink(missing_ok=True)  # or it would wait for five minutes
+    command = ["ddclient", "-daemon=0", "-file", "conf", "-cache", "cache"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False).stderr
+
+
+def inadyn_over_tls(server: Reached, folder: Path) -> str:
+    text = printed("inadyn", server).replace("/etc/sftdyn.crt", str(server.own))
+    (folder / "conf").write_text(
+        text.replace("checkip-server", f'checkip-command = "/bin/echo {FOUR}"\n    checkip-server')
+    )
+    command = ["inadyn", "-1", "-n", "--force", "-f", "conf", "--cache-dir", str(folder), "-C", "-l", "info"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "retry" in line or "Updating cache" in line:
+                process.terminate()
+        return said
+
+
+def shell_over_tls(title: str) -> Callable[[Reached, Path], str]:
+    def run(server: Reached, folder: Path) -> str:
+        line = printed(title, server).splitlines()[0].replace("/etc/sftdyn.crt", str(server.own))
+        done = subprocess.run(["sh", "-c", line], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("client", "host"),
+    [
+        (ddclient_over_tls, "127.0.0.1"),
+        (inadyn_over_tls, "localhost"),
+        (shell_over_tls("curl"), "localhost"),
+        (shell_over_tls("wget"), "localhost"),
+    ],
+    ids=["ddclient", "inadyn", "curl", "wget"],
+)
+def test_the_line_for_a_certificate_of_ones_own_makes_a_client_believe_it_and_it_alone(
+    serve: ServeFixture,
+    bind: Bind,
+    tmp_path: Path,
+    certificate: Path,
+    client: Callable[[Reached, Path], str],
+    host: str,
+) -> None:
+    bind.edit("zone dyn.example", f"update delete {NAME}")
+    served = serve(conf(bind, clients={KEY: NAME}, http=None, https=["127.0.0.1:0"], **tls(certificate)))
+    for own in (None, certificate / "server.crt"):
+        said = client(Reached("https", host, served.port("https"), own), tmp_path)
+        assert bool(bind.lookup(NAME)) == bool(own), said
