@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sftdyn.conf.config import Config, load
+from sftdyn.conf.config import load
 from sftdyn.conf.newkey import as_it_is, commented, lines, new_key
 from sftdyn.conf.printed import CERTIFICATE, Template, chosen, templates
 from sftdyn.conf.reached import Reached, reached
 from sftdyn.values.mistake import Mistake
+from tests.conf.conftest import loaded
 from tests.conftest import KEY
 from tests.lab.conf import conf, tls
 from tests.lab.machine import ROOT, run
@@ -23,18 +24,6 @@ WRONG = "f" * 32
 HERE = Reached("https", "dyn.example", 443)
 PLAIN = Reached("http", "ddns.test", 8080)
 EACH = pytest.mark.parametrize("template", templates(), ids=lambda template: str(template.title))
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "conf"
-    path.touch(mode=0o600)
-    return path
-
-
-def loaded(path: Path, text: str) -> Config:
-    path.write_text(text)
-    return load(path)
 
 
 def called(path: Path, text: str, url: str | None = None) -> Reached:

@@ -5,23 +5,11 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.check import describe
-from sftdyn.conf.config import Config, load
 from sftdyn.conf.source import ConfigError
 from sftdyn.values.specs import AddressFunction, Bind, Client, Cloudflare, Function, Interface, Own, Web
+from tests.conf.conftest import loaded
 
 HOME = 'Client("home.example", address=Interface("ppp0"))'
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "conf"
-    path.touch(mode=0o600)
-    return path
-
-
-def loaded(path: Path, text: str) -> Config:
-    path.write_text(text)
-    return load(path)
 
 
 def source_of(path: Path, written: str) -> object:
