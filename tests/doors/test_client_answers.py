@@ -16,6 +16,11 @@ from typing import NamedTuple
 
 import pytest
 
+from sftdyn.conf.newkey import as_it_is
+from sftdyn.conf.printed import chosen
+from sftdyn.conf.reached import Reached
+from tests.conftest import KEY, ServeFixture
+from tests.lab.bind import Bind
 from tests.lab.machine import ROOT, find_program
 from tests.test_container import CACHE
 from tests.test_install import SUDO, as_root, debootstrap
@@ -265,3 +270,29 @@ def test_a_client_of_debian_13_does_next_what_the_table_of_the_paper_says(name: 
         compare(name, trixie, folder)
     finally:
         as_root("rm", "-rf", str(folder))
+
+
+@pytest.mark.extra
+@pytest.mark.xdist_group("debootstrap")  # one at a time
+def test_ddclient_of_debian_13_publishes_both_families_by_the_lines_that_are_printed(
+    trixie: System, client_of: ServeFixture, bind: Bind
+) -> None:
+    served = client_of("both.dyn.example")
+    four, six = (url.removesuffix("/") for url in served.urls)
+    [template] = chosen(["ddclient"])
+    both = "\n".join(line.strip() for line in template.limits if line.startswith("  usev"))
+    server = Reached("http", "127.0.0.1", served.port())
+    text = as_it_is(template, "both.dyn.example", KEY, server).replace(f"use=web, web={server.url}/", both)
+    text = text.replace("webv4=https://dyn.example", f"webv4={four}").replace(
+        "webv6=https://dyn.example", f"webv6={six}"
+    )
+    folder = trixie.root / "tmp/both"
+    as_root("rm", "-rf", str(folder))
+    as_root("mkdir", "-m", "777", str(folder))
+    (folder / "conf").write_text(text)
+    (folder / "conf").chmod(0o600)
+    command = trixie.command("ddclient", "-daemon=0", "-file", "/tmp/both/conf", "-cache", "/tmp/both/cache")
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    as_root("rm", "-rf", str(folder))
+    found = bind.lookup("both.dyn.example"), bind.lookup("both.dyn.example", "AAAA")
+    assert found == (["127.0.0.1"], ["::1"]), said

@@ -218,6 +218,21 @@ def test_dd_wrt_runs_inadyn_with_what_its_form_says(client_of: ClientOf, bind: B
     assert bind.lookup(NAME) == [FOUR]
 
 
+def test_the_command_of_inadyns_unit_runs_with_the_lines_below_it(
+    client_of: ClientOf, bind: Bind, tmp_path: Path
+) -> None:
+    served = client_of(NAME)
+    [template] = chosen(["inadyn"])
+    [options] = re.findall("ExecStart=/usr/sbin/inadyn (.*)", "\n".join(template.limits))
+    assert "--continue-on-error" in options
+    text = printed("inadyn", here(served)).replace(
+        "checkip-server", f'checkip-command = "/bin/echo {FOUR}"\ncheckip-server'
+    )
+    (tmp_path / "conf").write_text(text)
+    run("inadyn", *options.split(), "-1", "-f", "conf", "--cache-dir", str(tmp_path), folder=tmp_path)
+    assert bind.lookup(NAME) == [FOUR]
+
+
 @pytest.mark.parametrize(
     ("title", "words"),
     [
