@@ -52,9 +52,13 @@ def credentials(config: Config) -> tuple[str | None, ...]:
     return spec.token, spec.email, spec.key
 
 
+def names(config: Config) -> list[str]:
+    return [name for own in config.own for name in own.client.names]
+
+
 # Of each variable: those beside it, another value, what it then does.
 CASES: list[tuple[str, dict[str, str], str, Callable[[Config], bool]]] = [
-    ("HOST_LIST", TOKEN, "a.example, B.example", lambda it: it.own[0].client.names == ("a.example.", "b.example.")),
+    ("HOST_LIST", TOKEN, "a.example, B.example a.example.", lambda it: names(it) == ["a.example.", "b.example."]),
     ("CLOUDFLARE_API_TOKEN", TOKEN, "another", lambda it: credentials(it) == ("another", None, None)),
     (
         "CLOUDFLARE_API_KEY",
@@ -64,6 +68,8 @@ CASES: list[tuple[str, dict[str, str], str, Callable[[Config], bool]]] = [
     ),
     ("CLOUDFLARE_API_EMAIL", ACCOUNT, "me@home.example", lambda it: provider(it).email == "me@home.example"),
     ("CLOUDFLARE_EMAIL", KEY, "me@home.example", lambda it: provider(it).email == "me@home.example"),
+    ("CLOUDFLARE_ZONE_ID", TOKEN, "0" * 32, lambda it: provider(it).zone == "0" * 32),
+    ("IP_FAMILY", TOKEN, "4, 6", lambda it: {one.version for one in it.own[0].client.networks} == {4, 6}),
     ("UPDATE_INTERVAL", TOKEN, "30", lambda it: it.own[0].every == 30),
     ("ALLOW_CREATE_HOSTS", TOKEN, "True", lambda it: provider(it).create),
     ("API_PORT", TOKEN, "8101", lambda it: [str(one) for one in it.status] == ["http://0.0.0.0:8101"]),
@@ -82,6 +88,7 @@ def test_each_variable_has_its_test_and_its_row_in_the_docs() -> None:
 def test_without_the_optional_ones_it_is_as_the_conf_says(configured: Configured) -> None:
     config = configured(TOKEN)
     assert (config.own[0].every, provider(config).create, config.status_token) == (120, False, None)
+    assert (provider(config).zone, [str(one) for one in config.own[0].client.networks]) == (None, ["0.0.0.0/0"])
     assert [str(one) for one in config.status] == ["http://0.0.0.0:5000"]
     assert logging.getLogger().level != logging.DEBUG
 
@@ -124,6 +131,27 @@ def test_a_variable_and_its_file_that_differ_are_refused(
     assert works(configured({}))
 
 
+def test_each_name_stands_by_itself_and_there_may_be_any_number(configured: Configured) -> None:
+    config = configured({**TOKEN, "HOST_LIST": ",".join(f"h{n}.example" for n in range(300))})
+    assert [own.client.names for own in config.own] == [(f"h{n}.example.",) for n in range(300)]
+    assert len(config.own_providers) == 1
+    assert [str(network) for network in configured({"IP_FAMILY": "6"}).own[0].client.networks] == ["::/0"]
+
+
+def test_each_name_has_the_token_and_the_zone_that_are_for_it(configured: Configured, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("# of our zones\nexample.org first\n\nHome.example.org second\nrest\n")
+    config = configured(
+        {
+            "HOST_LIST": "a.example.org,home.example.org,b.home.example.org,other.example",
+            "CLOUDFLARE_API_TOKEN_FILE": str(tmp_path / "tokens"),
+            "CLOUDFLARE_ZONE_ID": f"example.org {'1' * 32}",
+        }
+    )
+    given = [own.client.provider for own in config.own]
+    assert [one.token for one in given if isinstance(one, Cloudflare)] == ["first", "second", "second", "rest"]
+    assert [one.zone for one in given if isinstance(one, Cloudflare)] == ["1" * 32] * 3 + [None]
+
+
 def test_port_0_is_for_the_container_alone(configured: Configured) -> None:
     assert [str(one) for one in configured({**TOKEN, "API_PORT": "0"}).status] == ["http://127.0.0.1:5000"]
 
@@ -136,8 +164,16 @@ def test_port_0_is_for_the_container_alone(configured: Configured) -> None:
         ({"HOST_LIST": "home.example"}, "CLOUDFLARE_API_TOKEN is missing"),
         (KEY, "CLOUDFLARE_API_TOKEN is missing"),
         ({**ACCOUNT, "CLOUDFLARE_EMAIL": "s3cr3t"}, "CLOUDFLARE_API_EMAIL and CLOUDFLARE_EMAIL: they are set, and"),
-        ({**TOKEN, "UPDATE_INTERVAL": "s3cr3t"}, "UPDATE_INTERVAL: write a whole number, such as 120"),
-        ({**TOKEN, "API_PORT": "70000"}, "a port is a number from 0 to 65535"),
+        ({**TOKEN, "UPDATE_INTERVAL": "s3cr3t"}, "UPDATE_INTERVAL: write a whole number from 1 to 999999, such as 120"),
+        ({**TOKEN, "UPDATE_INTERVAL": "0"}, "UPDATE_INTERVAL: write a whole number from 1"),
+        ({**TOKEN, "API_PORT": "70000"}, "API_PORT: write a whole number from 0 to 65535, such as 5000"),
+        ({**TOKEN, "HOST_LIST": "a.example,s3cr3t_.example"}, "HOST_LIST: one of its names: a host name has letters"),
+        ({**TOKEN, "HOST_LIST": "ß.example"}, "HOST_LIST: one of its names: ß and ς have two ASCII forms"),
+        ({**TOKEN, "IP_FAMILY": "5"}, "IP_FAMILY: write 4, 6 or 4,6"),
+        ({**TOKEN, "CLOUDFLARE_API_TOKEN": "a.example b s3cr3t"}, "CLOUDFLARE_API_TOKEN: write one value, or lines"),
+        ({**TOKEN, "CLOUDFLARE_API_TOKEN": "s3cr3t\nother"}, "CLOUDFLARE_API_TOKEN: two values for the same names"),
+        ({**TOKEN, "CLOUDFLARE_API_TOKEN": "b_.example s3cr3t"}, "CLOUDFLARE_API_TOKEN: one of its names: a host"),
+        ({**TOKEN, "CLOUDFLARE_API_TOKEN": "b.example s3cr3t"}, "CLOUDFLARE_API_TOKEN: no token is for one of the"),
         ({**TOKEN, "ALLOW_CREATE_HOSTS": "s3cr3t"}, "ALLOW_CREATE_HOSTS: write true or false"),
         ({**TOKEN, "API_TOKEN_FILE": "/no/such/s3cr3t"}, "API_TOKEN_FILE: No such file or directory$"),
         ({**TOKEN, "API_TOKEN_FILE": sys.executable}, "API_TOKEN_FILE: this file holds no text$"),

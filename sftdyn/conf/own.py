@@ -12,7 +12,7 @@ from .constructors import Constructor
 from .providers import PROVIDERS, Resolver
 
 EVERY = 300  # seconds between two looks at a source
-NAME = re.compile(r"(?!\.{1,2}$)[^\s/:%]{1,15}")  # as Linux has it: IFNAMSIZ is 16 with the null at the end
+NAME = re.compile(r"(?!\.{1,2}$)[^\s/:%@]{1,15}")  # as Linux has it: IFNAMSIZ is 16 with the null at the end
 USUAL_PORTS = (80, 443)
 MAX_URLS = 8  # that are asked at once
 MAX_EVERY = 2**31 - 1  # seconds
@@ -107,6 +107,9 @@ def _record_sets(client: Client) -> Iterator[tuple[str, int]]:
 
 def _interface(names: tuple[object, ...]) -> str:
     [name] = names if len(names) == 1 else [None]
+    front = name.partition("@")[0] if isinstance(name, str) and "@" in name else ""
+    if NAME.fullmatch(front):
+        raise Mistake(f'behind the @ is what it lies on; write the part in front of it: Interface("{front}")')
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Mistake(f"write the name of one interface, as `ip address` shows it: {INTERFACE}")
     return name

@@ -44,8 +44,11 @@ class Certificate(NamedTuple):
     names: tuple[str, ...]  # of subjectAltName: most clients do not look at anything else (RFC 9525, 6.3)
 
 
-def shown_certificate(context: ssl.SSLContext, cert: Path) -> Certificate:
-    """The certificate at `cert` as a client of `context` gets it that trusts it. Raises Mistake where none would."""
+def shown_certificate(context: ssl.SSLContext, cert: Path | None = None) -> Certificate:
+    """The certificate of `context` as a client gets it that trusts `cert`, or else the authorities of this system.
+
+    Raises Mistake where none would take it.
+    """
     trusting = client_context(cert, expired_ok=True)
     trusting.check_hostname = False
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()

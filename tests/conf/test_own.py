@@ -5,23 +5,11 @@ from pathlib import Path
 import pytest
 
 from sftdyn.conf.check import describe
-from sftdyn.conf.config import Config, load
 from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import AddressFunction, Bind, Client, Cloudflare, Function, Interface, Own, Web
+from tests.conf.conftest import loaded
 
 HOME = 'Client("home.example", address=Interface("ppp0"))'
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "conf"
-    path.touch(mode=0o600)
-    return path
-
-
-def loaded(path: Path, text: str) -> Config:
-    path.write_text(text)
-    return load(path)
 
 
 def source_of(path: Path, written: str) -> object:
@@ -112,6 +100,8 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
         ("Interface()", "Interface: write the name of one interface"),
         ('Interface("eth0", "eth1")', "Interface: write the name of one interface"),
         ('Interface(name="eth0")', 'Interface: name: there is no such setting; write Interface("ppp0")'),
+        ('Interface("eth0.7@eth0")', 'write the part in front of it: Interface("eth0.7")'),
+        ('Interface("@eth0")', "Interface: write the name of one interface"),
         ('Interface("eth0:1")', "Interface: write the name of one interface"),
         (
             'Interface("a-name-of-16-ch")\nInterface("a-name-of-16-cha")',

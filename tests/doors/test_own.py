@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from sftdyn.doors.own import rtnetlink
-from sftdyn.doors.own.answers import agreed
+from sftdyn.doors.own.answers import Held, agreed, settled
 from sftdyn.doors.own.keeper import FIRST_PATIENCE, patience
 from sftdyn.values.addresses import Address, parse_address
 from tests.conftest import ServeFixture
@@ -470,10 +470,21 @@ def test_nothing_is_published_from_a_server_that_tells_no_address(
 
 def test_nothing_is_published_where_no_two_servers_agree(ask: Ask, server: Servers) -> None:
     """What was published while they did agree stays."""
-    asking = ask(server(saying("192.0.2.1"), saying("192.0.2.2")), server(saying("192.0.2.1")))
+    asking = ask(server(saying("192.0.2.1"), saying("192.0.2.2")), server(saying("192.0.2.1"), saying("192.0.2.3")))
     asking.says(f"OK {asking.name} A 192.0.2.1 from")
     assert "over IPv4 no two agree" in asking.says("FAIL ")
     assert asking.lookup() == (["192.0.2.1"], [])
+
+
+def test_where_two_lines_share_the_load_the_name_does_not_flip(ask: Ask, server: Servers) -> None:
+    """Each server is asked over a line of its own, now this, now that; one of them still shows the published address."""
+    here, there = saying("192.0.2.1"), saying("192.0.2.2")
+    asking = ask(*(server(*talks) for talks in ([here], [here, *[there, here] * 9], [here, there, there, here, there])))
+    asking.says(f"OK {asking.name} A 192.0.2.1 from")
+    for _ in range(3):
+        asking.says(f"UPTODATE {asking.name} A 192.0.2.1 from", len(asking.served.log))
+    assert asking.lookup() == (["192.0.2.1"], [])
+    assert not [line for line in asking.served.log if "192.0.2.2" in line]
 
 
 def test_of_three_servers_one_may_hang_lie_or_be_gone(ask: Ask, server: Servers) -> None:
@@ -503,6 +514,29 @@ def test_two_must_agree_and_no_other_two_on_something_else(told: str, asked: int
         return parse_address(f"192.0.2.{digit}")
 
     assert agreed([address(digit) for digit in told.split()], asked) == (address(expected) if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("looks", "asked", "published"),
+    [
+        ("11 12 22", 2, "1 1 2"),  # none tells the old one any more
+        ("111 122 122 111 122 122 122 222", 3, "1 1 1 1 1 1 2 2"),  # won three looks in a row
+        ("111 122 133 122 133 122", 3, "1 1 1 1 1 1"),  # not the same one
+        ("111 122 12 122 122", 3, "1 1 1 1 1"),  # not in a row
+        ("111 23 22 23", 3, "1 - 2 2"),
+        ("- 12 11", 3, "- - 1"),
+        ("1 2 1", 1, "1 2 1"),  # a single server is always right
+    ],
+)
+def test_a_new_address_replaces_one_that_is_still_told_when_it_has_won_three_times(
+    looks: str, asked: int, published: str
+) -> None:
+    held, found = Held(), []
+    for look in looks.split():
+        told = [parse_address(f"192.0.2.{digit}") for digit in look.strip("-")]
+        address, held = settled(held, told, asked)
+        found.append(str(address)[-1] if address else "-")
+    assert " ".join(found) == published
 
 
 AskBoth = Callable[..., Asking]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ...fetch.answer import Answer
 from ...values.addresses import Address, parse_address
@@ -9,6 +10,7 @@ from ...values.mistake import Mistake
 
 TRACE = "ip="  # how a line of …/cdn-cgi/trace begins
 AGREED = 2  # servers
+WINS = 3  # looks in a row that a new address needs, while the old one is still told
 
 
 class NoAddress(Exception):
@@ -38,3 +40,26 @@ def agreed(told: Sequence[Address], asked: int) -> Address | None:
     if not votes or votes[0][1] < needed or (len(votes) > 1 and votes[0][1] == votes[1][1]):
         return None
     return votes[0][0]
+
+
+class Held(NamedTuple):
+    """What servers were last relied on for, over one version of IP, and who is about to take its place."""
+
+    address: Address | None = None
+    contender: Address | None = None
+    wins: int = 0  # looks in a row
+
+
+def settled(held: Held, told: Sequence[Address], asked: int) -> tuple[Address | None, Held]:
+    """The address after a look in which `asked` servers told this, None if there is none to rely on; what to hold now.
+
+    Two lines that share the load show servers now one address, now the other. So the old one stays while a server tells
+    it; a new one takes its place when none does, or when the same new one has won some looks in a row.
+    """
+    winner = agreed(told, asked)
+    if asked == 1 or held.address not in told:
+        return winner, Held(winner or held.address)
+    if winner in (None, held.address):
+        return held.address, Held(held.address)
+    wins = held.wins + 1 if winner == held.contender else 1
+    return (winner, Held(winner)) if wins >= WINS else (held.address, Held(held.address, winner, wins))

@@ -20,7 +20,7 @@ from ...threads import Ended, Returned, in_thread, raised_at
 from ...values.addresses import Address, is_private, parse_address
 from ...values.mistake import Mistake
 from ...values.specs import AddressFunction, Client, Interface, Own, Web
-from .answers import NoAddress, agreed, read_address
+from .answers import Held, NoAddress, read_address, settled
 from .rtnetlink import Untold, stable_addresses
 
 MAX_ADDRESSES = 16  # of one source
@@ -64,6 +64,7 @@ class Sources:
     def __init__(self) -> None:
         self._dialers = {version: Dialer(family=version) for version in VERSIONS}
         self._calls: dict[Own, asyncio.Future[Ended]] = {}
+        self._held: dict[tuple[Own, Version], Held] = {}
 
     async def look(self, own: Own, patience: float) -> Look:
         """What the source of a client gives now; a function has `patience` seconds for it."""
@@ -72,24 +73,24 @@ class Sources:
             if isinstance(source, Interface):
                 return Look(_of_interface(source, own.client))
             if isinstance(source, Web):
-                return await self._ask_web(source, own.client)
+                return await self._ask_web(own, source)
             return Look(_checked(await self._call(own, source, patience), own.client))
         except (Unknown, Untold) as problem:
             return Look(reason=str(problem))
 
-    async def _ask_web(self, web: Web, client: Client) -> Look:
+    async def _ask_web(self, own: Own, web: Web) -> Look:
         """Over each version of IP that the client may have; one must work. Raises Unknown."""
-        wanted = {network.version for network in client.networks} or set(VERSIONS)
+        wanted = {network.version for network in own.client.networks} or set(VERSIONS)
         asked = [version for version in VERSIONS if version in wanted]
-        said = await asyncio.gather(*(self._ask_over(version, web.urls) for version in asked))
+        said = await asyncio.gather(*(self._ask_over(own, version, web.urls) for version in asked))
         addresses = [one.address for one in said if one.address]
         reasons = "; ".join(f"over IPv{v} {one.reason}" for v, one in zip(asked, said, strict=True) if one.reason)
         if not addresses:
             raise Unknown(reasons)
         is_odd = any(one.is_odd for one in said)
-        return Look(_checked(addresses, client), remark=f"{web}: {reasons}" if is_odd else "")
+        return Look(_checked(addresses, own.client), remark=f"{web}: {reasons}" if is_odd else "")
 
-    async def _ask_over(self, version: Version, urls: Sequence[str]) -> OneVersion:
+    async def _ask_over(self, own: Own, version: Version, urls: Sequence[str]) -> OneVersion:
         """New connections each time: one that was kept could still show an old address."""
         fetcher = Fetcher(self._dialers[version], WEB_LIMIT, at_once=len(urls))
         try:
@@ -97,7 +98,9 @@ class Sources:
         finally:
             fetcher.close()
         votes = [one for one in told if isinstance(one, IPv4Address | IPv6Address)]
-        if address := agreed(votes, len(urls)):
+        held = self._held.get((own, version), Held())
+        address, self._held[own, version] = settled(held, votes, len(urls))
+        if address:
             return OneVersion(address, "")
         reasons = ["no two agree"] if len(urls) > 1 else []
         reasons += [f"{urlsplit(url).netloc}: {_said(one)}" for url, one in zip(urls, told, strict=True) if _said(one)]
