@@ -32,7 +32,9 @@ class Judge:
     def judge(self, session: Session, share: Share, settlement: Settlement, now: float) -> None:
         """An answer, or another try."""
         verdict, ticket = settlement.verdict, share.ticket
-        if self._scripted and not session.account.scripts:
+        if session.account.scripts:
+            self._watch.late.leave_alone([item.key for item in share.items])
+        elif self._scripted:
             for item in share.items:
                 self._scripted.pop(item.key, None)
         if verdict is Verdict.DONE:

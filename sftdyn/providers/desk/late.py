@@ -79,6 +79,12 @@ class LateWrites:
             if suspect := self._suspects.get(record.key):
                 suspect.newest, suspect.account = record, account
 
+    def leave_alone(self, keys: Iterable[Key]) -> None:
+        """Something else writes these, and who knows what."""
+        for key in keys if self._suspects else ():
+            if suspect := self._suspects.get(key):
+                suspect.newest = None
+
     def is_watching(self) -> bool:
         """Whether anything may still come late."""
         return bool(self._looks)

@@ -95,7 +95,7 @@ class Scenario:
         address = self._address("A", is_unique)
         items: list[Item] = [RRset(name, "A", (address,), 60) for name in names]
         if rng.random() < self.temper.texts:
-            return [Text(name, self._value(), rng.random() < 0.6, 60) for name in names]
+            return [Text(name, self._value(is_unique), is_unique or rng.random() < 0.6, 60) for name in names]
         if rng.random() < self.temper.scripts:
             return [self._script(name, address) for name in names if name not in self.cast.hidden] or items
         if not is_unique and rng.random() < 0.05:
@@ -111,8 +111,8 @@ class Scenario:
             return f"198.18.{high}.{low}" if kind == "A" else f"2001:db8:{high + 1:x}::{low + 1:x}"
         return f"{prefix}{self.rng.randrange(self.temper.values) + 1}"
 
-    def _value(self) -> str:
-        return str(self.rng.randrange(self.temper.values)) * 43
+    def _value(self, is_unique: bool) -> str:
+        return f"{next(self._numbers):043}" if is_unique else f"-{self.rng.randrange(self.temper.values)}" * 21 + "-"
 
     def _script(self, name: str, address: str) -> Script:
         return Script(name, "A", address, f"update delete {name} A\nupdate add {name} 60 A {address}")
