@@ -43,7 +43,7 @@ class Temper:
     def __init__(self, rng: random.Random, cast: Cast) -> None:
         self.values = rng.choice((2, 3, 3, 9))
         self.unique = rng.choice((0.0, 0.0, 0.3, 1.0))
-        self.strangers = rng.random() < 0.3
+        self.strangers = rng.random() < 0.5
         self.scripts = rng.choice((0.0, 0.0, 0.1)) if cast.has_scripts and ONE_ORDER else 0.0
         self.texts = rng.choice((0.0, 0.2)) if TAKES_TEXT else 0.0
         self.reloads = rng.choice((0.0, 0.3, 1.0))
@@ -78,7 +78,8 @@ class Scenario:
 
     async def _client(self) -> None:
         rng = self.rng
-        while now() < self._end:
+        end = now() + LASTS * rng.uniform(0.2, 1.0)  # late writes are best seen when nobody calls any more
+        while now() < end:
             is_unique = rng.random() < self.temper.unique
             items = self._items(is_unique)
             spec = rng.choice(self.conf)
