@@ -93,7 +93,7 @@ def shift(place: Place) -> None:
 class CloudflareCast(Cast):
     """Two APIs, each with several tokens, or with those of the requests."""
 
-    bounds = Bounds(undisturbed=9.0, mended=45.0, settled=25.0, troubled=TROUBLED)
+    bounds = Bounds(undisturbed=9.8, mended=45.0, settled=25.0, troubled=TROUBLED)
     pace = 4.0
     secrets = TOKENS
 
@@ -130,7 +130,7 @@ class DesecCast(Cast):
 class MixedCast(Cast):
     """All of them: names move from one to another, and back."""
 
-    bounds = Bounds(undisturbed=9.0, mended=80.0, settled=25.0, troubled=TROUBLED, shifting=(SHIFTING,))
+    bounds = Bounds(undisturbed=9.8, mended=80.0, settled=25.0, troubled=TROUBLED, shifting=(SHIFTING,))
     secrets = TOKENS
     pace = 4.0
 

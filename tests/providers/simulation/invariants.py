@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from sftdyn.values.outcome import SUCCESSES, Outcome
-from sftdyn.values.update import Script
+from sftdyn.values.update import Key, Script
 
 from .engine import EACH_ITS_OWN, RECOVERS, TOLD_OF_QUESTIONS
 from .ledger import GIVEN_UP, OF_OURS, Cause, Change
@@ -14,6 +14,7 @@ from .world import Place
 
 SWEPT = 0.15  # seconds after its deadline within which a request is answered
 BETWEEN_PROVIDERS = 2.0  # times the timeout, where another provider may have to settle an update first
+RACE = 10.0  # seconds from a look to the change that follows it, at most
 NOTHING_DONE = (Outcome.REFUSED, Outcome.UNPUBLISHABLE, Outcome.NOZONE)
 
 
@@ -46,6 +47,8 @@ def ok_is_true(run: Run) -> Iterator[str]:
     for said in run.story.said():
         asked = said.asked
         if not said.is_acknowledged or (isinstance(said.item, Script) and said.result.outcome is Outcome.UPTODATE):
+            continue
+        if _raced(asked.place, said.item.key, asked.at, asked.ended or 0.0):
             continue
         if not asked.place.ledger.held(said.item.key, said.value, asked.at, asked.ended or 0.0):
             yield f"untrue {said.result.outcome.name}: {_history(run, said)}"
@@ -98,6 +101,8 @@ def only_what_was_wanted(run: Run) -> Iterator[str]:
         wanted.setdefault(id(asked.place), set()).update((item.key, value(item)) for item in items)
     for place in _places(run):
         for change in place.ledger.changes:
+            if _raced(place, change.key, change.at - RACE, change.at):
+                continue
             if change.cause in OF_OURS and (change.key, change.value) not in wanted.get(id(place), set()):
                 yield f"not wanted: {change}"
 
@@ -254,3 +259,9 @@ def _has_worked(run: Run, asked: Asked, zone: str) -> bool:
         for one in run.story.asked[: asked.number]
         if any(result.outcome in SUCCESSES for result in one.results)
     )
+
+
+def _raced(place: Place, key: Key, since: float, until: float) -> bool:
+    """Whether a stranger wrote there meanwhile, where a change cannot say what it believes."""
+    writes = (one for one in place.ledger.of(key) if one.cause is Cause.STRANGER)
+    return not place.has_prerequisites and any(since <= one.at <= until for one in writes)

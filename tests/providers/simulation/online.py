@@ -24,7 +24,7 @@ from .weather import WELL, WHOLE, Weather
 
 LATEST = 100.0  # seconds until a late request is carried out: Cloudflare's own proxies give up then
 LOST = 0.2  # the part of requests of which a lossy way loses one direction
-TROUBLES = ("dead", "silent", "500", "lossy", "lossy", "limited", "nonsense")
+TROUBLES = ("dead", "silent", "500", "lossy", "mute", "mute", "limited", "nonsense")  # mute: of changes it says nothing
 TROUBLES_OF_ZONES = ("500", "dead", "silent", "denied", "nonsense")
 PATIENT = (1, 3, 20)  # seconds that a 429 may want
 DENIED = {
@@ -51,6 +51,7 @@ class Online:
     """An API. All that it does by chance comes from `rng`."""
 
     latest = LATEST
+    has_prerequisites = False  # what a stranger writes between a look and a change stands beside it
 
     def __init__(self, rng: random.Random, stand_in: StandIn, ledger: Ledger) -> None:
         self.stand_in = stand_in
@@ -120,6 +121,8 @@ class Online:
         state = self.weather.state(self.scope(path))
         if state == "lossy":
             state = "silent" if self._rng.random() < LOST else WELL
+        if state == "mute":
+            state = "silent" if changes else WELL
         planned = self.planned.pop(0) if self.planned and changes else WELL
         if state == WELL and planned == WELL:
             return carry_out(Cause.OURS)

@@ -18,7 +18,16 @@ LATEST = 300.0  # seconds until a late message is carried out: a signature is no
 WOKEN = 0.2  # seconds that a primary which was asleep takes to work off what lies in its sockets
 LOST = 0.2  # the part of messages of which a lossy way loses one direction
 SLOW = 1.9  # seconds that an answer may take, before nsupdate gives up
-TROUBLES = ("nobody", "silent", "servfail", "badkey", "lossy", "lossy", "slow", "asleep")
+TROUBLES = (
+    "nobody",
+    "silent",
+    "servfail",
+    "badkey",
+    "lossy",
+    "mute",
+    "slow",
+    "asleep",
+)  # mute: of changes it says nothing
 TROUBLES_OF_ZONES = ("frozen", "unloaded", "silent")
 ANSWER = "Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: {}, id: 1\n"
 FAILED = "update failed: {}\n"
@@ -30,6 +39,7 @@ class Primary:
     """One. All that it does by chance comes from `rng`."""
 
     latest = LATEST
+    has_prerequisites = True  # a change can say what it believes
 
     def __init__(self, rng: random.Random, zones: Iterable[str], ledger: Ledger) -> None:
         self.ledger = ledger
@@ -101,7 +111,11 @@ class Primary:
         if state == "badkey" or keyfile in self.revoked:
             return BAD_KEY
         planned = self._plan(lines) if "update " in lines else "well"
-        lost = state in ("silent", "asleep") or (state == "lossy" and self._rng.random() < LOST)
+        lost = (
+            state in ("silent", "asleep")
+            or (state == "mute" and "update " in lines)
+            or (state == "lossy" and self._rng.random() < LOST)
+        )
         if lost or planned not in ("well", "slow"):
             self._lose(zone, lines, "woken" if state == "asleep" else planned)
             await asyncio.sleep(patience)

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from sftdyn.providers.running import Providers
+from sftdyn.values.outcome import Outcome
 from sftdyn.values.update import Item, RRset, RRType, Script, Text
 
 from . import casts, clock, invariants
@@ -43,11 +45,12 @@ class Temper:
     def __init__(self, rng: random.Random, cast: Cast) -> None:
         self.values = rng.choice((2, 3, 3, 9))
         self.unique = rng.choice((0.0, 0.0, 0.3, 1.0))
-        self.strangers = rng.random() < 0.3
+        self.strangers = rng.random() < 0.5
         self.scripts = rng.choice((0.0, 0.0, 0.1)) if cast.has_scripts and ONE_ORDER else 0.0
         self.texts = rng.choice((0.0, 0.2)) if TAKES_TEXT else 0.0
         self.reloads = rng.choice((0.0, 0.3, 1.0))
         self.fronts = rng.choice((0.0, 0.1, 0.5))
+        self.returns = rng.choice((0.0, 0.8))
         self.shifts = cast.shifting is not None and rng.random() < 0.3
         self.several = rng.choice((0.0, 0.0, 0.5)) if ONE_ORDER else 0.0  # confs with more than one provider
 
@@ -78,7 +81,8 @@ class Scenario:
 
     async def _client(self) -> None:
         rng = self.rng
-        while now() < self._end:
+        end = now() + LASTS * rng.uniform(0.2, 1.0)  # late writes are best seen when nobody calls any more
+        while now() < end:
             is_unique = rng.random() < self.temper.unique
             items = self._items(is_unique)
             spec = rng.choice(self.conf)
@@ -86,8 +90,22 @@ class Scenario:
             if rng.random() < self.temper.fronts:
                 await self.story.as_doors_do(spec, items, secret, is_unique)
             else:
-                await self.story.publish(spec, items, rng.random() < 0.05, secret, is_unique)
+                results = await self.story.publish(spec, items, rng.random() < 0.05, secret, is_unique)
+                if any(result.outcome is Outcome.TIMEOUT for result in results) and rng.random() < self.temper.returns:
+                    await self._return(spec, items, secret)
             await asyncio.sleep(self.cast.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
+
+    async def _return(self, spec: Any, items: Sequence[Item], secret: str | None) -> None:
+        """The old address is back, as it still is at the place: what was lost would undo it, wherever it lies."""
+        place = self.world.at(spec)
+        old = [(item, place.value(item.key)) for item in items if isinstance(item, RRset)]
+        if update := [item._replace(addresses=value) for item, value in old if value and place.zone_of(item.name)]:
+            for _ in range(3):
+                if all(
+                    one.outcome is not Outcome.TIMEOUT for one in await self.story.publish(spec, update, False, secret)
+                ):
+                    break
+            await asyncio.sleep(self.rng.uniform(10, 60))
 
     def _items(self, is_unique: bool) -> Sequence[Item]:
         rng = self.rng

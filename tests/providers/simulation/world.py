@@ -22,6 +22,7 @@ class Place(Protocol):
     """Where names live."""
 
     latest: float
+    has_prerequisites: bool
     ledger: Ledger
     weather: Weather
     late: int
