@@ -1,13 +1,14 @@
 """What the conf writes as a provider, `Bind(…)`, `Cloudflare(…)` or a function, and what it means where the conf is."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..values.mistake import Mistake
-from ..values.specs import CLOUDFLARE, DNS_PORT, TOKEN, Bind, Cloudflare, Function, Primary, Proof, Spec
+from ..values.specs import CLOUDFLARE, TOKEN, Bind, Cloudflare, Function, Primary, Proof, Spec
 from . import parsers
 from .named import checked, only_named, optional
 from .proof import certificates
@@ -34,12 +35,14 @@ def readable(folder: Path, relative: Path) -> Path:
     return path
 
 
-def primary(server: tuple[str, int] | None, keyfile: Path | None) -> Primary:
+def primary(servers: Sequence[tuple[str, int]] | None, keyfile: Path | None) -> Primary:
     """The name server that these two name. Raises Mistake."""
-    host, port = server or (None, DNS_PORT)
-    if host and not keyfile:
+    if not servers:
+        return Primary(keyfile=keyfile)
+    if not keyfile:
         raise Mistake(ANOTHER_SERVER)
-    return Primary(host, port, keyfile)
+    (host, port), *others = servers
+    return Primary(host, port, keyfile, tuple(others))
 
 
 def make_bind(
@@ -48,7 +51,7 @@ def make_bind(
     """`Bind(server="ns.example", keyfile="ns.key", zone="dyn.example")` of the conf. Raises Mistake."""
     only_named("Bind", 'server="ns.example"', values, unknown, BIND_PARAMETERS)
     try:
-        where = primary(optional("server", parsers.server, server), optional("keyfile", parsers.path, keyfile))
+        where = primary(optional("server", parsers.servers, server), optional("keyfile", parsers.path, keyfile))
     except Mistake as mistake:
         reason = f'{mistake}; add keyfile="ns.key"' if str(mistake) == ANOTHER_SERVER else mistake
         raise Mistake(f"Bind: {reason}") from None

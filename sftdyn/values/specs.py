@@ -23,9 +23,20 @@ class Primary:
     host: str | None = None  # name or address
     port: int = DNS_PORT
     keyfile: Path | None = None
+    others: tuple[tuple[str, int], ...] = ()  # host and port of more that have the same data
+
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each, the best first; none: the local one."""
+        return ((self.host, self.port), *self.others) if self.host else ()
+
+    @property
+    def where(self) -> str:
+        """As its owner knows it."""
+        return ", ".join(f"{host} port {port}" for host, port in self.servers) or "the local name server"
 
     def __str__(self) -> str:
-        where = f"{self.host} port {self.port}" if self.host else "the local name server (nsupdate -l)"
+        where = self.where if self.host else f"{self.where} (nsupdate -l)"
         return f"{where}, key file {self.keyfile}" if self.keyfile else where
 
 
@@ -40,7 +51,7 @@ class Bind:
     @property
     def place(self) -> Hashable:
         """What is the same for all who write to the same name server."""
-        return Bind, self.primary.host, self.primary.port
+        return Bind, self.primary.servers
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""

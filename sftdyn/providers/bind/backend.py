@@ -11,7 +11,9 @@ from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
 from .findings import findings
 from .message import Verdict
-from .nsupdate import ASKING, WRITING, Child, Route
+from .nsupdate import ASKING, WRITING, Child
+from .route import Route
+from .scouts import Scouts
 
 MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
 MANNER = Manner(
@@ -62,10 +64,15 @@ class BindBackend:
     def __init__(self, spec: Bind) -> None:
         self.given = spec.zones
         self.route = Route(spec.primary)
+        self._scouts = Scouts(self.route)
         self._sight = Sight()
 
+    def addresses(self) -> Collection[str]:
+        """Where it may be reached, as far as is known: who shares one of them is at the same place."""
+        return self.route.addresses()
+
     def channel(self, asks: bool = False) -> "BindChannel":
-        return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight)
+        return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight, self._scouts)
 
     def weigh(self, rrset: RRset, zone: str) -> int:
         """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
@@ -83,15 +90,17 @@ class BindBackend:
     async def findings(self, keys: Sequence[Place]) -> list[str]:
         return await findings(self.route, self.given, keys)
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self._scouts.stop()
 
 
 class BindChannel:
     """One nsupdate."""
 
-    def __init__(self, child: Child, sight: Sight) -> None:
+    def __init__(self, child: Child, sight: Sight, scouts: Scouts) -> None:
         self._child = child
-        self._dialogue = Dialogue(child, sight)
+        self._scouts = scouts
+        self._dialogue = Dialogue(child, sight, scouts)
 
     async def settle(
         self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
@@ -129,7 +138,7 @@ class BindChannel:
         return Fate.FOREIGN, ()
 
     def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
-        return questions.apexes(self._child, places)
+        return questions.apexes(self._child, places, self._scouts)
 
     async def close(self) -> None:
         await self._child.stop()

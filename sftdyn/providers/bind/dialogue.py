@@ -13,6 +13,7 @@ from ..desk.backend import in_parts
 from . import message
 from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
+from .scouts import Scouts
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
@@ -60,9 +61,10 @@ class Sight:
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
 
-    def __init__(self, child: Child, sight: Sight) -> None:
+    def __init__(self, child: Child, sight: Sight, scouts: Scouts) -> None:
         self._child = child
         self._sight = sight
+        self._scouts = scouts
 
     async def settle(self, zone: str, updates: Sequence[Update], ask_only: bool = False) -> list[Settlement]:
         """One settlement for each of `updates`, which must not share a record set."""
@@ -78,6 +80,7 @@ class Dialogue:
             if len(updates) > 1:
                 return await in_parts(updates, lambda part: self.settle(zone, part, ask_only))
         elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
+            await self._scouts.help(verdict, [zone], self._child.way)
             verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
 
@@ -129,14 +132,19 @@ class Dialogue:
         if verdict is Verdict.BAD_KEY:  # a restarted name server has a new session key
             await self._child.stop()
             verdict, reason = await self._try(zone, lines)
-        if verdict is Verdict.NOBODY:
-            self._child.try_elsewhere()
-        elif verdict is Verdict.BAD_KEY:
+        is_better = verdict is not Verdict.REFUSED and await self._scouts.help(verdict, [zone], self._child.way)
+        if is_better and not (verdict is Verdict.UNKNOWN and message.is_change(lines)):  # which may still be made
+            verdict, reason = await self._try(zone, lines)
+        if verdict is Verdict.BAD_KEY:
             await self._child.stop()
         return verdict, reason
 
     async def _try(self, zone: str, lines: str) -> tuple[Verdict, str]:
-        transcript = await self._child.send(zone, lines)
+        watching = self._scouts.watch([zone])
+        try:
+            transcript = await self._child.send(zone, lines)
+        finally:
+            watching.cancel()
         verdict = message.verdict(transcript)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)

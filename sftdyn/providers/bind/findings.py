@@ -25,13 +25,16 @@ from ..desk.zones import NOWHERE, Zones
 from . import message, outside
 from .dialogue import BATCH, HALVED
 from .message import Verdict
-from .nsupdate import ASKING, Child, Route, dig
+from .nsupdate import ASKING, Child, dig
 from .questions import Lot
+from .route import Route
+from .scouts import Scouts
 
 AT_ONCE = 8  # processes of dig
 LOT = 64  # names that are asked for at once
 MANNER_OF_ASKING = Manner("the name server", Result(Outcome.NOZONE), (1, 1, 1), 1, False, (0.1, 1.0))
 SILENCE = "?"  # stands for a zone
+UNHEARD = frozenset({Verdict.NOBODY, Verdict.UNKNOWN})
 REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
 
 NO_UPDATES = "{where} takes no updates (RFC 2136), or is just starting: try again, or correct the setting server"
@@ -90,10 +93,12 @@ class Inquiry:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._child = Child(route, ASKING)
+        self._scouts = Scouts(route)
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
         """End the process."""
+        self._scouts.stop()
         await self._child.stop()
 
     async def findings(self, given: Sequence[str], keys: Sequence[Place]) -> AsyncIterator[str]:
@@ -101,7 +106,7 @@ class Inquiry:
         if trouble := await self._about_primary():
             yield trouble
             return
-        where, zones = _where(self._route.primary), await self._zones(given, keys)
+        where, zones = self._route.primary.where, await self._zones(given, keys)
         if SILENCE in zones:
             yield PRIMARY[Verdict.UNKNOWN].format(where=where)
             return
@@ -114,13 +119,12 @@ class Inquiry:
 
     async def _about_primary(self) -> str | None:
         """What is in the way of all questions (Rule 1)."""
-        for _ in ("IPv4", "IPv6"):
+        transcript = await self._child.send(message.NOBODYS, message.harmless(message.NOBODYS))
+        verdict = message.verdict(transcript)
+        if verdict in UNHEARD and await self._scouts.help(verdict, (), self._child.way):
             transcript = await self._child.send(message.NOBODYS, message.harmless(message.NOBODYS))
             verdict = message.verdict(transcript)
-            if verdict is not Verdict.NOBODY:
-                break
-            self._child.try_elsewhere()
-        where = _where(self._route.primary)
+        where = self._route.primary.where
         if verdict is Verdict.BAD_KEY:
             sentence = next(text for pattern, text in KEYS if pattern.search(transcript))
             return sentence.format(key=_key(self._route.primary), where=where)
@@ -185,7 +189,7 @@ class Inquiry:
     async def _outside(self, zone: str) -> tuple[bool, bool]:
         """Whether the primary has only a copy of the zone, and whether the world does not see it."""
         async with self._places:
-            is_copy = outside.is_copy(await dig(*self._route.questions(), *outside.COPY, zone))
+            is_copy = outside.is_copy(await dig(*self._route.questions(await self._route.way()), *outside.COPY, zone))
             answer = await dig(*outside.DELEGATION, zone)
             if outside.is_own(answer):
                 return is_copy, outside.denial(await dig(*outside.AT_THE_PARENT, zone)) == outside.NO_NAME
@@ -196,10 +200,6 @@ def _visible(keys: Sequence[Place], zone: str) -> str:
     """A question that is answered DONE if everybody could see addresses there."""
     rrsets = [RRset(name, kind, (message.NOBODYS_ADDRESS[kind],), 0) for name, kind in keys]
     return message.change(rrsets, dict.fromkeys(keys), zone, ask_only=True)
-
-
-def _where(primary: Primary) -> str:
-    return f"{primary.host} port {primary.port}" if primary.host else "the local name server"
 
 
 def _key(primary: Primary) -> str:

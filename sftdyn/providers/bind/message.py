@@ -9,7 +9,6 @@ from enum import Enum, auto
 from typing import Any
 
 from ...values.names import ancestors
-from ...values.specs import Primary
 from ...values.update import Key, Place, RRset, RRType
 
 # What a record set is believed to be now; None where nothing is known.
@@ -68,7 +67,8 @@ DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (UNSIGNED, Verdict.NOT_ITS_ZONE),
     (re.compile(r"^; TSIG error|NOTAUTH\(BAD", re.M), Verdict.BAD_KEY),
     (re.compile(r"^((could not|can't) (read|create) key |unknown key type|key must have )", re.M), Verdict.BAD_KEY),
-    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
+    # No connection: nothing was sent. Where there is no route, that is how nsupdate says so.
+    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable|operation canceled)", re.M), Verdict.NOBODY),
     (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
     (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.NOT_SENT),
     (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
@@ -111,6 +111,8 @@ def diagnosis(transcript: str) -> str:
 
 
 MAX_DIAGNOSIS = 300  # characters; nsupdate quotes the lines that it does not understand
+NO_SPACE = "ran out of space\n"  # what nsupdate says of a message that is too long
+TIMED_OUT = "failed: timed out"
 NO_ANSWER = "no answer from the name server"
 
 
@@ -137,6 +139,23 @@ def mark(number: int) -> str:
     return f"sync-{number}.invalid."
 
 
+FIXED = 12 + 2 + 4 + 10  # octets: header, end, type and class of the zone, and type to length of the signature
+SIGNATURE = 140  # octets, if the key's name has up to 40: names of key and algorithm, 64 octets of MAC (RFC 8945, 4.2)
+RECORD = 2 + 10  # octets: what stands for the name, type to length (RFC 1035, 4.1)
+
+
+def octets(zone: str, lines: str) -> int:
+    """The most that a message with these lines has. Of a name, the zone's part is not said again, nor any twice."""
+    names: set[str] = set()
+    size = FIXED + SIGNATURE + len(zone)
+    for line in lines.splitlines():
+        _, _, name, rest = line.split(" ", 3)
+        names.add(name)
+        data = rest.rpartition(" ")[2] if " " in rest else ""
+        size += RECORD + (max(len(data), 16) if data else 0)
+    return size + sum(max(len(name) - len(zone), 0) for name in names)
+
+
 def framed(zone: str, lines: str, mark: str) -> str:
     """The commands that send one message, and let its reply be told from the next."""
     return f"zone {zone}\n{lines}send\nanswer\nzone {mark}\nshow\n"
@@ -158,11 +177,6 @@ def harmless(zone: str) -> str:
 
 
 NOBODYS = "nobodys-zone.invalid."  # for questions to which the primary itself is the answer, and no zone
-
-
-def greeting(primary: Primary) -> str:
-    """The lines that an nsupdate is told before anything else."""
-    return f"server {primary.host} {primary.port}\n" if primary.host else ""
 
 
 def ask(rrset: RRset, belief: tuple[str, ...]) -> list[str]:
@@ -193,6 +207,11 @@ def question(rrsets: Iterable[RRset], beliefs: Beliefs) -> str:
     """A message that changes nothing and is answered DONE if every belief is right."""
     pairs = [(rrset, beliefs[rrset.key]) for rrset in rrsets]
     return _lines(line for rrset, belief in pairs if belief is not None for line in ask(rrset, belief))
+
+
+def is_change(lines: str) -> bool:
+    """Whether a message would change something."""
+    return "\nupdate " in lines or lines.startswith("update ")
 
 
 def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str, ask_only: bool = False) -> str:

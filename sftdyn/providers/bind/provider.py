@@ -10,7 +10,7 @@ from ...values.specs import Bind
 from ...values.update import Item, Key, Place, Promise, RRset, Script
 from ..desk.desk import Desk
 from .backend import MANNER, BindBackend
-from .nsupdate import Route
+from .route import Route
 from .script import Scripts
 
 
@@ -32,7 +32,7 @@ class BindProvider:
         is_new, self._spec = spec != self._spec, spec
         self._desk.use((lambda _: BindBackend(self._spec)) if is_new else None, timeout)
         if is_new:
-            self._scripts.route = Route(spec.primary)
+            self._scripts.use(Route(spec.primary))
 
     def under_way(self) -> Mapping[Key, Promise]:
         """The record sets that are not settled, and what settles the last update of each."""

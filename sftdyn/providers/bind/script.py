@@ -13,7 +13,9 @@ from ...values.outcome import Outcome, Result
 from ...values.update import Key, RRset, Script
 from . import message
 from .message import Verdict
-from .nsupdate import NotInstalled, Route, converse
+from .nsupdate import NotInstalled, converse
+from .route import NoAddress, Route
+from .scouts import Scouts
 
 DEADLINE = 10.0  # seconds that one nsupdate may take
 PAUSE = 0.5  # seconds between two tries at a primary that is away
@@ -21,14 +23,19 @@ AT_ONCE = 16  # processes; each takes some 15 MB
 
 
 class Scripts:
-    """All scripts of one provider, and what they did last."""
+    """All scripts of one provider, and what they did last; made inside a running event loop."""
 
     def __init__(self, route: Route, exchanges: Exchanges) -> None:
-        self.route = route
+        self.use(route)
         self._exchanges = exchanges
         self._last: dict[Key, str] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._places = asyncio.Semaphore(AT_ONCE)
+
+    def use(self, route: Route) -> None:
+        """From now on, this primary."""
+        self.route = route
+        self._scouts = Scouts(route)
 
     def forget(self, update: Iterable[RRset]) -> None:
         """These record sets are written by other means."""
@@ -53,12 +60,12 @@ class Scripts:
     async def _try(self, script: Script, trouble: list[str]) -> Result:
         """Until the primary takes or refuses it; `trouble` collects what is in the way."""
         while True:
-            family = self.route.family
+            way = self.route.choice.way
             began = monotonic()
             try:
                 async with self._places:
                     code, output = await converse(self.route, script.lines + "\n", DEADLINE)
-            except (OSError, NotInstalled) as error:
+            except (OSError, NotInstalled, NoAddress) as error:
                 code, output = None, message.not_started(error)
             verdict = message.verdict(output)
             self._exchanges.note(code == 0 or verdict in message.SPOKEN, monotonic() - began)
@@ -68,6 +75,6 @@ class Scripts:
             trouble.append(message.diagnosis(output) or trouble[-1])
             if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
                 return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
-            if verdict is Verdict.NOBODY:
-                self.route.leave(family)
+            if verdict is not Verdict.REFUSED:
+                await self._scouts.help(verdict, (), way)
             await asyncio.sleep(PAUSE)

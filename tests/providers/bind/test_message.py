@@ -64,7 +64,7 @@ def test_rcodes(rcode: str) -> None:
         ("; Communication with 127.0.0.1#53 failed: connection refused\n", Verdict.NOBODY),
         ("; Communication with ::1#53 failed: network unreachable\n", Verdict.NOBODY),
         ("; Communication with 127.0.0.1#53 failed: timed out\n", Verdict.UNKNOWN),
-        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Verdict.UNKNOWN),
+        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Verdict.NOBODY),
     ],
 )
 def test_transcripts(transcript: str, meaning: Verdict) -> None:

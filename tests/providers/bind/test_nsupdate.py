@@ -11,7 +11,8 @@ import pytest
 
 from sftdyn.providers.bind import nsupdate
 from sftdyn.providers.bind.message import Verdict, diagnosis, verdict
-from sftdyn.providers.bind.nsupdate import Child, Route
+from sftdyn.providers.bind.nsupdate import Child
+from sftdyn.providers.bind.route import TCP_BURST, TCP_INTERVAL, Route
 from sftdyn.values.specs import Primary
 from tests.lab.bind import Bind
 from tests.lab.process import Sftdyn
@@ -44,7 +45,7 @@ def test_large_messages_keep_their_distance(bind: Bind) -> None:
         await child.stop()
         return time.monotonic() - start
 
-    assert asyncio.run(talk()) >= (300 * nsupdate.TCP_INTERVAL - nsupdate.TCP_BURST) * 0.95
+    assert asyncio.run(talk()) >= (300 * TCP_INTERVAL - TCP_BURST) * 0.95
 
 
 def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
