@@ -48,7 +48,7 @@ MEANINGS = {
 REASONS = {
     Verdict.NOT_ITS_ZONE: MANNER.no_zone.reason,
     Verdict.HIDDEN: "a CNAME at the name, or a delegation or DNAME above it, hides it",
-    Verdict.TOO_LARGE: "its names together are too long for one message of 64 KiB",
+    Verdict.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
     Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
 }
 COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED})

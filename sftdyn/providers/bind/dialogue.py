@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ...values.update import Key, RRset, Update
 from ..desk.backend import in_parts
 from . import message
+from .addresses import MAX_UDP
 from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
 from .scouts import Scouts
@@ -71,14 +72,20 @@ class Dialogue:
         rrsets = [rrset for update in updates for rrset in update]
         beliefs: dict[Key, Belief] = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
         try:
-            verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
+            if self._child.is_narrow() and not _fits(zone, message.change(rrsets, beliefs, zone, ask_only)):
+                verdict, reason = Verdict.TOO_LARGE, ""
+            else:
+                verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
         except Unanswered as error:
             return [Settlement(*error.said)] * len(updates)
         if verdict is Verdict.DONE:
             self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
         elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._asked(zone) is Verdict.DONE):
-            if len(updates) > 1:
-                return await in_parts(updates, lambda part: self.settle(zone, part, ask_only))
+            is_narrow = verdict is Verdict.TOO_LARGE and self._child.is_narrow()
+            parts = _by_name(updates[0]) if is_narrow and len(updates) == 1 else updates
+            if len(parts) > 1:
+                found = await in_parts(parts, lambda part: self.settle(zone, part, ask_only))
+                return found if parts is updates else [_together(found)]
         elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
@@ -166,6 +173,24 @@ class Dialogue:
 
     async def _asked(self, zone: str) -> Verdict:
         return message.verdict(await self._child.send(zone, message.harmless(zone)))
+
+
+def _fits(zone: str, lines: str) -> bool:
+    return message.octets(zone, lines) <= MAX_UDP
+
+
+def _by_name(update: Update) -> Sequence[Update]:
+    """Each name's record sets together."""
+    names: dict[str, list[RRset]] = {}
+    for rrset in update:
+        names.setdefault(rrset.name, []).append(rrset)
+    return list(names.values())
+
+
+def _together(parts: Sequence[Settlement]) -> Settlement:
+    """What became of one update that was settled in parts: the first trouble, if there is any."""
+    trouble = next((part for part in parts if part.verdict is not Verdict.DONE), parts[0])
+    return trouble._replace(changed=any(part.changed for part in parts))
 
 
 def _absent(rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:

@@ -107,6 +107,10 @@ class Child:
                 return awake
         return await self._exchange(zone, lines)
 
+    def is_narrow(self) -> bool:
+        """Whether no message above 512 octets gets through."""
+        return self._route.over() is Over.UDP
+
     async def send_all(self, questions: Sequence[tuple[str, str]], hear: Callable[[int, str], None]) -> None:
         """Send several small messages (zone and lines) at once; `hear` gets the number and transcript of each, in turn.
 

@@ -4,7 +4,8 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
@@ -14,6 +15,7 @@ from tests.lab.world import World
 from tests.providers.bind.conftest import SOON, UNSEEN, in_background, update
 
 FIRST, SECOND = "10.0.0.1", "10.0.0.2"
+ABC = {key: f"{key}.dyn.example" for key in "abc"}
 ZONES = {"dyn.example": ALL}
 
 
@@ -33,10 +35,11 @@ def primary(
 
 
 @contextlib.contextmanager
-def served(world: World, bind: Bind, server: object, *names: str, **settings: object) -> Iterator[Sftdyn]:
-    """sftdyn for clients a, b, c of these names, which may have any address."""
+def served(
+    world: World, bind: Bind, server: object, clients: Mapping[str, object] = ABC, **settings: object
+) -> Iterator[Sftdyn]:
+    """sftdyn for these clients, which may have any address."""
     path = world.folder / "conf"
-    clients = {key: f"{name}.dyn.example" for key, name in zip("abc", names or ("a", "b", "c"), strict=False)}
     said = {"server": server, "max_changes": 0, "http": ["127.0.0.1:0"], "trusted_proxies": ["127.0.0.1"], **settings}
     path.write_text(conf(clients=clients, nskeyfile=bind.keyfile, **said))
     path.chmod(0o600)
@@ -170,3 +173,32 @@ def a_standby_is_left_when_the_first_is_back(world: World) -> None:
                 one.wait_for(f"{FIRST} port 5300 is used from now on, not {SECOND} port 5300: it works again")
         finally:
             first.kill()
+
+
+def tcp_does_not_get_through(world: World) -> None:
+    """40 clients at once, and one with 20 names, whose update goes in parts; the log says so once."""
+    for rule in ("drop", "reject with tcp reset"):
+        world.block(f"tcp dport 5300 {rule}")
+        with primary(world, rule.partition(" ")[0], "127.0.0.1") as bind:
+            clients: dict[str, object] = {f"k{n}": f"host{n}.dyn.example" for n in range(40)}
+            clients["many"] = [f"many{n}.dyn.example" for n in range(20)]
+            with served(world, bind, "127.0.0.1:5300", clients=clients) as one, ThreadPoolExecutor(40) as pool:
+                assert update(one, "many", "192.0.2.1") == "OK"
+                for n in range(1, 4):
+                    assert (
+                        list(pool.map(lambda key: update(one, key, f"192.0.2.{n}"), list(clients)[:40])) == ["OK"] * 40
+                    )
+                    assert update(one, "many", f"192.0.2.{n + 4}") == "OK"
+                assert update(one, "many", "192.0.2.7") == "UPTODATE"
+                assert bind.lookup("many19.dyn.example") == ["192.0.2.7"]
+                assert sum("TCP to the name server" in line for line in one.log) == 1
+        (world.folder / "conf").unlink()
+
+
+def udp_does_not_get_through(world: World) -> None:
+    for rule in ("drop", "reject"):
+        world.block(f"udp dport 5300 {rule}")
+        with primary(world, rule, "127.0.0.1") as bind, served(world, bind, "127.0.0.1:5300") as one:
+            assert update(one, "a", "192.0.2.1") == "OK"
+            assert [timed(one, key, "192.0.2.2") for key in "abc"] == [("OK", True)] * 3
+            assert sum("UDP to the name server" in line for line in one.log) == 1

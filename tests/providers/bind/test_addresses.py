@@ -20,6 +20,8 @@ A, B, C = (Address(f"192.0.2.{n}", 53) for n in (1, 2, 3))
         "the_first_of_two_addresses_refuses",
         "it_falls_silent_in_the_midst",
         "one_without_the_zone_or_the_key_is_passed_over",
+        "tcp_does_not_get_through",
+        "udp_does_not_get_through",
         pytest.param("a_standby_is_left_when_the_first_is_back", marks=pytest.mark.extra),
     ],
 )

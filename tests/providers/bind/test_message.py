@@ -2,7 +2,7 @@
 
 import pytest
 
-from sftdyn.providers.bind.message import RCODES, Verdict, change, diagnosis, question, verdict
+from sftdyn.providers.bind.message import RCODES, Verdict, change, diagnosis, octets, question, verdict
 from sftdyn.values.update import RRset
 from tests.providers.bind.conftest import HOME
 
@@ -74,3 +74,11 @@ def test_transcripts(transcript: str, meaning: Verdict) -> None:
 def test_a_diagnosis_is_one_line() -> None:
     said = "; Communication with 127.0.0.1#53 failed: timed out\nupdate failed: SERVFAIL\n" + ANSWER.format("SERVFAIL")
     assert diagnosis(said) == "Communication with 127.0.0.1#53 failed: timed out; update failed: SERVFAIL"
+
+
+def test_the_size_of_a_message_is_never_guessed_too_small() -> None:
+    """A header, the zone, two records a name of which one has an address, and a signature of hmac-sha256."""
+    lines = [f"update delete h{n:02}.a.example. A\nupdate add h{n:02}.a.example. 30 A 192.0.2.7\n" for n in range(20)]
+    for count in (1, 5, 20):
+        least = 12 + 15 + count * (4 + 2 + 10 + 2 + 10 + 4) + 12 + 10 + 13 + 48
+        assert least <= octets("a.example.", "".join(lines[:count])) <= 2 * least
