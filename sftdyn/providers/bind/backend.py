@@ -9,6 +9,7 @@ from ..desk.backend import Addresses, Fact, Fate, Health, Interrupted, Manner, S
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
+from .failures import Failures
 from .findings import findings
 from .message import Verdict
 from .nsupdate import ASKING, WRITING, Child
@@ -40,6 +41,7 @@ MEANINGS = {
     Verdict.HIDDEN: Became.HIDDEN,
     Verdict.REFUSED: Became.REFUSED,
     Verdict.TOO_LARGE: Became.REFUSED,
+    Verdict.FAILED: Became.REFUSED,
     Verdict.NOT_ITS_ZONE: Became.ELSEWHERE,
     Verdict.AWAY: Became.AGAIN,
     Verdict.UNKNOWN: Became.UNKNOWN,
@@ -49,9 +51,11 @@ REASONS = {
     Verdict.NOT_ITS_ZONE: MANNER.no_zone.reason,
     Verdict.HIDDEN: "a CNAME at the name, or a delegation or DNAME above it, hides it",
     Verdict.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
+    Verdict.FAILED: "the name server fails at this change alone (SERVFAIL): it is probably a limit, such as"
+    " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
     Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
 }
-COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED})
+COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED, Verdict.FAILED})
 MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
 
@@ -66,13 +70,15 @@ class BindBackend:
         self.route = Route(spec.primary)
         self._scouts = Scouts(self.route)
         self._sight = Sight()
+        self._failures = Failures()
 
     def addresses(self) -> Collection[str]:
         """Where it may be reached, as far as is known: who shares one of them is at the same place."""
         return self.route.addresses()
 
     def channel(self, asks: bool = False) -> "BindChannel":
-        return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight, self._scouts)
+        child = Child(self.route, ASKING if asks else WRITING)
+        return BindChannel(child, Dialogue(child, self._sight, self._scouts, self._failures), self._scouts)
 
     def weigh(self, rrset: RRset, zone: str) -> int:
         """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
@@ -97,10 +103,10 @@ class BindBackend:
 class BindChannel:
     """One nsupdate."""
 
-    def __init__(self, child: Child, sight: Sight, scouts: Scouts) -> None:
+    def __init__(self, child: Child, dialogue: Dialogue, scouts: Scouts) -> None:
         self._child = child
         self._scouts = scouts
-        self._dialogue = Dialogue(child, sight, scouts)
+        self._dialogue = dialogue
 
     async def settle(
         self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]

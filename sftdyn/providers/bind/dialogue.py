@@ -6,12 +6,14 @@ not. What was seen last is only a guess at what to say next, never an answer.
 """
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from ...values.update import Key, RRset, Update
 from ..desk.backend import in_parts
 from . import message
 from .addresses import MAX_UDP
+from .failures import Failures
 from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
 from .scouts import Scouts
@@ -20,6 +22,7 @@ BATCH = 256  # record sets in one message; more gain nothing, and delay the firs
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
+ABOUT_ONE = frozenset({Verdict.REFUSED, Verdict.FAILED})  # so can these, unless all of the zone gets them
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
@@ -62,9 +65,10 @@ class Sight:
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
 
-    def __init__(self, child: Child, sight: Sight, scouts: Scouts) -> None:
+    def __init__(self, child: Child, sight: Sight, scouts: Scouts, failures: Failures) -> None:
         self._child = child
         self._sight = sight
+        self._failures = failures
         self._scouts = scouts
 
     async def settle(self, zone: str, updates: Sequence[Update], ask_only: bool = False) -> list[Settlement]:
@@ -78,18 +82,46 @@ class Dialogue:
                 verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
         except Unanswered as error:
             return [Settlement(*error.said)] * len(updates)
+        if verdict is Verdict.FAILED and len(updates) == 1:
+            verdict, reason = await self._failed_alone(zone, rrsets, beliefs, reason)
         if verdict is Verdict.DONE:
-            self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
-        elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._asked(zone) is Verdict.DONE):
+            self._done(zone, rrsets, beliefs, ask_only)
+        elif await self._is_about_one(verdict, zone):
             is_narrow = verdict is Verdict.TOO_LARGE and self._child.is_narrow()
             parts = _by_name(updates[0]) if is_narrow and len(updates) == 1 else updates
             if len(parts) > 1:
                 found = await in_parts(parts, lambda part: self.settle(zone, part, ask_only))
                 return found if parts is updates else [_together(found)]
-        elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
+        elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG, Verdict.FAILED):
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
+
+    def _done(self, zone: str, rrsets: Sequence[RRset], beliefs: Beliefs, ask_only: bool) -> None:
+        """The primary says that it is so, or (where it was only asked) that it is as believed."""
+        if not ask_only and any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
+            self._failures.forget(zone)
+        self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
+
+    async def _is_about_one(self, verdict: Verdict, zone: str) -> bool:
+        """Whether a verdict is not about the zone as a whole: then a harmless question is answered otherwise."""
+        if verdict is Verdict.FAILED and self._failures.is_blamed(zone, monotonic()):
+            return False
+        return verdict in HALVED or (verdict in ABOUT_ONE and await self._asked(zone) is Verdict.DONE)
+
+    async def _failed_alone(
+        self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief], reason: str
+    ) -> tuple[Verdict, str]:
+        """Is it to blame itself (FAILED), or the zone (AWAY), or was it just loaded? Raises nothing."""
+        if await self._asked(zone) is not Verdict.DONE:
+            return Verdict.AWAY, reason
+        try:
+            verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only=False)
+        except Unanswered as error:
+            verdict, _, reason = error.said
+        if verdict is Verdict.FAILED and self._failures.note(zone, {rrset.name for rrset in rrsets}, monotonic()):
+            return Verdict.AWAY, reason
+        return verdict, reason
 
     async def _agree(
         self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief], ask_only: bool
@@ -118,7 +150,7 @@ class Dialogue:
             return []
         if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
-            raise Unanswered(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason)
+            raise Unanswered(Verdict.AWAY if verdict in ABOUT_ONE else verdict, False, reason)
         if len(rrsets) == 1:
             return list(rrsets)
         return await in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)

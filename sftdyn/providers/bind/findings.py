@@ -58,7 +58,7 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
 PRIMARY = {
     Verdict.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
     Verdict.UNKNOWN: "{where} does not answer: it hangs, a firewall is between, or the setting server is wrong",
-    Verdict.AWAY: NO_UPDATES,
+    **dict.fromkeys((Verdict.AWAY, Verdict.FAILED), NO_UPDATES),
     Verdict.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
 }
 ZONE = {
@@ -66,7 +66,7 @@ ZONE = {
     Verdict.REFUSED: "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND:"
     " update-policy or allow-update; PowerDNS: TSIG-ALLOW-DNSUPDATE); the name server's log says which",
     Verdict.BAD_KEY: "the name server does not take this key for it: name it in the zone's acl (Knot)",
-    Verdict.AWAY: "the name server has not loaded it: its log and named-checkzone {zone} FILE say why",
+    Verdict.FAILED: "the name server has not loaded it: its log and named-checkzone {zone} FILE say why",
     Verdict.UNKNOWN: "no answer, though the name server answers for others: its log may say why",
 }
 COPY = "the name server is only a secondary for it: let the setting server name the primary"
@@ -155,7 +155,7 @@ class Inquiry:
         if is_copy:
             yield COPY
         elif verdict is not Verdict.DONE:
-            yield ZONE.get(verdict, ZONE[Verdict.AWAY]).format(zone=zone.rstrip("."))
+            yield ZONE.get(verdict, ZONE[Verdict.FAILED]).format(zone=zone.rstrip("."))
         else:
             async for finding in self._about_names(zone, keys):
                 yield finding

@@ -26,6 +26,7 @@ class Verdict(Enum):
     NOT_ITS_ZONE = auto()  # the primary does not serve this zone: nothing is changed
     BAD_KEY = auto()  # TSIG: the key, its secret or the clock is wrong: nothing is changed
     NOBODY = auto()  # nothing listens there: nothing is changed
+    FAILED = auto()  # it could not do it (SERVFAIL): nothing is changed
     AWAY = auto()  # not ready: nothing is changed
     TOO_LARGE = auto()  # over 64 KiB: nothing is sent
     NOT_SENT = auto()  # there is no nsupdate, or it knows no address of the primary
@@ -43,7 +44,7 @@ class Unanswered(Exception):
 RCODES: dict[str, Verdict] = {
     "NOERROR": Verdict.DONE,
     "FORMERR": Verdict.AWAY,
-    "SERVFAIL": Verdict.AWAY,
+    "SERVFAIL": Verdict.FAILED,
     "NXDOMAIN": Verdict.BELIEF_WRONG,
     "NOTIMP": Verdict.AWAY,
     "REFUSED": Verdict.REFUSED,
@@ -56,7 +57,10 @@ RCODES: dict[str, Verdict] = {
 
 # After these, the primary lives and takes the key.
 SPOKEN = frozenset(
-    {Verdict.DONE, Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE, Verdict.AWAY}
+    {
+        *(Verdict.DONE, Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED),
+        *(Verdict.NOT_ITS_ZONE, Verdict.FAILED, Verdict.AWAY),
+    }
 )
 FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE}
 

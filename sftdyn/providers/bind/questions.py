@@ -24,6 +24,7 @@ PAUSE = 0.1  # seconds until the next try, where nobody answers
 BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
 
 
+UNREADY = frozenset({Verdict.AWAY, Verdict.FAILED})
 NO_ROOT = Fact(".", None)
 
 
@@ -59,7 +60,7 @@ class Lot:
             elif self.last is Verdict.REFUSED:
                 self._refused.append(place)
             else:
-                yield Fact(place, None if self.last is Verdict.NOT_ITS_ZONE else place, self.last is not Verdict.AWAY)
+                yield Fact(place, None if self.last is Verdict.NOT_ITS_ZONE else place, self.last not in UNREADY)
             return
         self.trouble = message.diagnosis(transcript) or self.trouble
         if self.last in (Verdict.UNKNOWN, Verdict.BAD_KEY) and place is not self.places[-1]:
