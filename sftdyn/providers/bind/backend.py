@@ -55,6 +55,7 @@ REASONS = {
     " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
     Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
 }
+OF_THE_ZONE = frozenset({Verdict.AWAY, Verdict.NOT_ITS_ZONE})  # the log says which
 COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED, Verdict.FAILED})
 MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
@@ -112,7 +113,7 @@ class BindChannel:
         self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         return [
-            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(*one)
+            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(zone.name, *one)
             for one in await self._dialogue.settle(zone.name, updates, ask_only)
         ]
 
@@ -127,7 +128,7 @@ class BindChannel:
             try:
                 wrong = await self._dialogue.wrong(zone.name, some, {r.key: r.addresses for r in some})
             except message.Unanswered as error:
-                raise Interrupted(_settlement(*error.said)) from None
+                raise Interrupted(_settlement(zone.name, *error.said)) from None
             for rrset in wrong:
                 fates[rrset.key] = await self._mend(zone.name, rrset, late[rrset.key])
         return [fates.get(rrset.key, (Fate.RIGHT, ())) for rrset in rrsets]
@@ -150,7 +151,9 @@ class BindChannel:
         await self._child.stop()
 
 
-def _settlement(verdict: Verdict, changed: bool, reason: str) -> Settlement:
+def _settlement(zone: str, verdict: Verdict, changed: bool, reason: str) -> Settlement:
     """What the primary's verdict means for the desk."""
     said = REASONS.get(verdict, reason)
+    if said and verdict in OF_THE_ZONE:
+        said = f"{said} (zone {zone.rstrip('.') or zone})"
     return Settlement(MEANINGS[verdict], changed, said, WAITS.get(verdict, 0.0), verdict in COSTLY, verdict in MOVED)

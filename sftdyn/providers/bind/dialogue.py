@@ -16,6 +16,7 @@ from .addresses import MAX_UDP
 from .failures import Failures
 from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
+from .sayings import diagnosis
 from .scouts import Scouts
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
@@ -192,7 +193,7 @@ class Dialogue:
                 verdict = Verdict.REFUSED
             elif self._child.has_old_key():
                 verdict = Verdict.BAD_KEY
-        return verdict, message.diagnosis(transcript)
+        return verdict, diagnosis(transcript)
 
     async def _whose(self, zone: str) -> Verdict:
         """BADKEY: is it of the change, which Knot does not allow the key, of the zone, or of the key everywhere?"""

@@ -28,6 +28,7 @@ from .message import Verdict
 from .nsupdate import ASKING, Child, dig
 from .questions import Lot
 from .route import Route
+from .sayings import diagnosis
 from .scouts import Scouts
 
 AT_ONCE = 8  # processes of dig
@@ -128,7 +129,7 @@ class Inquiry:
         if verdict is Verdict.BAD_KEY:
             sentence = next(text for pattern, text in KEYS if pattern.search(transcript))
             return sentence.format(key=_key(self._route.primary), where=where)
-        return PRIMARY[verdict].format(where=where, said=message.diagnosis(transcript)) if verdict in PRIMARY else None
+        return PRIMARY[verdict].format(where=where, said=diagnosis(transcript)) if verdict in PRIMARY else None
 
     async def _zones(self, given: Sequence[str], keys: Sequence[Place]) -> dict[str, list[Place]]:
         """The zones, given or found, with those of `keys` that are in each; SILENCE where the primary fell silent."""

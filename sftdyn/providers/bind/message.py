@@ -79,8 +79,6 @@ DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
 )
 # What one of them needs: most transcripts hold none of it.
 TROUBLE = re.compile(r"^; |NOTAUTH\(BAD|could|can't|ran out|^unknown key|^key must", re.M)
-# Of a key file that it does not understand, nsupdate quotes the words, and the secret may be among them.
-QUOTES = re.compile(r"^\d\d-\w{3}-\d{4} .*\n|(?<=^could not create key) from .*(?=: )|(?<=^unknown key type).*", re.M)
 FAILED = re.compile(r"^update failed: (\w+)", re.M)
 ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)
 
@@ -108,13 +106,6 @@ def is_unsigned(transcript: str) -> bool:
     return UNSIGNED.search(transcript) is not None
 
 
-def diagnosis(transcript: str) -> str:
-    """The lines in which nsupdate complained, for the log, without what they quote of a key; "" if it did not."""
-    complaints = QUOTES.sub("", transcript.partition("Answer:")[0]).split("\n")
-    return "; ".join(line.strip("; ") for line in complaints if line.strip())[:MAX_DIAGNOSIS]
-
-
-MAX_DIAGNOSIS = 300  # characters; nsupdate quotes the lines that it does not understand
 NO_SPACE = "ran out of space\n"  # what nsupdate says of a message that is too long
 TIMED_OUT = "failed: timed out"
 NO_ANSWER = "no answer from the name server"

@@ -19,6 +19,7 @@ from . import message
 from .addresses import Way
 from .message import Verdict
 from .nsupdate import Child
+from .sayings import diagnosis
 
 PAUSE = 0.1  # seconds until the next try, where nobody answers
 BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
@@ -62,7 +63,7 @@ class Lot:
             else:
                 yield Fact(place, None if self.last is Verdict.NOT_ITS_ZONE else place, self.last not in UNREADY)
             return
-        self.trouble = message.diagnosis(transcript) or self.trouble
+        self.trouble = diagnosis(transcript) or self.trouble
         if self.last in (Verdict.UNKNOWN, Verdict.BAD_KEY) and place is not self.places[-1]:
             self._unsettled.append(place)
 

@@ -15,6 +15,7 @@ from . import message
 from .message import Verdict
 from .nsupdate import NotInstalled, converse
 from .route import NoAddress, Route
+from .sayings import diagnosis
 from .scouts import Scouts
 
 DEADLINE = 10.0  # seconds that one nsupdate may take
@@ -72,7 +73,7 @@ class Scripts:
             if code == 0:
                 self._last[script.key] = script.address
                 return Result(Outcome.OK)
-            trouble.append(message.diagnosis(output) or trouble[-1])
+            trouble.append(diagnosis(output) or trouble[-1])
             if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
                 return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
             if verdict is not Verdict.REFUSED:

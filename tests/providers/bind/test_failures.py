@@ -27,7 +27,7 @@ LIMITS = {
 def test_of_a_change_that_meets_a_limit_the_neighbours_notice_nothing(tmp_path: Path, limit: str) -> None:
     bind = Bind(tmp_path, {"dyn.example": ALL + limit})
     with (tmp_path / "dyn.example.zone").open("a") as zone:
-        zone.write('bad TXT one\nbad HINFO one two\nbad RP . .\n' if "types" in limit else "other A 127.0.0.1\n")
+        zone.write("bad TXT one\nbad HINFO one two\nbad RP . .\n" if "types" in limit else "other A 127.0.0.1\n")
     bind.start()
     bad = RRset("bad.dyn.example.", "A", LIMITS[limit], 30)
 
