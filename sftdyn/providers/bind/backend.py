@@ -43,6 +43,7 @@ MEANINGS = {
     Verdict.TOO_LARGE: Became.REFUSED,
     Verdict.FAILED: Became.REFUSED,
     Verdict.NOT_ITS_ZONE: Became.ELSEWHERE,
+    Verdict.CLOSED: Became.AGAIN,
     Verdict.AWAY: Became.AGAIN,
     Verdict.UNKNOWN: Became.UNKNOWN,
     **dict.fromkeys(WAITS, Became.AWAY),
@@ -55,9 +56,9 @@ REASONS = {
     " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
     Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
 }
-OF_THE_ZONE = frozenset({Verdict.AWAY, Verdict.NOT_ITS_ZONE})  # the log says which
+OF_THE_ZONE = frozenset({Verdict.AWAY, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the log says which
 COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED, Verdict.FAILED})
-MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
+MOVED = frozenset({Verdict.HIDDEN, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
 
 

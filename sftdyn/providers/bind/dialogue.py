@@ -24,6 +24,12 @@ REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
 ABOUT_ONE = frozenset({Verdict.REFUSED, Verdict.FAILED})  # so can these, unless all of the zone gets them
+# What they mean where it is about the zone; and where somebody else writes all the time.
+OF_ALL = {
+    Verdict.REFUSED: Verdict.CLOSED,
+    Verdict.FAILED: Verdict.AWAY,
+    Verdict.BELIEF_WRONG: Verdict.AWAY,
+}
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
@@ -93,9 +99,9 @@ class Dialogue:
             if len(parts) > 1:
                 found = await in_parts(parts, lambda part: self.settle(zone, part, ask_only))
                 return found if parts is updates else [_together(found)]
-        elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG, Verdict.FAILED):
+        elif verdict in OF_ALL:
             await self._scouts.help(verdict, [zone], self._child.way)
-            verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
+            verdict = OF_ALL[verdict]
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
 
     def _done(self, zone: str, rrsets: Sequence[RRset], beliefs: Beliefs, ask_only: bool) -> None:
@@ -151,7 +157,7 @@ class Dialogue:
             return []
         if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
-            raise Unanswered(Verdict.AWAY if verdict in ABOUT_ONE else verdict, False, reason)
+            raise Unanswered(OF_ALL.get(verdict, verdict), False, reason)
         if len(rrsets) == 1:
             return list(rrsets)
         return await in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)

@@ -23,6 +23,7 @@ class Verdict(Enum):
     BELIEF_WRONG = auto()  # a record set is not what the message said: nothing is changed
     HIDDEN = auto()  # a CNAME, delegation or DNAME is in the way: nothing is changed
     REFUSED = auto()  # policy, or a frozen zone: nothing is changed
+    CLOSED = auto()  # the zone refuses everything, questions too: frozen, or not open to this key
     NOT_ITS_ZONE = auto()  # the primary does not serve this zone: nothing is changed
     BAD_KEY = auto()  # TSIG: the key, its secret or the clock is wrong: nothing is changed
     NOBODY = auto()  # nothing listens there: nothing is changed

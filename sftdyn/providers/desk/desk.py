@@ -42,6 +42,8 @@ UPTODATE = Result(Outcome.UPTODATE)
 WOULD_CHANGE = Result(Outcome.WOULD_CHANGE)
 NO_CREDENTIALS = Result(Outcome.REFUSED, "the client's key is not known, and so no token; the conf has no credentials")
 
+THERE = frozenset({Verdict.HIDDEN, Verdict.AGAIN})  # the zone is where it was; the name may be in one below it
+
 Make = Callable[[str | None], Backend | None]  # a backend for a secret; None where there are no credentials
 
 
@@ -73,6 +75,8 @@ class Desk:
         """From the next exchange on, be as the conf says now; what waits is placed anew. None: only `timeout`."""
         self._timeout = timeout
         if make is None:
+            for session in self._sessions.values():
+                session.zones.doubt()
             return
         self._make = make
         old, self._sessions = list(self._sessions.values()), {}
@@ -228,7 +232,7 @@ class Desk:
         elif settlement.moved and not ticket.is_over and self._may_have_moved(session, share):
             ticket.moved = True  # perhaps to a zone that is new: ask once more
             names = [rrset.name for rrset in share.rrsets]
-            session.zones.forget(share.zone.name, names, is_there=verdict is Verdict.HIDDEN)
+            session.zones.forget(share.zone.name, names, is_there=verdict in THERE)
             self._place_anew(ticket)
         elif verdict in OUTCOMES:
             if settlement.costly:
