@@ -120,6 +120,8 @@ class Child:
         clock = asyncio.get_running_loop().time
         try:
             async with asyncio.timeout(STUCK) as patience:
+                if self._route.over() is Over.TCP and clock() > self._last_sent + IDLE:
+                    await self.stop()  # there is no datagram that could wake it
                 await self._follow_route()
                 self._asked = clock()
                 self._route.talking.add(self)

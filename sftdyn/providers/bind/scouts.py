@@ -57,15 +57,15 @@ class Scouts:
         """Whether there is more than one address."""
         return len(self._route.choice.addresses) > 1
 
-    async def help(self, verdict: Verdict, zones: Sequence[str], way: Way | None) -> bool:
-        """Whether there is a better way than the one that was taken and came to this."""
+    async def help(self, verdict: Verdict, zones: Sequence[str], way: Way | None, patience: float = 0.0) -> bool:
+        """Whether there is a better way than the one that was taken and came to this; after `patience` (s) at least."""
         if verdict not in TROUBLES or way is None:
             return False
         if way != self._route.choice.way:
             return True
         self._look_into(verdict, zones)
-        if self._looking and (patience := TROUBLES[verdict][2]):
-            await asyncio.wait([self._looking], timeout=patience)
+        if self._looking and (seconds := max(patience, TROUBLES[verdict][2])):
+            await asyncio.wait([self._looking], timeout=seconds)
         return way != self._route.choice.way
 
     def watch(self, zones: Sequence[str]) -> asyncio.TimerHandle:
@@ -154,15 +154,18 @@ class Scouts:
             log.log(level, TRANSPORT[way.over], way.address, *port)
 
 
-async def look_at(route: Route, address: Address, zones: Sequence[str]) -> Sighting:
-    """What an address says of these zones, and over what; without zones, of nobody's."""
+async def look_at(route: Route, address: Address, zones: Sequence[str], patience: float = AT_BEST) -> Sighting:
+    """What an address says of these zones, and over what; without zones, of nobody's.
+
+    A transport that brings no answer within `patience` (s) after the other one is taken for blocked.
+    """
     asked = {over: asyncio.create_task(_ask(route, Way(address, over), zones)) for over in (Over.UDP, Over.TCP)}
     try:
         pending = set(asked.values())
         while pending and not any(task.done() and task.result() for task in asked.values()):
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         if pending:
-            await asyncio.wait(pending, timeout=AT_BEST)
+            await asyncio.wait(pending, timeout=patience)
         worth = {over: task.result() if task.done() else Worth.NOTHING for over, task in asked.items()}
     finally:
         for task in asked.values():
