@@ -29,7 +29,7 @@ UNREADY = frozenset({Verdict.AWAY, Verdict.FAILED})
 NO_ROOT = Fact(".", None)
 
 
-class Scouts(Protocol):
+class Lookout(Protocol):
     """Who looks for a better way to the primary."""
 
     def have_choice(self) -> bool: ...
@@ -68,7 +68,7 @@ class Lot:
             self._unsettled.append(place)
 
 
-async def apexes(child: Child, places: Sequence[str], scouts: Scouts) -> AsyncIterator[Fact]:
+async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncIterator[Fact]:
     """What is heard of these names, as soon as it is heard. Raises Unfound."""
     watching = scouts.watch(places)
     held: Fact | None = None  # that names are in no zone at all: another address may have one
