@@ -21,6 +21,7 @@ MAX_TIMEOUT = 3600  # seconds
 MAX_CHANGES = 1_000_000  # in an hour
 MAX_PORT = 65535
 LOOPBACK = "127.0.0.1"
+INTERFACE = re.compile(r"[\w.@-]*")  # its name (RFC 4007, 11), as Linux has them
 
 
 def several(value: object) -> list[Any]:
@@ -163,14 +164,22 @@ def status(value: object) -> tuple[Listener, ...]:
     return tuple(replace(one, host=one.host or LOOPBACK) for one in http(value))
 
 
-def server(value: object) -> tuple[str, int]:
+def servers(value: object) -> tuple[tuple[str, int], ...]:
+    """Name servers with the same data, the best first: each as host and port."""
+    listed = several(value)
+    if not listed:
+        raise Mistake("an empty list; leave it out for the local name server")
+    return tuple(dict.fromkeys(map(_server, listed)))
+
+
+def _server(value: object) -> tuple[str, int]:
     """`HOST`, `HOST:PORT`, `IP6` or `[IP6]:PORT` as host and port."""
     if not isinstance(value, str):
-        raise Mistake('write the name server like "ns.example", "192.0.2.1:53" or "[2001:db8::1]:53"')
-    if address := _address(value.strip("[]")):
+        raise Mistake('write the name server like "ns.example", "192.0.2.1:53" or "[2001:db8::1]:53", or several')
+    if address := _address(value[1:-1] if value.startswith("[") and value.endswith("]") else value):
         return address, DNS_PORT
-    name, port = _host_and_port(value) if ":" in value else (value, str(DNS_PORT))
-    return _address(name) or host_name(name).rstrip("."), _port(port)
+    name, text = _host_and_port(value) if ":" in value else (value, str(DNS_PORT))
+    return _address(name) or host_name(name).rstrip("."), port(_port(text))
 
 
 def _is_whole(value: object) -> TypeGuard[int]:
@@ -198,7 +207,9 @@ def _host_and_port(text: str) -> tuple[str, str]:
 
 
 def _address(text: str) -> str | None:
-    """`text` as the ipaddress module writes it, if it is an address."""
+    """`text` as the ipaddress module writes it, if it is an address; with the interface of a link-local one."""
+    if not INTERFACE.fullmatch(text.partition("%")[2]):
+        return None
     try:
         return str(ip_address(text))
     except ValueError:

@@ -1,6 +1,7 @@
 """What the conf writes as a provider, a constructor's value or a function, and what it means where the conf is."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,7 +12,6 @@ from ..values.names import is_within
 from ..values.specs import (
     CLOUDFLARE,
     DESEC,
-    DNS_PORT,
     TOKEN,
     Bind,
     Client,
@@ -43,12 +43,14 @@ def readable(folder: Path, relative: Path) -> Path:
     return path
 
 
-def primary(server: tuple[str, int] | None, keyfile: Path | None, cure: str) -> Primary:
+def primary(servers: Sequence[tuple[str, int]] | None, keyfile: Path | None, cure: str) -> Primary:
     """The name server that these two name. Raises Mistake, with `cure` as what to add."""
-    host, port = server or (None, DNS_PORT)
-    if host and not keyfile:
+    if not servers:
+        return Primary(keyfile=keyfile)
+    if not keyfile:
         raise Mistake(f"another name server wants signed updates; add {cure}")
-    return Primary(host, port, keyfile)
+    (host, port), *others = servers
+    return Primary(host, port, keyfile, tuple(others))
 
 
 def provider(value: object) -> Spec:
@@ -154,7 +156,7 @@ def _base_url(usual: str, value: object) -> str:
     return value.rstrip("/")
 
 
-def _bind(server: tuple[str, int] | None, keyfile: Path | None, zone: tuple[str, ...] | None) -> Bind:
+def _bind(server: Sequence[tuple[str, int]] | None, keyfile: Path | None, zone: tuple[str, ...] | None) -> Bind:
     return Bind(primary(server, keyfile, 'keyfile="ns.key"'), zone or ())
 
 
@@ -169,7 +171,7 @@ _BIND = Constructor(
     "Bind",
     'server="ns.example"',
     _bind,
-    (Parameter("server", parsers.server), Parameter("keyfile", parsers.path), Parameter("zone", parsers.zones)),
+    (Parameter("server", parsers.servers), Parameter("keyfile", parsers.path), Parameter("zone", parsers.zones)),
 )
 _CLOUDFLARE = Constructor(
     "Cloudflare",

@@ -61,9 +61,10 @@ _ALL = (
     Setting("nskeyfile", parsers.path, None, "TSIG key for `nsupdate -k`, relative to the conf"),
     Setting(
         "server",
-        parsers.server,
+        parsers.servers,
         None,
-        '`"HOST"`, `"HOST:PORT"` or `"[IP6]:PORT"` of another primary; needs `nskeyfile`',
+        '`"HOST"`, `"HOST:PORT"` or `"[IP6]:PORT"` of another primary, or a list of such with the same data; needs'
+        " `nskeyfile`",
         without="the local one",
     ),
     Setting("zone", parsers.zones, None, "the zone of the host names, or a list", without="found by asking"),

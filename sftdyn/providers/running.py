@@ -1,7 +1,7 @@
 """The running providers: one for each place that the conf names, over all reloads.
 
 Rule 1. Whatever writes to the same place (the same name server, the same API) goes through one provider, which keeps
-the order of arrival. A reload changes nothing of that.
+the order of arrival. A reload changes nothing of that. Who ever shared a server is at one place.
 
 Rule 2. A spec that a reload changes has a successor: the new one of the same kin that is not named already. Requests
 that are still for the old one are for it.
@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Hashable, Iterable, Sequence
 from typing import Any
 
 from ..values.exchanges import Vitals
-from ..values.specs import Spec, kin
+from ..values.specs import Function, Spec
 from ..values.update import Item, Key, Place, Promise, Provider
 from .makers import MAKERS, Makers
 
@@ -37,6 +37,7 @@ class Providers:
         self._makers = makers
         self._keeps_exchanges = keeps_exchanges
         self._places: dict[Hashable, tuple[str, Provider]] = {}  # with the kind, in lower case
+        self._aliases: dict[Hashable, Hashable] = {}  # servers and the like → their place
         self._named: dict[Spec, None] = {}
         self._successors: dict[Spec, Spec] = {}
         self._recent: tuple[Spec, Provider] | None = None
@@ -56,7 +57,7 @@ class Providers:
         for spec in self._named:
             self._provider(spec)
         for place, (_, provider) in list(self._places.items()):
-            here = [spec for spec in self._named if spec.place == place]
+            here = [spec for spec in self._named if self._place(spec) == place]
             provider.use(here, self._successors, timeout)
             if not here:
                 self._do_later(self._end_when_free(place, provider))
@@ -65,12 +66,13 @@ class Providers:
         """Rule 2; each new one comes after at most one."""
         left = list(new)
         for old in gone:
-            if heir := next((spec for spec in left if kin(spec) == kin(old)), None):
+            if heir := next((spec for spec in left if self._kin(spec) == self._kin(old)), None):
                 left.remove(heir)
-                self._successors = {spec: heir if now == old else now for spec, now in self._successors.items()}
+                self._successors = {spec: heir if new == old else new for spec, new in self._successors.items()}
                 self._successors[old] = heir
-                if heir.place not in self._places and old.place in self._places:
-                    self._places[heir.place] = self._places.pop(old.place)
+                before, now = self._place(old), self._place(heir)
+                if now not in self._places and before in self._places:
+                    self._places[now] = self._places.pop(before)
         for spec in self._named:
             self._successors.pop(spec, None)
         for spec in list(self._successors)[:-REMEMBERED]:
@@ -106,13 +108,14 @@ class Providers:
 
     def _provider(self, spec: Spec) -> Provider:
         """What runs at the spec's place."""
-        found = self._places.get(spec.place)
+        place = self._place(spec)
+        found = self._places.get(place)
         if found is None:
             if len(self._places) >= len(self._named) + MANY:
                 self._end_an_idle_one()
             provider = self._makers[type(spec)](self._timeout)
             provider.vitals().exchanges.are_kept = self._keeps_exchanges
-            found = self._places[spec.place] = type(spec).__name__.lower(), provider
+            found = self._places[place] = type(spec).__name__.lower(), provider
         return found[1]
 
     def _end_an_idle_one(self) -> None:
@@ -122,7 +125,19 @@ class Providers:
             self._do_later(self._pop(place).close())
 
     def _is_named(self, place: Hashable) -> bool:
-        return any(spec.place == place for spec in self._named)
+        return any(self._place(spec) == place for spec in self._named)
+
+    def _place(self, spec: Spec) -> Hashable:
+        """Where it writes (Rule 1)."""
+        places = spec.places
+        place = next((self._aliases[one] for one in places if one in self._aliases), places[0])
+        for one in places if not isinstance(spec, Function) else ():
+            self._aliases.setdefault(one, place)
+        return place
+
+    def _kin(self, spec: Spec) -> Hashable:
+        """The same for what a reload makes of it: a function is another one then, of the same name."""
+        return (Function, spec.name) if isinstance(spec, Function) else self._place(spec)
 
     async def _end_when_free(self, place: Hashable, provider: Provider) -> None:
         """What it has under way comes to its end; if the conf has not come back to it then, it ends."""

@@ -1,7 +1,7 @@
 """What the conf constructs: clients, listeners, providers. Frozen, without sockets; secrets hidden in `repr`."""
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -26,9 +26,20 @@ class Primary:
     host: str | None = None  # name or address
     port: int = DNS_PORT
     keyfile: Path | None = None
+    others: tuple[tuple[str, int], ...] = ()  # host and port of more that have the same data
+
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each, the best first; none: the local one."""
+        return ((self.host, self.port), *self.others) if self.host else ()
+
+    @property
+    def where(self) -> str:
+        """As its owner knows it."""
+        return ", ".join(f"{host} port {port}" for host, port in self.servers) or "the local name server"
 
     def __str__(self) -> str:
-        where = f"{self.host} port {self.port}" if self.host else "the local name server (nsupdate -l)"
+        where = self.where if self.host else f"{self.where} (nsupdate -l)"
         return f"{where}, key file {self.keyfile}" if self.keyfile else where
 
 
@@ -41,10 +52,9 @@ class Bind:
     passes_secret = False
 
     @property
-    def place(self) -> Hashable:
-        """What is the same for all who write to the same name server."""
-        host = self.primary.host
-        return Bind, None if host in LOOPBACK else host, self.primary.port
+    def places(self) -> Sequence[Hashable]:
+        """Who has one of these in common writes to the same data."""
+        return [(Bind, None if host in LOOPBACK else host, port) for host, port in self.primary.servers] or [LOCAL]
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -52,6 +62,9 @@ class Bind:
 
     def __str__(self) -> str:
         return str(self.primary)
+
+
+LOCAL = (Bind, None, DNS_PORT)
 
 
 class AtAnApi:
@@ -66,9 +79,9 @@ class AtAnApi:
         return not any(getattr(self, name, None) for name in CREDENTIALS)
 
     @property
-    def place(self) -> Hashable:
-        """What is the same for all who write through the same API."""
-        return type(self), self.url
+    def places(self) -> Sequence[Hashable]:
+        """Who has one of these in common writes to the same data."""
+        return [(type(self), self.url)]
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -120,9 +133,9 @@ class Function:
         return _name_of(self.function)
 
     @property
-    def place(self) -> Hashable:
+    def places(self) -> Sequence[Hashable]:
         """Each function writes elsewhere, as far as anybody knows."""
-        return Function, self.function
+        return [(Function, self.function)]
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -133,11 +146,6 @@ class Function:
 
 
 Spec: TypeAlias = Bind | Cloudflare | Desec | Function
-
-
-def kin(spec: Spec) -> Hashable:
-    """The same for what a reload makes of it: a function is another one then, of the same name."""
-    return (Function, spec.name) if isinstance(spec, Function) else spec.place
 
 
 @dataclass(frozen=True, slots=True)

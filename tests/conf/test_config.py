@@ -60,11 +60,38 @@ def test_listeners(path: Path, value: str, urls: list[str]) -> None:
         ('"2001:db8::1"', "2001:db8::1", 53),
         ('"[2001:db8::1]"', "2001:db8::1", 53),
         ('"[2001:db8::1]:5353"', "2001:db8::1", 5353),
+        ('"fe80::9%eth0"', "fe80::9%eth0", 53),
+        ('"[fe80::9%eth0]"', "fe80::9%eth0", 53),
+        ('"[fe80::9%br-lan.2]:5353"', "fe80::9%br-lan.2", 5353),
     ],
 )
 def test_another_primary(path: Path, value: str, host: str, port: int) -> None:
     config = loaded(path, f'{MINIMAL}server = {value}\nnskeyfile = "sftdyn.key"\n')
     assert config.provider == Bind(Primary(host, port, path.parent / "sftdyn.key"))
+
+
+def test_several_primaries(path: Path) -> None:
+    servers = '["ns.example", "192.0.2.1:5353", "ns.example:53"]'
+    config = loaded(path, f'{MINIMAL}server = {servers}\nnskeyfile = "sftdyn.key"\n')
+    assert isinstance(config.provider, Bind)
+    assert config.provider.primary.servers == (("ns.example", 53), ("192.0.2.1", 5353))
+    assert str(config.provider).startswith("ns.example port 53, 192.0.2.1 port 5353, key file ")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"192.0.2.1:0"',
+        '"ns.example:0"',
+        '["ns.example", "ns2.example:0"]',
+        '"[fe80::9%eth0]:53]:1"',
+        '"fe80::9%a b"',
+        "[]",
+    ],
+)
+def test_what_is_no_primary_is_refused(path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match="server: "):
+        loaded(path, f'{MINIMAL}server = {value}\nnskeyfile = "sftdyn.key"\n')
 
 
 @pytest.mark.parametrize(

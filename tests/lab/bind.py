@@ -12,7 +12,7 @@ ALL = f"update-policy {{ grant {KEY_NAME} zonesub ANY; }};"
 CONF = """include "{folder}/update.key";
 options {{
   directory "{folder}"; pid-file none; session-keyfile "{folder}/session.key";
-  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 port {port} {{ ::1; }};
+  listen-on port {port} {{ {ipv4} }}; listen-on-v6 port {port} {{ {ipv6} }};
   recursion no; dnssec-validation no; notify no;
 }};
 controls {{ inet 127.0.0.1 port {control_port} allow {{ 127.0.0.1; }} keys {{ {key}; }}; }};
@@ -24,7 +24,7 @@ class Bind(NameServer):
     """A private BIND in `folder`, with its own zones and TSIG key, on a free port of the loopback.
 
     `zones` maps a zone to what named.conf says of it besides type and file. `extra` is more of named.conf, `command`
-    goes in front of named's own. Raises CannotRun.
+    goes in front of named's own; `addresses` are those of this machine that it listens on. Raises CannotRun.
     """
 
     def __init__(
@@ -36,8 +36,10 @@ class Bind(NameServer):
         port: int = 0,
         command: tuple[str, ...] = (),
         inside: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = ("127.0.0.1", "::1"),
     ) -> None:
         super().__init__(folder, port, inside)
+        self._addresses = addresses
         self._control_port = free_port()
         self._zones = dict(zones)
         self._extra = extra
@@ -50,7 +52,14 @@ class Bind(NameServer):
 
     def _write_conf(self) -> None:
         zones = (f'zone "{name}" {{ type primary; file "{name}.zone"; {rest} }};' for name, rest in self._zones.items())
-        values = {"folder": self.folder, "port": self.port, "control_port": self._control_port, "key": KEY_NAME}
+        values: dict[str, object] = {
+            "folder": self.folder,
+            "port": self.port,
+            "control_port": self._control_port,
+            "key": KEY_NAME,
+        }
+        for family, sign in (("ipv4", "."), ("ipv6", ":")):
+            values[family] = " ".join(f"{address};" for address in self._addresses if sign in address) or "none;"
         text = CONF.format(**values, extra=self._extra, zones="\n".join(zones))
         (self.folder / "named.conf").write_text(text)
 

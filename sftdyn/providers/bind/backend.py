@@ -10,9 +10,12 @@ from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Make
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
+from .failures import Failures
 from .findings import findings
 from .message import Verdict
-from .nsupdate import ASKING, WRITING, Child, Route
+from .nsupdate import ASKING, WRITING, Child
+from .route import Route
+from .scouts import Scouts
 from .script import ScriptBackend
 
 MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
@@ -40,7 +43,9 @@ MEANINGS = {
     Verdict.HIDDEN: Became.HIDDEN,
     Verdict.REFUSED: Became.REFUSED,
     Verdict.TOO_LARGE: Became.REFUSED,
+    Verdict.FAILED: Became.REFUSED,
     Verdict.NOT_ITS_ZONE: Became.ELSEWHERE,
+    Verdict.CLOSED: Became.AGAIN,
     Verdict.AWAY: Became.AGAIN,
     Verdict.UNKNOWN: Became.UNKNOWN,
     **dict.fromkeys(WAITS, Became.AWAY),
@@ -48,11 +53,14 @@ MEANINGS = {
 REASONS = {
     Verdict.NOT_ITS_ZONE: MANNER.no_zone.reason,
     Verdict.HIDDEN: "a CNAME at the name, or a delegation or DNAME above it, hides it",
-    Verdict.TOO_LARGE: "its names together are too long for one message of 64 KiB",
+    Verdict.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
+    Verdict.FAILED: "the name server fails at this change alone (SERVFAIL): it is probably a limit, such as"
+    " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
     Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
 }
-COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED})
-MOVED = frozenset({Verdict.HIDDEN, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
+OF_THE_ZONE = frozenset({Verdict.AWAY, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the log says which
+COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED, Verdict.FAILED})
+MOVED = frozenset({Verdict.HIDDEN, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
 
 
@@ -64,10 +72,17 @@ class BindBackend:
     def __init__(self, spec: Bind, secret: str | None, timeout: float, exchanges: Exchanges) -> None:
         self.given = spec.zones
         self.route = Route(spec.primary)
+        self._scouts = Scouts(self.route)
         self._sight = Sight()
+        self._failures = Failures()
+
+    def addresses(self) -> Collection[str]:
+        """Where it may be reached, as far as is known: who shares one of them is at the same place."""
+        return self.route.addresses()
 
     def channel(self, asks: bool = False) -> "BindChannel":
-        return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight)
+        child = Child(self.route, ASKING if asks else WRITING)
+        return BindChannel(child, Dialogue(child, self._sight, self._scouts, self._failures), self._scouts)
 
     def weigh(self, item: Record, zone: str) -> int:
         """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
@@ -86,22 +101,24 @@ class BindBackend:
     async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
         return await findings(self.route, self.given, keys)
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self._scouts.stop()
 
 
 class BindChannel:
     """One nsupdate."""
 
-    def __init__(self, child: Child, sight: Sight) -> None:
+    def __init__(self, child: Child, dialogue: Dialogue, scouts: Scouts) -> None:
         self._child = child
-        self._dialogue = Dialogue(child, sight)
+        self._scouts = scouts
+        self._dialogue = dialogue
 
     async def settle(
         self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
 
         return [
-            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(*one)
+            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(zone.name, *one)
             for one in await self._dialogue.settle(zone.name, updates, ask_only)
         ]
 
@@ -122,7 +139,7 @@ class BindChannel:
                 rrsets = [record for record in some if isinstance(record, RRset)]
                 wrong = await self._dialogue.wrong(zone.name, rrsets, {r.key: r.addresses for r in rrsets})
             except message.Unanswered as error:
-                raise Interrupted(_settlement(*error.said)) from None
+                raise Interrupted(_settlement(zone.name, *error.said)) from None
             for rrset in wrong:
                 fates[rrset.key] = await self._mend(zone.name, rrset, late[rrset.key])
         return [fates.get(record.key, (Fate.RIGHT, ())) for record, _ in watched]
@@ -139,15 +156,17 @@ class BindChannel:
         return Fate.FOREIGN, ()
 
     def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
-        return questions.apexes(self._child, places)
+        return questions.apexes(self._child, places, self._scouts)
 
     async def close(self) -> None:
         await self._child.stop()
 
 
-def _settlement(verdict: Verdict, changed: bool, reason: str) -> Settlement:
+def _settlement(zone: str, verdict: Verdict, changed: bool, reason: str) -> Settlement:
     """What the primary's verdict means for the desk."""
     said = REASONS.get(verdict, reason)
+    if said and verdict in OF_THE_ZONE:
+        said = f"{said} (zone {zone.rstrip('.') or zone})"
     return Settlement(MEANINGS[verdict], changed, said, WAITS.get(verdict, 0.0), verdict in COSTLY, verdict in MOVED)
 
 

@@ -6,18 +6,30 @@ not. What was seen last is only a guess at what to say next, never an answer.
 """
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from ...values.update import Key, Record, RRset, Text
 from ..desk.backend import in_parts
 from . import message
+from .addresses import MAX_UDP
+from .failures import Failures
 from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
+from .sayings import diagnosis
+from .scouts import Scouts
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
+ABOUT_ONE = frozenset({Verdict.REFUSED, Verdict.FAILED})  # so can these, unless all of the zone gets them
+# What they mean where it is about the zone; and where somebody else writes all the time.
+OF_ALL = {
+    Verdict.REFUSED: Verdict.CLOSED,
+    Verdict.FAILED: Verdict.AWAY,
+    Verdict.BELIEF_WRONG: Verdict.AWAY,
+}
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
@@ -60,27 +72,64 @@ class Sight:
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
 
-    def __init__(self, child: Child, sight: Sight) -> None:
+    def __init__(self, child: Child, sight: Sight, scouts: Scouts, failures: Failures) -> None:
         self._child = child
         self._sight = sight
+        self._failures = failures
+        self._scouts = scouts
 
     async def settle(self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False) -> list[Settlement]:
         """One settlement for each of `updates`, which must not share a record set."""
         rrsets = [rrset for update in updates for rrset in update]
         beliefs = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
         try:
-            verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
+            if self._child.is_narrow() and not _fits(zone, message.change(rrsets, beliefs, zone, ask_only)):
+                verdict, reason = Verdict.TOO_LARGE, ""
+            else:
+                verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
         except Unanswered as error:
             return [Settlement(*error.said)] * len(updates)
+        if verdict is Verdict.FAILED and len(updates) == 1:
+            verdict, reason = await self._failed_alone(zone, rrsets, beliefs, reason)
         if verdict is Verdict.DONE:
-            seen = beliefs if ask_only else {r.key: r.addresses if isinstance(r, RRset) else None for r in rrsets}
-            self._sight.note(rrsets, seen)
-        elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._asked(zone) is Verdict.DONE):
-            if len(updates) > 1:
-                return await in_parts(updates, lambda part: self.settle(zone, part, ask_only))
-        elif verdict in (Verdict.REFUSED, Verdict.BELIEF_WRONG):
-            verdict = Verdict.AWAY  # frozen, or no key for this zone; or somebody else writes all the time
+            self._done(zone, rrsets, beliefs, ask_only)
+        elif await self._is_about_one(verdict, zone):
+            is_narrow = verdict is Verdict.TOO_LARGE and self._child.is_narrow()
+            parts = _by_name(updates[0]) if is_narrow and len(updates) == 1 else updates
+            if len(parts) > 1:
+                found = await in_parts(parts, lambda part: self.settle(zone, part, ask_only))
+                return found if parts is updates else [_together(found)]
+        elif verdict in OF_ALL:
+            await self._scouts.help(verdict, [zone], self._child.way)
+            verdict = OF_ALL[verdict]
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
+
+    def _done(self, zone: str, rrsets: Sequence[Record], beliefs: Beliefs, ask_only: bool) -> None:
+        """The primary says that it is so, or (where it was only asked) that it is as believed."""
+        if not ask_only and any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
+            self._failures.forget(zone)
+        seen = beliefs if ask_only else {r.key: r.addresses if isinstance(r, RRset) else None for r in rrsets}
+        self._sight.note(rrsets, seen)
+
+    async def _is_about_one(self, verdict: Verdict, zone: str) -> bool:
+        """Whether a verdict is not about the zone as a whole: then a harmless question is answered otherwise."""
+        if verdict is Verdict.FAILED and self._failures.is_blamed(zone, monotonic()):
+            return False
+        return verdict in HALVED or (verdict in ABOUT_ONE and await self._asked(zone) is Verdict.DONE)
+
+    async def _failed_alone(
+        self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], reason: str
+    ) -> tuple[Verdict, str]:
+        """Is it to blame itself (FAILED), or the zone (AWAY), or was it just loaded? Raises nothing."""
+        if await self._asked(zone) is not Verdict.DONE:
+            return Verdict.AWAY, reason
+        try:
+            verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only=False)
+        except Unanswered as error:
+            verdict, _, reason = error.said
+        if verdict is Verdict.FAILED and self._failures.note(zone, {rrset.name for rrset in rrsets}, monotonic()):
+            return Verdict.AWAY, reason
+        return verdict, reason
 
     async def _agree(
         self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], ask_only: bool
@@ -109,7 +158,7 @@ class Dialogue:
             return []
         if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
-            raise Unanswered(Verdict.AWAY if verdict is Verdict.REFUSED else verdict, False, reason)
+            raise Unanswered(OF_ALL.get(verdict, verdict), False, reason)
         if len(rrsets) == 1:
             return list(rrsets)
         return await in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)
@@ -130,14 +179,19 @@ class Dialogue:
         if verdict is Verdict.BAD_KEY:  # a restarted name server has a new session key
             await self._child.stop()
             verdict, reason = await self._try(zone, lines)
-        if verdict is Verdict.NOBODY:
-            self._child.try_elsewhere()
-        elif verdict is Verdict.BAD_KEY:
+        is_better = verdict is not Verdict.REFUSED and await self._scouts.help(verdict, [zone], self._child.way)
+        if is_better and not (verdict is Verdict.UNKNOWN and message.is_change(lines)):  # which may still be made
+            verdict, reason = await self._try(zone, lines)
+        if verdict is Verdict.BAD_KEY:
             await self._child.stop()
         return verdict, reason
 
     async def _try(self, zone: str, lines: str) -> tuple[Verdict, str]:
-        transcript = await self._child.send(zone, lines)
+        watching = self._scouts.watch([zone])
+        try:
+            transcript = await self._child.send(zone, lines)
+        finally:
+            watching.cancel()
         verdict = message.verdict(transcript)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)
@@ -146,7 +200,7 @@ class Dialogue:
                 verdict = Verdict.REFUSED
             elif self._child.has_old_key():
                 verdict = Verdict.BAD_KEY
-        return verdict, message.diagnosis(transcript)
+        return verdict, diagnosis(transcript)
 
     async def _whose(self, zone: str) -> Verdict:
         """BADKEY: is it of the change, which Knot does not allow the key, of the zone, or of the key everywhere?"""
@@ -159,6 +213,24 @@ class Dialogue:
 
     async def _asked(self, zone: str) -> Verdict:
         return message.verdict(await self._child.send(zone, message.harmless(zone)))
+
+
+def _fits(zone: str, lines: str) -> bool:
+    return message.octets(zone, lines) <= MAX_UDP
+
+
+def _by_name(update: Sequence[Record]) -> Sequence[Sequence[Record]]:
+    """Each name's record sets together."""
+    names: dict[str, list[Record]] = {}
+    for rrset in update:
+        names.setdefault(rrset.name, []).append(rrset)
+    return list(names.values())
+
+
+def _together(parts: Sequence[Settlement]) -> Settlement:
+    """What became of one update that was settled in parts: the first trouble, if there is any."""
+    trouble = next((part for part in parts if part.verdict is not Verdict.DONE), parts[0])
+    return trouble._replace(changed=any(part.changed for part in parts))
 
 
 def _absent(rrsets: Sequence[Record], beliefs: Beliefs) -> list[Record]:

@@ -21,17 +21,25 @@ from ...values.outcome import Outcome, Result
 from ...values.specs import Primary
 from ...values.update import Place, RRset
 from ..desk.backend import Manner
-from ..desk.zones import NOWHERE, Zones
+from ..desk.zones import NOWHERE, Zones, upwards
 from . import message, outside
+from .addresses import Over
+from .delegation import delegation_findings
 from .dialogue import BATCH, HALVED
+from .keyfiles import what_is_wrong
 from .message import Verdict
-from .nsupdate import ASKING, Child, Route, dig
+from .nsupdate import ASKING, Child, dig
 from .questions import Lot
+from .route import Route
+from .sayings import diagnosis
+from .scouts import Scouts, look_at
 
 AT_ONCE = 8  # processes of dig
 LOT = 64  # names that are asked for at once
 MANNER_OF_ASKING = Manner("the name server", Result(Outcome.NOZONE), (1, 1, 1), 1, False, (0.1, 1.0))
+PATIENCE = 5.0  # seconds that another address, or another transport, has to answer
 SILENCE = "?"  # stands for a zone
+UNHEARD = frozenset({Verdict.NOBODY, Verdict.UNKNOWN})
 REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
 
 NO_UPDATES = "{where} takes no updates (RFC 2136), or is just starting: try again, or correct the setting server"
@@ -44,9 +52,13 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile("(read|create) key |key type|key must have "),
-        "{key} is broken: make a new one (tsig-keygen; the session key: restart BIND)",
+        "{key} is broken: {why}",
     ),
-    (re.compile(r"NOTAUTH\(BADKEY\)"), "{where} does not know {key}: include it in named.conf, then rndc reconfig"),
+    (
+        re.compile(r"NOTAUTH\(BADKEY\)"),
+        "{where} does not know {key}, or has another algorithm for it: include it in its configuration"
+        " (named.conf, then rndc reconfig)",
+    ),
     (re.compile(r"NOTAUTH\(BADSIG\)"), "{where} has another secret for {key}: copy its file again, then rndc reconfig"),
     (re.compile(r"NOTAUTH\(BADTIME\)"), "the clocks of {where} and of this machine differ: set them"),
     (re.compile("update failed: NOTIMP"), NO_UPDATES),  # unsigned, as of a resolver that has no keys
@@ -55,7 +67,7 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
 PRIMARY = {
     Verdict.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
     Verdict.UNKNOWN: "{where} does not answer: it hangs, a firewall is between, or the setting server is wrong",
-    Verdict.AWAY: NO_UPDATES,
+    **dict.fromkeys((Verdict.AWAY, Verdict.FAILED), NO_UPDATES),
     Verdict.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
 }
 ZONE = {
@@ -63,9 +75,29 @@ ZONE = {
     Verdict.REFUSED: "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND:"
     " update-policy or allow-update; PowerDNS: TSIG-ALLOW-DNSUPDATE); the name server's log says which",
     Verdict.BAD_KEY: "the name server does not take this key for it: name it in the zone's acl (Knot)",
-    Verdict.AWAY: "the name server has not loaded it: its log and named-checkzone {zone} FILE say why",
+    Verdict.FAILED: "the name server has not loaded it: its log and named-checkzone -j {zone} FILE say why (BIND)",
+    Verdict.AWAY: "the name server cannot change it (it says that it does not implement that): PowerDNS's bind backend"
+    " takes no updates, use another one",
     Verdict.UNKNOWN: "no answer, though the name server answers for others: its log may say why",
 }
+REFUSES_ALL = (
+    "{where} refuses every update, also of {names}: dnsupdate=yes is missing (PowerDNS), this machine is not in"
+    " allow-dnsupdate-from, or it serves no zone with these names"
+)
+SHY = (
+    "{where} answers for {zone}, and is silent about what it does not serve (YADIFA, a filter in front): so no zone can"
+    ' be found by asking; write zone = "{zone}"'
+)
+WAYS = {
+    Over.UDP: "TCP to {address} does not get through, UDP does: let TCP through (port {port}), or updates of many names"
+    " go in parts",
+    Over.TCP: "UDP to {address} does not get through, TCP does: let UDP through (port {port}), or updates are slower",
+}
+BAD_ADDRESS = (
+    "{address}, which is one of the addresses of the setting server, does not answer for {zone}, or not with this key:"
+    " another one is used; correct it, or take it out"
+)
+HARMLESS = message.harmless(message.NOBODYS)
 COPY = "the name server is only a secondary for it: let the setting server name the primary"
 UNSEEN = "the world does not see it: the zone above has no NS records for it; add them there"
 MAY_NOT = "the key may not change {names}: allow it that in the zone's update-policy (BIND) or acl (Knot)"
@@ -90,41 +122,75 @@ class Inquiry:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._child = Child(route, ASKING)
+        self._scouts = Scouts(route)
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
         """End the process."""
+        self._scouts.stop()
         await self._child.stop()
 
     async def findings(self, given: Sequence[str], keys: Sequence[Place]) -> AsyncIterator[str]:
         """What is not right, a sentence each."""
-        if trouble := await self._about_primary():
+        if trouble := await self._about_primary(given, keys):
             yield trouble
             return
-        where, zones = _where(self._route.primary), await self._zones(given, keys)
+        where, zones = self._route.primary.where, await self._zones(given, keys)
         if SILENCE in zones:
             yield PRIMARY[Verdict.UNKNOWN].format(where=where)
             return
         if homeless := zones.pop(NOWHERE, []):
-            yield NO_ZONE.format(where=where, names=listed(name for name, _ in homeless))
+            is_closed = not zones and not given and await self._ask(message.NOBODYS, HARMLESS) is Verdict.REFUSED
+            said = REFUSES_ALL if is_closed else NO_ZONE
+            yield said.format(where=where, names=listed(name for name, _ in homeless))
+        for zone in list(zones)[:1]:
+            async for finding in self._about_ways(zone):
+                yield finding
         views = await asyncio.gather(*(self._outside(zone) for zone in zones))
-        for zone, (is_copy, is_unseen) in zip(zones, views, strict=True):
-            async for finding in self._about_zone(zone, zones[zone], is_copy, is_unseen):
+        for zone, (is_copy, is_unseen, delegation) in zip(zones, views, strict=True):
+            for finding in delegation:
+                yield f"zone {zone.rstrip('.') or zone}: {finding}"
+            async for finding in self._about_zone(zone, zones[zone], is_copy, is_unseen and not delegation):
                 yield f"zone {zone.rstrip('.') or zone}: {finding}"
 
-    async def _about_primary(self) -> str | None:
+    async def _about_primary(self, given: Sequence[str], keys: Sequence[Place]) -> str | None:
         """What is in the way of all questions (Rule 1)."""
-        for _ in ("IPv4", "IPv6"):
-            transcript = await self._child.send(message.NOBODYS, message.harmless(message.NOBODYS))
-            verdict = message.verdict(transcript)
-            if verdict is not Verdict.NOBODY:
-                break
-            self._child.try_elsewhere()
-        where = _where(self._route.primary)
+        transcript = ""
+        for zone in given[:FEW] or (message.NOBODYS,):
+            transcript = await self._hear(zone)
+            if message.is_answered(transcript):
+                return None
+        verdict, where = message.verdict(transcript), self._route.primary.where
+        if verdict is Verdict.BAD_KEY and given and message.is_answered(await self._hear(message.NOBODYS)):
+            return None  # Knot says so of a zone, too
         if verdict is Verdict.BAD_KEY:
             sentence = next(text for pattern, text in KEYS if pattern.search(transcript))
-            return sentence.format(key=_key(self._route.primary), where=where)
-        return PRIMARY[verdict].format(where=where, said=message.diagnosis(transcript)) if verdict in PRIMARY else None
+            return sentence.format(key=_key(self._route.primary), where=where, why=_why(self._route.primary))
+        if verdict is Verdict.UNKNOWN and not given and keys:
+            for place in upwards(keys[0][0]):
+                if await self._ask(place, message.harmless(place)) in message.SPOKEN:
+                    return SHY.format(where=where, zone=place.rstrip(".") or place)
+        return PRIMARY[verdict].format(where=where, said=diagnosis(transcript)) if verdict in PRIMARY else None
+
+    async def _hear(self, zone: str) -> str:
+        """What is said of a zone, over the way that works best."""
+        transcript = await self._child.send(zone, message.harmless(zone))
+        verdict = message.verdict(transcript)
+        zones = () if zone == message.NOBODYS else (zone,)
+        if verdict in UNHEARD and await self._scouts.help(verdict, zones, self._child.way, PATIENCE):
+            return await self._child.send(zone, message.harmless(zone))
+        return transcript
+
+    async def _about_ways(self, zone: str) -> AsyncIterator[str]:
+        """Whether each address answers, over UDP and TCP; not of another family than the one that works here."""
+        addresses, used = self._route.choice.addresses, (await self._route.way()).address
+        for seen in await asyncio.gather(*(look_at(self._route, address, (zone,), PATIENCE) for address in addresses)):
+            address = seen.way.address
+            is_meant = self._route.primary.others or (":" in address.host) == (":" in used.host)
+            if seen.worth and seen.way.over is not Over.BOTH:
+                yield WAYS[seen.way.over].format(address=address, port=address.port)
+            elif not seen.worth and address != used and self._route.primary.servers and is_meant:
+                yield BAD_ADDRESS.format(address=address, zone=zone.rstrip("."))
 
     async def _zones(self, given: Sequence[str], keys: Sequence[Place]) -> dict[str, list[Place]]:
         """The zones, given or found, with those of `keys` that are in each; SILENCE where the primary fell silent."""
@@ -151,7 +217,7 @@ class Inquiry:
         if is_copy:
             yield COPY
         elif verdict is not Verdict.DONE:
-            yield ZONE.get(verdict, ZONE[Verdict.AWAY]).format(zone=zone.rstrip("."))
+            yield ZONE.get(verdict, ZONE[Verdict.UNKNOWN]).format(zone=zone.rstrip("."))
         else:
             async for finding in self._about_names(zone, keys):
                 yield finding
@@ -182,14 +248,21 @@ class Inquiry:
     async def _ask(self, zone: str, lines: str) -> Verdict:
         return message.verdict(await self._child.send(zone, lines))
 
-    async def _outside(self, zone: str) -> tuple[bool, bool]:
-        """Whether the primary has only a copy of the zone, and whether the world does not see it."""
+    async def _outside(self, zone: str) -> tuple[bool, bool, list[str]]:
+        """Whether the primary has only a copy of the zone, and whether the world does not see it, or is led astray."""
         async with self._places:
-            is_copy = outside.is_copy(await dig(*self._route.questions(), *outside.COPY, zone))
+            is_copy = outside.is_copy(await dig(*await self._questions(), *outside.COPY, zone))
+            delegation = await delegation_findings(zone)
             answer = await dig(*outside.DELEGATION, zone)
             if outside.is_own(answer):
-                return is_copy, outside.denial(await dig(*outside.AT_THE_PARENT, zone)) == outside.NO_NAME
-            return is_copy, bool(outside.denial(answer))
+                is_unseen = outside.denial(await dig(*outside.AT_THE_PARENT, zone)) == outside.NO_NAME
+                return is_copy, is_unseen, delegation
+            return is_copy, bool(outside.denial(answer)), delegation
+
+    async def _questions(self) -> tuple[str, ...]:
+        """The arguments of dig for the primary: with the key, so that it is in the same view as updates."""
+        keyfile = self._route.primary.keyfile
+        return (*self._route.questions(await self._route.way()), *(("-k", str(keyfile)) if keyfile else ()))
 
 
 def _visible(keys: Sequence[Place], zone: str) -> str:
@@ -198,8 +271,13 @@ def _visible(keys: Sequence[Place], zone: str) -> str:
     return message.change(rrsets, dict.fromkeys(keys), zone, ask_only=True)
 
 
-def _where(primary: Primary) -> str:
-    return f"{primary.host} port {primary.port}" if primary.host else "the local name server"
+def _why(primary: Primary) -> str:
+    """What is wrong with a key file that is no good."""
+    try:
+        text = primary.keyfile.read_text("utf-8", "replace") if primary.keyfile else ""
+    except OSError:
+        text = ""
+    return what_is_wrong(text)
 
 
 def _key(primary: Primary) -> str:

@@ -9,7 +9,6 @@ from enum import Enum, auto
 from typing import Any
 
 from ...values.names import ancestors
-from ...values.specs import Primary
 from ...values.update import Key, Place, Record, RRType, Text
 
 # What a record set is believed to be now; None where nothing is known.
@@ -24,9 +23,11 @@ class Verdict(Enum):
     BELIEF_WRONG = auto()  # a record set is not what the message said: nothing is changed
     HIDDEN = auto()  # a CNAME, delegation or DNAME is in the way: nothing is changed
     REFUSED = auto()  # policy, or a frozen zone: nothing is changed
+    CLOSED = auto()  # the zone refuses everything, questions too: frozen, or not open to this key
     NOT_ITS_ZONE = auto()  # the primary does not serve this zone: nothing is changed
     BAD_KEY = auto()  # TSIG: the key, its secret or the clock is wrong: nothing is changed
     NOBODY = auto()  # nothing listens there: nothing is changed
+    FAILED = auto()  # it could not do it (SERVFAIL): nothing is changed
     AWAY = auto()  # not ready: nothing is changed
     TOO_LARGE = auto()  # over 64 KiB: nothing is sent
     NOT_SENT = auto()  # there is no nsupdate, or it knows no address of the primary
@@ -44,7 +45,7 @@ class Unanswered(Exception):
 RCODES: dict[str, Verdict] = {
     "NOERROR": Verdict.DONE,
     "FORMERR": Verdict.AWAY,
-    "SERVFAIL": Verdict.AWAY,
+    "SERVFAIL": Verdict.FAILED,
     "NXDOMAIN": Verdict.BELIEF_WRONG,
     "NOTIMP": Verdict.AWAY,
     "REFUSED": Verdict.REFUSED,
@@ -57,7 +58,10 @@ RCODES: dict[str, Verdict] = {
 
 # After these, the primary lives and takes the key.
 SPOKEN = frozenset(
-    {Verdict.DONE, Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE, Verdict.AWAY}
+    {
+        *(Verdict.DONE, Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED),
+        *(Verdict.NOT_ITS_ZONE, Verdict.FAILED, Verdict.AWAY),
+    }
 )
 FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE}
 
@@ -68,15 +72,14 @@ DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
     (UNSIGNED, Verdict.NOT_ITS_ZONE),
     (re.compile(r"^; TSIG error|NOTAUTH\(BAD", re.M), Verdict.BAD_KEY),
     (re.compile(r"^((could not|can't) (read|create) key |unknown key type|key must have )", re.M), Verdict.BAD_KEY),
-    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable)", re.M), Verdict.NOBODY),
+    # No connection: nothing was sent. Where there is no route, that is how nsupdate says so.
+    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable|operation canceled)", re.M), Verdict.NOBODY),
     (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
     (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.NOT_SENT),
     (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
 )
 # What one of them needs: most transcripts hold none of it.
 TROUBLE = re.compile(r"^; |NOTAUTH\(BAD|could|can't|ran out|^unknown key|^key must", re.M)
-# Of a key file that it does not understand, nsupdate quotes the words, and the secret may be among them.
-QUOTES = re.compile(r"^\d\d-\w{3}-\d{4} .*\n|(?<=^could not create key) from .*(?=: )|(?<=^unknown key type).*", re.M)
 FAILED = re.compile(r"^update failed: (\w+)", re.M)
 ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)
 
@@ -104,13 +107,8 @@ def is_unsigned(transcript: str) -> bool:
     return UNSIGNED.search(transcript) is not None
 
 
-def diagnosis(transcript: str) -> str:
-    """The lines in which nsupdate complained, for the log, without what they quote of a key; "" if it did not."""
-    complaints = QUOTES.sub("", transcript.partition("Answer:")[0]).split("\n")
-    return "; ".join(line.strip("; ") for line in complaints if line.strip())[:MAX_DIAGNOSIS]
-
-
-MAX_DIAGNOSIS = 300  # characters; nsupdate quotes the lines that it does not understand
+NO_SPACE = "ran out of space\n"  # what nsupdate says of a message that is too long
+TIMED_OUT = "failed: timed out"
 NO_ANSWER = "no answer from the name server"
 
 
@@ -137,6 +135,23 @@ def mark(number: int) -> str:
     return f"sync-{number}.invalid."
 
 
+FIXED = 12 + 2 + 4 + 10  # octets: header, end, type and class of the zone, and type to length of the signature
+SIGNATURE = 140  # octets, if the key's name has up to 40: names of key and algorithm, 64 octets of MAC (RFC 8945, 4.2)
+RECORD = 2 + 10  # octets: what stands for the name, type to length (RFC 1035, 4.1)
+
+
+def octets(zone: str, lines: str) -> int:
+    """The most that a message with these lines has. Of a name, the zone's part is not said again, nor any twice."""
+    names: set[str] = set()
+    size = FIXED + SIGNATURE + len(zone)
+    for line in lines.splitlines():
+        _, _, name, rest = line.split(" ", 3)
+        names.add(name)
+        data = rest.rpartition(" ")[2] if " " in rest else ""
+        size += RECORD + (max(len(data), 16) if data else 0)
+    return size + sum(max(len(name) - len(zone), 0) for name in names)
+
+
 def framed(zone: str, lines: str, mark: str) -> str:
     """The commands that send one message, and let its reply be told from the next."""
     return f"zone {zone}\n{lines}send\nanswer\nzone {mark}\nshow\n"
@@ -158,11 +173,6 @@ def harmless(zone: str) -> str:
 
 
 NOBODYS = "nobodys-zone.invalid."  # for questions to which the primary itself is the answer, and no zone
-
-
-def greeting(primary: Primary) -> str:
-    """The lines that an nsupdate is told before anything else."""
-    return f"server {primary.host} {primary.port}\n" if primary.host else ""
 
 
 def ask(rrset: Record, belief: tuple[str, ...]) -> list[str]:
@@ -197,6 +207,11 @@ def question(rrsets: Iterable[Record], beliefs: Beliefs) -> str:
     """A message that changes nothing and is answered DONE if every belief is right."""
     pairs = [(rrset, beliefs[rrset.key]) for rrset in rrsets]
     return _lines(line for rrset, belief in pairs if belief is not None for line in ask(rrset, belief))
+
+
+def is_change(lines: str) -> bool:
+    """Whether a message would change something."""
+    return "\nupdate " in lines or lines.startswith("update ")
 
 
 def change(rrsets: Iterable[Record], beliefs: Beliefs, zone: str, ask_only: bool = False) -> str:

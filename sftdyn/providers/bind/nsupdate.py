@@ -5,20 +5,21 @@ Written against nsupdate(1) and dig(1) of BIND 9.16 and later.
 
 import asyncio
 import os
-import re
 import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from ...values.specs import Primary
 from . import message
+from .addresses import MAX_UDP, Over, Way
+from .route import NoAddress, Route
 
 # Seconds. One UDP datagram without repetitions (a late copy could undo a newer update), or one TCP
 # exchange, must be answered within the first two; beyond the third the child itself is stuck.
 UDP_TIMEOUT = 2
 TCP_TIMEOUT = 3
 STUCK = 5
+SILENT = 0.4  # after which an answer is not waited for any more where another way has just answered
 # As nsupdate's arguments: so for what changes something, and so for what only asks, which may be repeated. Now and then
 # an answer is lost, as two nsupdates may have the same local port (SO_REUSEPORT).
 WRITING = ("-u", str(UDP_TIMEOUT), "-r", "0", "-t", str(TCP_TIMEOUT))
@@ -29,10 +30,6 @@ IDLE = 1
 # A message over 512 octets goes over TCP; fewer lines and letters of commands than these make no such message.
 LINES_ON_UDP = 20
 LETTERS_ON_UDP = 900
-# Each such message has a connection of its own, whose local port then rests for a minute. More of them per second
-# than this, after a burst, would use up the ports.
-TCP_INTERVAL = 1 / 400
-TCP_BURST = 0.25
 REPLY_LIMIT = 1 << 20  # octets
 DIG = ("+time=2", "+tries=2")
 ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
@@ -53,51 +50,6 @@ def program(name: str = "nsupdate") -> str:
     return found
 
 
-class Route:
-    """How a primary is reached. All children of one provider share it, and follow it at their next message."""
-
-    def __init__(self, primary: Primary) -> None:
-        self.primary = primary
-        self.family = "-4"  # or "-6", where nobody listened
-        self._next_tcp = 0.0  # event loop time
-
-    def arguments(self) -> tuple[str, ...]:
-        """The arguments of nsupdate.
-
-        With both families, nsupdate's own change from one to the other is refused by BIND (FORMERR).
-        """
-        key = ("-k", str(self.primary.keyfile)) if self.primary.keyfile else ()
-        return (*([self.family] if self._has_families() else []), *([] if self.primary.host else ["-l"]), *key)
-
-    def key_time(self) -> int | None:
-        """When the key file was written (ns since 1970); None where there is none, or it is gone."""
-        try:
-            return self.primary.keyfile.stat().st_mtime_ns if self.primary.keyfile else None
-        except OSError:
-            return None
-
-    def questions(self) -> tuple[str, ...]:
-        """The arguments of dig, for questions to the same server."""
-        host = self.primary.host or ("127.0.0.1" if self.family == "-4" else "::1")
-        return (*([self.family] if self._has_families() else []), f"@{host}", "-p", str(self.primary.port))
-
-    def leave(self, family: str) -> None:
-        """Nobody listens over this family: try the other one, if that can make a difference."""
-        if self._has_families() and family == self.family:
-            self.family = "-6" if family == "-4" else "-4"
-
-    def _has_families(self) -> bool:
-        """Whether it may be reached over IPv4 and IPv6: it is not given by an address."""
-        return not self.primary.host or not re.fullmatch(r"[0-9.]+|.*:.*", self.primary.host)
-
-    async def wait_for_port(self) -> None:
-        """Until one more TCP connection is in order."""
-        clock = asyncio.get_running_loop().time
-        self._next_tcp = max(self._next_tcp, clock() - TCP_BURST) + TCP_INTERVAL
-        if self._next_tcp > clock():
-            await asyncio.sleep(self._next_tcp - clock())
-
-
 async def _start(arguments: Sequence[str], timers: Sequence[str] = WRITING) -> Process:
     return await asyncio.create_subprocess_exec(
         program(),
@@ -112,12 +64,16 @@ async def _start(arguments: Sequence[str], timers: Sequence[str] = WRITING) -> P
     )
 
 
-async def _end(process: Process) -> None:
+def _kill(process: Process) -> None:
     if process.returncode is None:
         try:
             os.kill(process.pid, signal.SIGKILL)  # Process.kill() would reap it, and asyncio miss its end
         except ProcessLookupError:
             pass
+
+
+async def _end(process: Process) -> None:
+    _kill(process)
     await process.wait()
 
 
@@ -127,43 +83,65 @@ class Child:
     def __init__(self, route: Route, timers: Sequence[str] = WRITING) -> None:
         self._route = route
         self._timers = timers
-        self._started_for: tuple[Primary, tuple[str, ...]] | None = None
+        self.way: Way | None = None  # that of the process
+        self._started_for: tuple[str, tuple[str, ...]] | None = None
         self._key_time: int | None = None
         self._process: Process | None = None
         self._number = 0
+        self._asked = 0.0  # event loop time, since when an answer is waited for
         self._last_sent = 0.0
 
     async def send(self, zone: str, lines: str) -> str:
         """The transcript of one message to `zone`. It ends early, without an answer, if the child died or hung."""
         clock = asyncio.get_running_loop().time
-        if lines.count("\n") > LINES_ON_UDP or len(lines) > LETTERS_ON_UDP:
+        is_large = lines.count("\n") > LINES_ON_UDP or len(lines) > LETTERS_ON_UDP
+        over = self._route.over()
+        if is_large and over is Over.UDP and message.octets(zone, lines) > MAX_UDP:
+            return message.NO_SPACE
+        if over is Over.TCP or is_large:
             await self._route.wait_for_port()
-            if self._process is None or clock() > self._last_sent + IDLE:
-                awake = await self._exchange(zone, message.harmless(zone))
-                if not message.is_answered(awake):  # what is in the way of this is in the way of more
-                    return awake
+        is_asleep = self._process is None or clock() > self._last_sent + IDLE
+        if is_large and over is Over.BOTH and is_asleep:
+            awake = await self._exchange(zone, message.harmless(zone))
+            if not message.is_answered(awake):  # what is in the way of this is in the way of more
+                return awake
         return await self._exchange(zone, lines)
+
+    def is_narrow(self) -> bool:
+        """Whether no message above 512 octets gets through."""
+        return self._route.over() is Over.UDP
 
     async def send_all(self, questions: Sequence[tuple[str, str]], hear: Callable[[int, str], None]) -> None:
         """Send several small messages (zone and lines) at once; `hear` gets the number and transcript of each, in turn.
 
         It hears of fewer, if the child died or hung.
         """
-        heard = 0
+        heard, is_silent = 0, False
+        clock = asyncio.get_running_loop().time
         try:
             async with asyncio.timeout(STUCK) as patience:
+                if self._route.over() is Over.TCP and clock() > self._last_sent + IDLE:
+                    await self.stop()  # there is no datagram that could wake it
                 await self._follow_route()
+                self._asked = clock()
+                self._route.talking.add(self)
                 async for transcript in self._talk(questions):
                     hear(heard, transcript)
                     heard += 1
-                    patience.reschedule(asyncio.get_running_loop().time() + STUCK)
+                    is_silent = message.TIMED_OUT in transcript
+                    self._asked = clock()
+                    patience.reschedule(self._asked + STUCK)
         except asyncio.IncompleteReadError as error:
             await self.stop()
             hear(heard, error.partial.decode("utf-8", "replace"))
-        except (OSError, NotInstalled, TimeoutError, asyncio.LimitOverrunError) as error:
+        except (OSError, NotInstalled, NoAddress, TimeoutError, asyncio.LimitOverrunError) as error:
             hear(heard, message.not_started(error) if self._process is None else "")
             await self.stop()
-        self._last_sent = asyncio.get_running_loop().time()
+        finally:
+            self._route.talking.discard(self)
+        if is_silent:  # what it sends next may be broken
+            await self.stop()
+        self._last_sent = clock()
 
     async def _exchange(self, zone: str, lines: str) -> str:
         transcripts: list[str] = []
@@ -171,16 +149,18 @@ class Child:
         return transcripts[0]
 
     async def _follow_route(self) -> None:
-        """Have a process that talks to the primary as the route says. Raises OSError, NotInstalled."""
-        wanted = (self._route.primary, self._route.arguments())
+        """Have a process that talks to the primary as the route says. Raises OSError, NotInstalled, NoAddress."""
+        way = await self._route.way()
+        wanted = (self._route.greeting(way), self._route.arguments(way))
         if self._process and (self._process.returncode is not None or self._started_for != wanted):
             await self.stop()
+        self.way = way
         if self._process is None:
             self._key_time = self._route.key_time()
             self._process = await _start(wanted[1], self._timers)
             self._started_for = wanted
             assert self._process.stdin
-            self._process.stdin.write(message.greeting(self._route.primary).encode())
+            self._process.stdin.write(wanted[0].encode())
 
     async def _talk(self, messages: Sequence[tuple[str, str]]) -> AsyncIterator[str]:
         """Write messages; what is said of each."""
@@ -197,6 +177,11 @@ class Child:
             await self._process.stdout.readuntil(b"\n\n")
             yield message.unframed(transcript.decode("utf-8", "replace"))
 
+    def give_up(self, way: Way) -> None:
+        """That way is left: what was asked there a while ago will have no answer."""
+        if self._process and self.way == way and asyncio.get_running_loop().time() > self._asked + SILENT:
+            _kill(self._process)
+
     def is_running(self) -> bool:
         """Whether there is a process."""
         return self._process is not None
@@ -204,11 +189,6 @@ class Child:
     def has_old_key(self) -> bool:
         """Whether there is a process that has read another key file than is there now."""
         return self._process is not None and self._route.key_time() not in (None, self._key_time)
-
-    def try_elsewhere(self) -> None:
-        """Nobody listens where this child looked."""
-        if self._started_for:
-            self._route.leave(self._started_for[1][0])
 
     async def stop(self) -> None:
         """End the process; the next message gets a new one."""
@@ -220,15 +200,16 @@ class Child:
 async def converse(route: Route, lines: str, seconds: float) -> tuple[int | None, str]:
     """Exit code and output of an nsupdate that gets `lines` and the end of input.
 
-    After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled.
+    After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled, NoAddress.
     """
-    process = await _start(route.arguments())
+    way = await route.way()
+    process = await _start(route.arguments(way))
     assert process.stdin
     assert process.stdout
     output = b""
     try:
         async with asyncio.timeout(seconds):
-            process.stdin.write((message.greeting(route.primary) + lines).encode())
+            process.stdin.write((route.greeting(way) + lines).encode())
             process.stdin.write_eof()
             while chunk := await process.stdout.read(REPLY_LIMIT):
                 output += chunk

@@ -12,14 +12,31 @@ is as good as NOTAUTH; elsewhere it is one of the zone.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Protocol
 
 from ..desk.backend import Fact, Unfound
 from . import message
+from .addresses import Way
 from .message import Verdict
 from .nsupdate import Child
+from .sayings import diagnosis
 
 PAUSE = 0.1  # seconds until the next try, where nobody answers
 BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
+
+
+UNREADY = frozenset({Verdict.AWAY, Verdict.FAILED})
+NO_ROOT = Fact(".", None)
+
+
+class Lookout(Protocol):
+    """Who looks for a better way to the primary."""
+
+    def have_choice(self) -> bool: ...
+
+    def watch(self, zones: Sequence[str]) -> asyncio.TimerHandle: ...
+
+    async def help(self, verdict: Verdict, zones: Sequence[str], way: Way | None) -> bool: ...
 
 
 class Lot:
@@ -44,16 +61,42 @@ class Lot:
             elif self.last is Verdict.REFUSED:
                 self._refused.append(place)
             else:
-                yield Fact(place, None if self.last is Verdict.NOT_ITS_ZONE else place, self.last is not Verdict.AWAY)
+                yield Fact(place, None if self.last is Verdict.NOT_ITS_ZONE else place, self.last not in UNREADY)
             return
-        self.trouble = message.diagnosis(transcript) or self.trouble
+        self.trouble = diagnosis(transcript) or self.trouble
         if self.last in (Verdict.UNKNOWN, Verdict.BAD_KEY) and place is not self.places[-1]:
             self._unsettled.append(place)
 
 
-async def apexes(child: Child, places: Sequence[str]) -> AsyncIterator[Fact]:
+async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncIterator[Fact]:
     """What is heard of these names, as soon as it is heard. Raises Unfound."""
+    watching = scouts.watch(places)
+    held: Fact | None = None  # that names are in no zone at all: another address may have one
+    is_found = False
     lot = Lot(places)
+    async for fact in _heard(child, lot):
+        watching.cancel()
+        is_found = is_found or fact.zone is not None
+        if fact == NO_ROOT and not is_found and scouts.have_choice():
+            held = fact
+        else:
+            yield fact
+    watching.cancel()
+    if lot.last is Verdict.BAD_KEY:
+        await child.stop()
+    verdict = Verdict.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
+    if (held or lot.last not in message.SPOKEN) and await scouts.help(verdict, places, child.way):
+        held, lot = None, Lot(places)
+        async for fact in _heard(child, lot):
+            yield fact
+    if held:
+        yield held
+    if lot.last not in message.SPOKEN:
+        raise Unfound(lot.trouble, BAD_KEY_PAUSE if lot.last is Verdict.BAD_KEY else PAUSE)
+
+
+async def _heard(child: Child, lot: Lot) -> AsyncIterator[Fact]:
+    """What one lot brings."""
     heard: asyncio.Queue[Fact | None] = asyncio.Queue()
 
     def hear(number: int, transcript: str) -> None:
@@ -70,10 +113,3 @@ async def apexes(child: Child, places: Sequence[str]) -> AsyncIterator[Fact]:
         await asking
     finally:
         asking.cancel()
-    if lot.last is Verdict.NOBODY:
-        child.try_elsewhere()
-    if lot.last is Verdict.BAD_KEY:
-        await child.stop()
-        raise Unfound(lot.trouble, BAD_KEY_PAUSE)
-    if lot.last not in message.SPOKEN:
-        raise Unfound(lot.trouble, PAUSE)

@@ -14,7 +14,10 @@ from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlemen
 from ..desk.backend import Verdict as Became
 from . import message
 from .message import Verdict
-from .nsupdate import NotInstalled, Route, converse
+from .nsupdate import NotInstalled, converse
+from .route import NoAddress, Route
+from .sayings import diagnosis
+from .scouts import Scouts
 
 AT_ONCE = 16  # processes; each takes some 15 MB
 DEADLINE = 10.0  # seconds that one nsupdate may take
@@ -37,6 +40,7 @@ class ScriptBackend:
 
     def __init__(self, spec: Bind, last: dict[Key, str]) -> None:
         self._route = Route(spec.primary)
+        self._scouts = Scouts(self._route)
         self._last = last
 
     def channel(self, asks: bool = False) -> "ScriptBackend":
@@ -73,19 +77,20 @@ class ScriptBackend:
     async def _run(self, script: Script) -> Settlement | None:
         """What went wrong, if anything did."""
         self._last.pop(script.key, None)  # from here on, who knows
-        family = self._route.family
+        way = self._route.choice.way
         try:
             code, output = await converse(self._route, script.lines + "\n", DEADLINE)
-        except (OSError, NotInstalled) as error:
+        except (OSError, NotInstalled, NoAddress) as error:
             code, output = None, message.not_started(error)
         if code == 0:
             self._last[script.key] = script.address
             return None
-        verdict, reason = message.verdict(output), message.diagnosis(output)
+        verdict, reason = message.verdict(output), diagnosis(output)
         if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
             return Settlement(Became.REFUSED, reason=f"nsupdate said: {reason}")
+        if verdict is not Verdict.REFUSED:
+            await self._scouts.help(verdict, (), way)
         if verdict is Verdict.NOBODY:
-            self._route.leave(family)
             return Settlement(Became.AWAY, False, reason, NOBODY)
         return Settlement(Became.UNKNOWN if verdict is Verdict.UNKNOWN else Became.AGAIN, reason=reason)
 
@@ -98,6 +103,7 @@ class ScriptBackend:
     async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
         return []
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self._scouts.stop()
 
     async def close(self) -> None: ...

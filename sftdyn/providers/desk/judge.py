@@ -11,6 +11,7 @@ from .session import Session
 from .tickets import Share, Ticket
 from .watch import Watch
 
+THERE = frozenset({Verdict.HIDDEN, Verdict.AGAIN})  # the zone is where it was; the name may be in one below it
 WOULD_CHANGE = Result(Outcome.WOULD_CHANGE)
 
 
@@ -43,7 +44,7 @@ class Judge:
         elif settlement.moved and not ticket.is_over and self._may_have_moved(session, share):
             ticket.moved = True  # perhaps to a zone that is new: ask once more
             names = [item.name for item in share.items]
-            session.zones.forget(share.zone.name, names, is_there=verdict is Verdict.HIDDEN)
+            session.zones.forget(share.zone.name, names, is_there=verdict in THERE)
             self._anew(ticket)
         elif verdict in OUTCOMES:
             if settlement.costly:

@@ -86,6 +86,11 @@ class Zones:
         is_listed = now - self._listed_at <= self._manner.remembered
         return (self._listed.get(place), self._listed_at) if is_listed else None
 
+    def doubt(self) -> None:
+        """Whatever is wanted is asked for anew."""
+        self._facts.clear()
+        self._listed_at = float("-inf")
+
     def forget(self, zone: str, names: Iterable[str], is_there: bool) -> None:
         """These names turned out to be elsewhere: ask anew for what is between them and a zone that is there, or else
         for that zone."""

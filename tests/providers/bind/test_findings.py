@@ -69,7 +69,7 @@ REFUSING = "every update is refused: it is frozen (rndc thaw {zone}), or not ope
         ("frozen.example", REFUSING),
         ("others.example", REFUSING),
         ("static.example", REFUSING),
-        ("unloaded.example", "the name server has not loaded it: its log and named-checkzone {zone} FILE say why"),
+        ("unloaded.example", "the name server has not loaded it: its log and named-checkzone -j {zone} FILE say why"),
         ("copy.example", "the name server is only a secondary for it: let the setting server name the primary"),
         ("forwarding.example", "the name server is only a secondary for it: let the setting server name the primary"),
     ],
@@ -160,15 +160,35 @@ def test_a_resolver_that_has_no_keys_takes_no_updates(tmp_path: Path, bind: Bind
     [
         (
             'key "stranger" { algorithm hmac-sha256; secret "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ICEhISE="; };',
-            "127.0.0.1 port {port} does not know the key of {file}: include it in named.conf, then rndc reconfig",
+            "127.0.0.1 port {port} does not know the key of {file}, or has another algorithm for it: include it",
         ),
         (
             f'key "{KEY_NAME}" {{ algorithm hmac-sha256; secret "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ICEhISE="; }};',
             "127.0.0.1 port {port} has another secret for the key of {file}: copy its file again",
         ),
-        ("c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ICEhISE=", "the key of {file} is broken: make a new one (tsig-keygen;"),
+        (
+            "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ICEhISE=",
+            "the key of {file} is broken: it is the secret alone: write key ",
+        ),
+        (
+            'key "a" { algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0"; };\n'
+            'key "b" { algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0"; };\n',
+            "the key of {file} is broken: it holds 2 keys: leave the one that",
+        ),
+        (
+            "hmac-sha256:sftdyn:c2VjcmV0c2VjcmV0\n",
+            "the key of {file} is broken: it is written as for nsupdate -y, on the command line: write key",
+        ),
+        (
+            "key:\n  - id: sftdyn\n    algorithm: hmac-sha256\n    secret: c2VjcmV0c2VjcmV0\n",
+            "the key of {file} is broken: it is in Knot's form, not BIND's: write key",
+        ),
+        (
+            f'key "{KEY_NAME}" {{ algorithm hmac-sha512; secret "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0ICEhISE="; }};',
+            "127.0.0.1 port {port} does not know the key of {file}, or has another algorithm for it: include it",
+        ),
     ],
-    ids=["unknown", "other secret", "no key"],
+    ids=["unknown", "other secret", "no key", "two keys", "as for -y", "Knot's", "other algorithm"],
 )
 def test_a_key_that_is_not_taken_has_one_line(tmp_path: Path, bind: Bind, key: str, problem: str) -> None:
     file = tmp_path / "own.key"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sftdyn.providers.bind.message import RCODES, Verdict, change, diagnosis, question, verdict
+from sftdyn.providers.bind.message import RCODES, Verdict, change, octets, question, verdict
+from sftdyn.providers.bind.sayings import diagnosis
 from sftdyn.values.update import RRset
 from tests.providers.bind.conftest import HOME
 
@@ -64,7 +65,7 @@ def test_rcodes(rcode: str) -> None:
         ("; Communication with 127.0.0.1#53 failed: connection refused\n", Verdict.NOBODY),
         ("; Communication with ::1#53 failed: network unreachable\n", Verdict.NOBODY),
         ("; Communication with 127.0.0.1#53 failed: timed out\n", Verdict.UNKNOWN),
-        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Verdict.UNKNOWN),
+        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Verdict.NOBODY),
     ],
 )
 def test_transcripts(transcript: str, meaning: Verdict) -> None:
@@ -73,4 +74,35 @@ def test_transcripts(transcript: str, meaning: Verdict) -> None:
 
 def test_a_diagnosis_is_one_line() -> None:
     said = "; Communication with 127.0.0.1#53 failed: timed out\nupdate failed: SERVFAIL\n" + ANSWER.format("SERVFAIL")
-    assert diagnosis(said) == "Communication with 127.0.0.1#53 failed: timed out; update failed: SERVFAIL"
+    assert diagnosis(said).startswith("no answer from 127.0.0.1#53 (timed out)")
+    assert diagnosis(ANSWER.format("NOERROR")) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "01-Dec-2026 03:00:00.000 own.key:1: unknown option 's3cr3t'\n",
+        "could not create key from hmac-sha256:a:s3cr3t\nupdate failed: s3cr3t\n",
+        "; Communication with s3cr3t failed: connection refused\n",
+        "s3cr3t\n; TSIG error with server: s3cr3t\n",
+        "update failed: s3cr3t\n",
+        "unknown key type s3cr3t\ns3cr3t\n",
+        "\ncould not start nsupdate: s3cr3t\n",
+    ],
+)
+def test_nothing_that_nsupdate_says_gets_into_the_log_as_it_is(said: str) -> None:
+    for transcript in (said, said + ANSWER.format("REFUSED")):
+        assert diagnosis(transcript)
+        assert "s3cr3t" not in diagnosis(transcript)
+
+
+def test_of_what_is_unknown_the_log_says_how_to_see_it() -> None:
+    assert "may hold a secret; run it by hand: nsupdate -d" in diagnosis("something new\n")
+
+
+def test_the_size_of_a_message_is_never_guessed_too_small() -> None:
+    """A header, the zone, two records a name of which one has an address, and a signature of hmac-sha256."""
+    lines = [f"update delete h{n:02}.a.example. A\nupdate add h{n:02}.a.example. 30 A 192.0.2.7\n" for n in range(20)]
+    for count in (1, 5, 20):
+        least = 12 + 15 + count * (4 + 2 + 10 + 2 + 10 + 4) + 12 + 10 + 13 + 48
+        assert least <= octets("a.example.", "".join(lines[:count])) <= 2 * least

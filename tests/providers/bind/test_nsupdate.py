@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from sftdyn.providers.bind import nsupdate
-from sftdyn.providers.bind.message import Verdict, diagnosis, verdict
-from sftdyn.providers.bind.nsupdate import Child, Route
+from sftdyn.providers.bind.message import Verdict, verdict
+from sftdyn.providers.bind.nsupdate import Child
+from sftdyn.providers.bind.route import TCP_BURST, TCP_INTERVAL, Route
+from sftdyn.providers.bind.sayings import diagnosis
 from sftdyn.values.specs import Primary
 from tests.lab.bind import Bind
 from tests.lab.process import Sftdyn
@@ -44,7 +46,7 @@ def test_large_messages_keep_their_distance(bind: Bind) -> None:
         await child.stop()
         return time.monotonic() - start
 
-    assert asyncio.run(talk()) >= (300 * nsupdate.TCP_INTERVAL - nsupdate.TCP_BURST) * 0.95
+    assert asyncio.run(talk()) >= (300 * TCP_INTERVAL - TCP_BURST) * 0.95
 
 
 def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +75,7 @@ def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> N
         'key "sftdyn-demo" { algorithm s3cr3t; secret "c2VjcmV0"; };\n',
         'key "sftdyn-demo" { secret "s3cr3t"; };\n',
         'key "sftdyn-demo" { algorithm hmac-sha256; secret s3cr3t\n',
+        'key "sftdyn-demo" { algorithm hmac-sha256; secret "s3cr3t\ns3cr3t"; };\n',
     ],
 )
 def test_a_broken_key_file_is_said_to_be_one_and_not_quoted(bind: Bind, tmp_path: Path, text: str) -> None:

@@ -1,8 +1,10 @@
 """Names of several zones, of none, and of zones that come, freeze or do not load."""
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,35 @@ def test_a_zone_that_is_added_below_another_is_found(serve: ServeFixture, own_bi
     own_bind.edit("zone dyn.example", "update add new.dyn.example 60 NS ns.dyn.example")
     assert served.update("k") == "FAIL"  # a delegation to nobody
     own_bind.add_zone("new.dyn.example")
+    assert served.update("k") == "OK"
+    assert own_bind.lookup("a.new.dyn.example") == ["127.0.0.1"]
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Bind]:
+    """A BIND whose zone takes no updates."""
+    server = Bind(tmp_path, {"example": ""})
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_a_zone_that_is_added_below_one_that_refuses_is_found(serve: ServeFixture, closed: Bind) -> None:
+    served = serve(conf(closed, clients={"k": "a.dyn.example"}, timeout=2))
+    assert served.update("k") == "FAIL"
+    served.wait_for("it is frozen, or not open to this key; its log says which (zone example)")
+    closed.add_zone("dyn.example")
+    assert served.update("k") == "OK"
+    assert closed.lookup("a.dyn.example") == ["127.0.0.1"]
+
+
+def test_after_a_reload_zones_are_asked_for_anew(serve: ServeFixture, own_bind: Bind) -> None:
+    """The zone above takes the change, too, where nobody sees it."""
+    served = serve(conf(own_bind, clients={"k": "a.new.dyn.example"}))
+    assert served.update("k") == "OK"
+    own_bind.add_zone("new.dyn.example")
+    served.signal(signal.SIGHUP)
+    served.wait_for("the conf is read again")
     assert served.update("k") == "OK"
     assert own_bind.lookup("a.new.dyn.example") == ["127.0.0.1"]
 

@@ -230,11 +230,13 @@ class Child:
         self._route = route
         self._patience, self._tries = (2.0, 1) if timers[1] == "2" else (1.0, 3)  # seconds; what only asks is repeated
         self._runs = False
+        self.way: Any = None
 
     async def send(self, zone: str, lines: str) -> str:
         """The transcript of one message."""
         primary = self._route.primary
         self._runs = True
+        self.way = await self._route.way()
         transcript = COMMUNICATION.format("connection refused")
         for _ in range(self._tries):
             if found := self._find(primary):
@@ -258,8 +260,12 @@ class Child:
         """Whether its key file has changed."""
         return False
 
-    def try_elsewhere(self) -> None:
-        """Over the other family."""
+    def is_narrow(self) -> bool:
+        """Whether no long message gets through."""
+        return False
+
+    def give_up(self, way: Any) -> None:
+        """There is no better way here."""
 
     async def stop(self) -> None:
         """End it."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sftdyn.providers.bind import message
-from sftdyn.providers.bind.nsupdate import Child, Route
+from sftdyn.providers.bind.nsupdate import Child
+from sftdyn.providers.bind.route import Route
 from sftdyn.values.specs import Primary as PrimarySpec
 from sftdyn.values.update import Key, RRset
 from tests.lab import bind

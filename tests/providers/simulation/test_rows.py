@@ -3,15 +3,12 @@
 import asyncio
 import itertools
 
-import pytest
-
 from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, host, lines, perform, shown
 
 HOST = "h.a.example."
 STRANGERS = "203.0.113.9"
 ONE, TWO = by("one.key"), by("two.key")
 MENDED = 5.0  # seconds within which a late write is undone at a primary
-REWRITE = pytest.mark.xfail(strict=True, reason="one engine for each place is being built")
 
 
 async def given_up(stage: Stage, spec: object = ONE, address: str = OTHER) -> None:
@@ -255,7 +252,6 @@ def test_a_zone_that_was_in_trouble_recovers_at_cloudflare_while_others_work() -
     perform(scene)
 
 
-@REWRITE
 def test_a_look_after_late_writes_during_a_reload_blocks_no_name() -> None:
     async def scene(stage: Stage) -> None:
         api = cloudflare("one-token")
