@@ -48,6 +48,8 @@ def test_check_says_what_the_conf_means(tmp_path: Path, certificate: Path) -> No
         "updates: the local name server (nsupdate -l)",
         "zones: found by asking",
         "clients: 2, with 3 host names",
+        "client: a.dyn.example, b.dyn.example",
+        "client: c.dyn.example",
         f"warning: everyone on this machine can read {conf}; chmod o-r it, and let its group read it",
         "warning: keys shorter than 16 characters can be guessed: those of a.dyn.example",
         "warning: http://*:8080 is plain HTTP: whoever sees the traffic learns the keys; prefer https",
@@ -67,7 +69,13 @@ def test_check_without_warnings(tmp_path: Path) -> None:
         "updates: the local name server (nsupdate -l)",
         "zones: dyn.example",
         "clients: 1, with 1 host name",
+        "client: c.dyn.example",
     ]
+
+
+def test_check_names_an_interface_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "conf").write_text('own = [Client("home.dyn.example", address=Interface("wann"))]\n')
+    assert "warning: own: there is no interface wann now; there are: " in run("--check", str(tmp_path / "conf")).stdout
 
 
 SAFE = 'http = "192.168.0.1:8080"\nclients["a key that is long enough"] = "c.dyn.example"\n'
