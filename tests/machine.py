@@ -542,6 +542,7 @@ api.add_token([api.add_zone("example.org")], text="{TOKEN}")
 api.start()
 signal.pause()
 """
+START_API = "systemd-run -q --unit=api --working-directory=/root/sftdyn -E PYTHONPATH=. python3 /root/api.py"
 
 
 def an_api(machine: Machine) -> str:
@@ -553,7 +554,7 @@ def an_api(machine: Machine) -> str:
             -addext subjectAltName=DNS:api.cloudflare.com -keyout /root/api/server.key -out /root/api/server.crt
         cp /root/api/server.crt /usr/local/share/ca-certificates/api.crt
         update-ca-certificates; apt-get install python3 curl
-        systemd-run -q --unit=api --working-directory=/root/sftdyn -E PYTHONPATH=. python3 /root/api.py"""
+        {START_API}"""
     )
     took = wait_until(lambda: not machine.says("curl -sS https://api.cloudflare.com/").returncode, "the API answers")
     check(at_cloudflare(machine) == [], at_cloudflare(machine))
@@ -621,6 +622,12 @@ def for_routers(machine: Machine) -> str:
     before = installed(machine)
     again = machine.sh(command)
     check(installed(machine) == before and url in again and TOKEN not in said + again, again)
+    named = machine.sh(f"{command} --at server.example.org")
+    url = found(r"^(https://server.example.org:4443/\S+)$", named)
+    curl = found(r"^    (curl .*)$", named).replace("server.crt", str(machine.root / "etc/sftdyn/server.crt"))
+    said = answer(machine, url, *(word for word in curl.split()[1:] if not word.startswith("https:")))
+    check(said == "UPTODATE" and "# Next" in named, said + named)
+    check(HOME in machine.sh("sftdyn --list"), machine.sh("sftdyn --list"))
     value = exposure(machine)
     uninstalled(machine)
     return f"the visitor's OK over HTTPS; exposure {value}; the second run changed nothing; --uninstall left nothing"
@@ -644,6 +651,52 @@ def for_itself(machine: Machine) -> str:
     value = exposure(machine, "sftdyn-own.service")
     uninstalled(machine)
     return f"published, and again after a change; exposure {value}; the second run changed nothing; --uninstall left nothing"
+
+
+# Three servers on the web that say which address asks.
+ECHOES = """
+import http.server, ssl
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"203.0.113.10")
+server = http.server.ThreadingHTTPServer(("127.0.0.2", 443), Echo)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/root/api/echo.crt", "/root/api/echo.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+def behind_a_router(machine: Machine) -> str:
+    """--own of an interface whose address the world does not reach, and --own web"""
+    machine.ip("link", "add", "nat", "type", "dummy")
+    machine.ip("address", "add", "192.168.1.5/24", "dev", "nat")
+    command = f"echo {TOKEN} | ./etc/install --cloudflare {HOME} --own"
+    stops(machine, f"{command} nat", "(192.168.1.5 alone). Behind a router that translates addresses write --own web")
+    nothing_is_left(machine)
+    (machine.root / "root/echo.py").write_text(ECHOES)
+    hosts = "www.cloudflare.com api64.ipify.org ifconfig.co"
+    names = ",".join(f"DNS:{name}" for name in hosts.split())
+    machine.sh(
+        f"""echo 127.0.0.2 {hosts} >>/etc/hosts
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=echo \\
+            -addext subjectAltName={names} -keyout /root/api/echo.key -out /root/api/echo.crt
+        cp /root/api/echo.crt /usr/local/share/ca-certificates/echo.crt; update-ca-certificates
+        systemd-run -q --unit=echo python3 /root/echo.py"""
+    )
+    wait_until(lambda: not machine.says("curl -sS https://ifconfig.co/ip").returncode, "they answer")
+    timer = "systemctl is-enabled sftdyn-own.timer"
+    machine.sh("systemctl stop api")
+    said = machine.says(f"{command} wan")
+    check(said.returncode and machine.says(timer).returncode, said.stdout)
+    machine.sh(START_API)
+    wait_until(lambda: not machine.says("curl -sS https://api.cloudflare.com/").returncode, "the API answers")
+    said = machine.sh(f"{command} web")
+    check(IPV4 in at_cloudflare(machine) and machine.sh(timer) == "enabled\n", said)
+    uninstalled(machine)
+    return "says what to write; after a failure no timer stays; web takes the place of the interface, and is published"
 
 
 def uninstalled(machine: Machine) -> None:
@@ -670,7 +723,7 @@ PARTS: dict[str, list[Step]] = {
         *(something_in_the_way, one_command, a_newer_one, another_address, the_way_back, beside_its_parent),
         *(cut_short, the_owners_own),
     ],
-    "cloudflare": [an_api, mistakes, a_terminal, for_routers, for_itself],
+    "cloudflare": [an_api, mistakes, a_terminal, for_routers, for_itself, behind_a_router],
 }
 
 
