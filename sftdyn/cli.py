@@ -12,15 +12,18 @@ import threading
 import time
 import warnings
 from collections.abc import MutableMapping, Sequence
+from functools import partial
+from getpass import getpass
 from pathlib import Path
 from typing import TextIO
 
 from . import __version__
 from .conf.check import describe
 from .conf.config import Config, load
-from .conf.newkey import new_key
+from .conf.newkey import lines, new_key
 from .conf.online import look
 from .conf.own import EXAMPLE
+from .conf.printed import PLACEHOLDER
 from .conf.source import ConfigError
 from .doors.status import asking, table
 from .providers.bind import nsupdate
@@ -51,13 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _set_up_logging(options.verbose - options.quiet)
     try:
         if options.new_key:
-            print(new_key(*options.new_key, url=options.url))
+            print(_new_key(options))
             return 0
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
         settings = _settings(options)
         if options.health:
             return _tell_health(options, settings)
         config = load(Path(options.conf), settings)
+        if options.lines:
+            print(lines(*options.lines, ask=partial(_ask_key, options.lines[0]), config=config, url=options.url))
+            return 0
         if options.list:
             return _print_list(config)
         if options.own and not config.own:
@@ -96,8 +102,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What the command line says. Ends the process with EXIT_CONF where that makes no sense."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.url is not None and not options.new_key:
-        parser.error("--url goes with --new-key; where to listen, the conf says")
+    if options.url is not None and not (options.new_key or options.lines):
+        parser.error("--url goes with --new-key and --lines; where to listen, the conf says")
     if options.online and not options.check:
         parser.error("--online is a part of --check; write: sftdyn --check --online")
     return options
@@ -138,13 +144,35 @@ def _parser() -> argparse.ArgumentParser:
     add("--check", action="store_true", help="say what the conf means, and stop")
     new_key_help = "make a key for a host name, with lines for the conf and for all clients, or for this router"
     add("--new-key", nargs="+", metavar=("NAME", "ROUTER"), help=new_key_help)
+    lines_help = "the lines for all clients, or for this router, of a host name that the conf has; asks for its key"
+    add("--lines", nargs="+", metavar=("NAME", "ROUTER"), help=lines_help)
     add("--online", action="store_true", help="with --check: ask the name servers, too, and look at the certificate")
     add("--own", action="store_true", help="publish the conf's own once, say what came of it, and stop")
     add("--list", action="store_true", help="show what the running sftdyn has seen of each host name, and stop")
     add("--health", action="store_true", help="say whether the running sftdyn is well: exit code 0 or 1")
-    add("--url", metavar="URL", help="with --new-key: where this server is (default: https:// and the name's domain)")
+    add("--url", metavar="URL", help="with --new-key and --lines: where clients call (default: as the conf says)")
     add("--version", action="version", version=f"sftdyn {__version__}")
     return parser
+
+
+def _new_key(options: argparse.Namespace) -> str:
+    """A key with its lines, also where there is no conf yet, or none that this user can read. Raises Mistake."""
+    config, trouble = None, ""
+    if options.conf != DEFAULT_CONF or os.path.exists(DEFAULT_CONF):  # also without the right to look
+        try:
+            config = load(Path(options.conf), _settings(options))
+        except ConfigError as error:
+            if options.conf != DEFAULT_CONF:
+                raise
+            trouble = " ".join(str(error).split())
+    return new_key(*options.new_key, config=config, trouble=trouble, url=options.url)
+
+
+def _ask_key(name: str) -> str:
+    """What somebody types as the key of a client, unseen; KEY if nobody does."""
+    if not sys.stdin.isatty():
+        return PLACEHOLDER
+    return getpass(f"The key of {name} (Enter: {PLACEHOLDER} stands for it): ") or PLACEHOLDER
 
 
 def _tell_health(options: argparse.Namespace, settings: dict[str, object]) -> int:

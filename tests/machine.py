@@ -8,6 +8,7 @@ Cloudflare. Prints a line for each step; exits with 1 if one failed.
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -624,8 +625,10 @@ def for_routers(machine: Machine) -> str:
     check(installed(machine) == before and url in again and TOKEN not in said + again, again)
     named = machine.sh(f"{command} --at server.example.org")
     url = found(r"^(https://server.example.org:4443/\S+)$", named)
-    curl = found(r"^    (curl .*)$", named).replace("server.crt", str(machine.root / "etc/sftdyn/server.crt"))
-    said = answer(machine, url, *(word for word in curl.split()[1:] if not word.startswith("https:")))
+    curl = shlex.split(found(r"^(curl -sS .*/[0-9a-f]{32}')$", named))
+    check(curl[-1] == url and "--cacert" in curl, named)
+    curl[curl.index("--cacert") + 1] = str(machine.root / "etc/sftdyn/server.crt")
+    said = answer(machine, url, *curl[1:-1])
     check(said == "UPTODATE" and "# Next" in named, said + named)
     check(HOME in machine.sh("sftdyn --list"), machine.sh("sftdyn --list"))
     value = exposure(machine)

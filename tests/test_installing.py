@@ -179,9 +179,10 @@ def test_the_url_has_a_name_that_others_know(host: str, found: list[str], name: 
 
 
 def test_the_printed_lines_are_those_of_this_server() -> None:
-    said = texts.for_the_router("home.example.org", "2001:db8::10", KEY)
-    assert f"\nhttp://[2001:db8::10]:8080/{KEY} " in said
-    assert f"    curl -sS --cacert server.crt https://[2001:db8::10]:4443/{KEY}\n" in said
+    said = texts.for_the_router("home.example.org", "2001:db8::10", KEY, "curl …")
+    assert said.startswith(f"https://[2001:db8::10]:4443/{KEY}\nhttp://[2001:db8::10]:8080/{KEY} ")
+    assert "\nFor a router: sftdyn --lines home.example.org ROUTER --url https://[2001:db8::10]:4443\n" in said
+    assert "--url" not in texts.for_the_router(f"home.{ZONE}", ZONE, KEY, "curl …")
 
 
 # The confs

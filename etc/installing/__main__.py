@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from socket import getfqdn, if_nameindex
 
+from sftdyn.conf.config import load
+from sftdyn.conf.newkey import lines
 from sftdyn.doors.own.kernel import Unanswered, stable_addresses
 from sftdyn.values.addresses import Address, is_private, parse_address
 from sftdyn.values.mistake import Mistake
@@ -79,10 +81,17 @@ def leaving() -> str:
     return "".join([*(f"go {name}\n" for name in going), *(f"stay {name}\n" for name in staying)])
 
 
+def lines_for_curl(name: str, host: str, key: str) -> str:
+    """As `sftdyn --lines` prints them. Raises Mistake."""
+    config = load(Path(texts.ETC, "conf"), {})
+    return lines(name, "curl", ask=lambda: key, config=config, url=texts.secure_url(host))
+
+
 def the_end(way: str, name: str, host: str, *given: str) -> str:
     """What is left to the owner. `given` are the zone's addresses."""
     text = Path(texts.ETC, "conf").read_text()
-    router = texts.for_the_router(name, host, texts.key_in(text, name))
+    key = texts.key_in(text, name)
+    router = texts.for_the_router(name, host, key, lines_for_curl(name, host, key) if key else "")
     alive = f"\n# Is my router alive?\n{texts.for_the_owner(host)}" if f"status = {texts.STATUS}\n" in text else ""
     zone = texts.delegation(host, [word for word in given if word]) if way == "bind" else ""
     ports = f"{'53 (TCP and UDP), ' if way == 'bind' else ''}{texts.HTTP} and {texts.HTTPS} (TCP)"

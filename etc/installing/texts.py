@@ -69,19 +69,23 @@ def key_in(conf: str, name: str) -> str:
     return found[1] if found else ""
 
 
-def for_the_router(name: str, server: str, key: str) -> str:
-    """The URL, and how to call it; without a key, where the conf is its owner's."""
-    secure = f"https://{in_url(server)}:{HTTPS}"
-    more = f"sftdyn --new-key NAME ROUTER --url {secure}"
+def secure_url(server: str) -> str:
+    """Where clients reach the server."""
+    return f"https://{in_url(server)}:{HTTPS}"
+
+
+def for_the_router(name: str, server: str, key: str, curl: str) -> str:
+    """The URLs, and the lines for curl; without a key, where the conf is its owner's, how to get more."""
+    at = "" if server == name.partition(".")[2] else f" --url {secure_url(server)}"
+    more = f"For another name: sftdyn --new-key NAME ROUTER{at}\n"
     if not key:
-        return f"The conf is yours. For one more key, with the lines for a router: {more}\n"
+        return f"The conf is yours. {more}"
     return (
-        f"{secure}/{key}\n"
+        f"{secure_url(server)}/{key}\n"
         f"http://{in_url(server)}:{HTTP}/{key}   (who sees the traffic learns the key)\n\n"
-        "The certificate is signed by itself, so the first needs a copy of it. A computer gets one, and calls:\n"
-        f"    scp root@{in_url(server)}:{ETC}/server.crt server.crt\n"
-        f"    curl -sS --cacert server.crt {secure}/{key}\n"
-        f"For another name, with the lines for a router or a program: {more}\n"
+        f"From a computer:\n{curl}\n\n"
+        f"That copy: scp root@{in_url(server)}:{ETC}/server.crt /etc/sftdyn.crt\n"
+        f"For a router: sftdyn --lines {name} ROUTER{at}\n{more}"
     )
 
 

@@ -1,98 +1,99 @@
-"""`sftdyn --new-key`: a fresh key, with the lines that the conf and the clients need.
+"""`sftdyn --new-key` and `--lines`: a fresh key, and the lines that the conf and the clients need."""
 
-The lines for clients are those of the files in etc/clients, which a person may also copy by hand. Their first line
-begins with the client's name and a colon; what stands behind the first empty line is printed.
-"""
-
-import re
 import secrets
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator
 
 from ..values.mistake import Mistake
 from ..values.names import host_name
-from .clients import conf_digest
+from .clients import conf_digest, digest
+from .config import Config
+from .printed import CERTIFICATE, PLACEHOLDER, Template, chosen, filled_in
+from .reached import Reached, reached
 
 KEY_OCTETS = 16
 
+# All but the client's line are comments, so that the block can be appended to a conf.
 CONF = """\
-# the conf, with the key:
+# key: {key}
+#
+# For the conf, to which all of this may be appended as it is:
 clients["{key}"] = "{name}"
-# or with its hash, so that who reads the conf cannot use it:
-clients["sha256:{digest}"] = "{name}"
+# or with its hash, so that who reads the conf cannot use it (then take the key out of these comments, too):
+# clients["sha256:{digest}"] = "{name}"
+#
+# {about}
+# The same without # in front, for a client that the conf has: sftdyn --lines {name} ROUTER
 """
 
-# What the files say of TLS, and what a client of a server without it needs.
-PLAIN = {"ssl=yes": "ssl=no", "ssl = true": "ssl = false", "use_https '1'": "use_https '0'"}
 
+def new_key(name: str, *clients: str, config: Config | None = None, trouble: str = "", url: str | None = None) -> str:
+    """A fresh key for the host `name`: a block for the conf, with the lines for clients as comments.
 
-def new_key(name: str, *clients: str, url: str | None = None) -> str:
-    """A fresh key for the host `name`, with lines for the conf and for clients of the server at `url`.
-
-    `clients` are some of those that have a file, by its name or by their own; without any it is all. Raises Mistake.
+    `clients` are some of those that have a file, by any of their names; without any it is all. They call `url`, or
+    where `config` listens; `trouble` says why there is no `config`. Raises Mistake.
     """
+    host = _full_name(name)
+    server = reached(host, config, url)
+    key = secrets.token_hex(KEY_OCTETS)
+    about = about_server(server, config, url, trouble)
+    conf = CONF.format(key=key, name=host, digest=conf_digest(key).hex(), about="\n# ".join(about))
+    return "\n".join([conf.rstrip(), *(commented(one, host, key, server) for one in chosen(clients))])
+
+
+def lines(name: str, *clients: str, ask: Callable[[], str], config: Config, url: str | None = None) -> str:
+    """The lines for clients of the host `name`, which a client of the conf has.
+
+    `ask` gives its key, or KEY to leave it open: the conf may have the key's hash only. Raises Mistake.
+    """
+    host = _full_name(name)
+    wanted = chosen(clients)
+    server = reached(host, config, url)
+    key = ask() if config.hooks.get_host else _checked_key(config, f"{host}.", ask)
+    about = "\n".join(f"# {line}" for line in about_server(server, config, url, ""))
+    return "\n\n".join([about, *(as_it_is(one, host, key, server) for one in wanted)])
+
+
+def _full_name(name: str) -> str:
+    """Without a dot at the end. Raises Mistake."""
     host = host_name(name).rstrip(".")
-    url = (url or f"https://{host.partition('.')[2] or host}").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Mistake("--url: write it like https://dyn.example or http://dyn.example:8080")
-    return render(host, url, secrets.token_hex(KEY_OCTETS), chosen(clients))
+    if "." not in host:
+        raise Mistake("the name needs a dot: write the whole name, such as home.dyn.example")
+    return host
 
 
-def render(name: str, url: str, key: str, clients: Mapping[str, str]) -> str:
-    """The text for one key, with the lines of these clients."""
-    conf = CONF.format(key=key, name=name, digest=conf_digest(key).hex())
-    filled_in = (f"# --- {title}\n{_filled_in(lines, name, url, key)}" for title, lines in clients.items())
-    return "\n".join([f"key: {key}\n", conf, *filled_in]).rstrip()
+def _checked_key(config: Config, name: str, ask: Callable[[], str]) -> str:
+    """What `ask` gives. Raises Mistake where no client of the conf has the name, or none with this key."""
+    clients = config.keyring.clients
+    if not any(name in client.names for client in clients.values()):
+        raise Mistake("no client of the conf has this name; --new-key makes one")
+    key = ask()
+    client = clients.get(digest(key.lstrip("/").encode("utf-8", "surrogateescape")))
+    if key != PLACEHOLDER and (client is None or name not in client.names):
+        raise Mistake("this is not the key of a client with this name: write the key itself, not its hash")
+    return key
 
 
-def chosen(clients: Iterable[str]) -> dict[str, str]:
-    """The templates of these clients, all if there are none. Raises Mistake."""
-    known = templates()
-    by_letters = {_letters(title): title for title in known}
-    wanted = [_letters(client) for client in clients]
-    if not set(wanted) <= set(by_letters):
-        raise Mistake(f"--new-key: no lines are known for this router; write one of: {', '.join(known)}")
-    return {by_letters[one]: known[by_letters[one]] for one in wanted} or known
+def about_server(server: Reached, config: Config | None, url: str | None, trouble: str) -> Iterator[str]:
+    """Where the lines call, and how that is known: sentences."""
+    if trouble:
+        yield f"{trouble}, so where clients call is a guess:"
+    says = "as --url says" if url else f"as {config.path} has it" if config else "by the name"
+    yield f"The lines call {server.url}, {says}{'' if url else '; if they should not, --url says where else'}."
+    if server.own:
+        yield "No public authority vouches for its certificate. Clients that are to believe it need a copy of"
+        yield f"{server.own} (or of the certificate that signed it) as {CERTIFICATE}."
 
 
-def _letters(title: str) -> str:
-    """What stays the same where somebody writes fritzbox or fritz-box for FRITZ!Box."""
-    return re.sub("[^a-z0-9]", "", title.lower())
+def commented(template: Template, name: str, key: str, server: Reached) -> str:
+    """As comments. Lines that are none themselves are four blanks further in."""
+    limits, text = filled_in(template, name, key, server)
+    body = (line if line.startswith("#") else f"#     {line}".rstrip() for line in text.splitlines())
+    return "\n".join(["#", f"# --- {template.title}", *(f"# {line}".rstrip() for line in limits), "#", *body]).rstrip(
+        "\n#"
+    )
 
 
-def templates() -> dict[str, str]:
-    """Client → the lines that it needs, for the server dyn.example, the host home.dyn.example and the key KEY.
-
-    Raises Mistake.
-    """
-    found = {}
-    for path in sorted(_folder().iterdir()):
-        about, _, lines = path.read_text("utf-8").partition("\n\n")
-        found[about.lstrip("# ").partition(":")[0]] = lines
-    return found
-
-
-def _folder() -> Path:
-    """Where the files are: beside the package in a checkout, below the prefix where pip installs."""
-    here = Path(__file__).resolve()
-    places = [here.parents[2] / "etc/clients", *(above / "share/sftdyn/clients" for above in here.parents)]
-    for place in places:
-        if place.is_dir():
-            return place
-    raise Mistake("the folder share/sftdyn/clients is missing; copy or install sftdyn as a whole again")
-
-
-def _filled_in(lines: str, name: str, url: str, key: str) -> str:
-    """`lines` with the user's own values."""
-    server = url.partition("//")[2]
-    values = {"https://dyn.example": url, "home.dyn.example": name, "dyn.example": server, "KEY": key}
-    if url.startswith("http:"):
-        values |= PLAIN
-    return re.sub("|".join(map(_whole, values)), lambda found: values[found[0]], lines)
-
-
-def _whole(text: str) -> str:
-    """A pattern that finds `text`, and not as a part of a longer word."""
-    return rf"(?<![\w.]){re.escape(text)}(?!\w)"
+def as_it_is(template: Template, name: str, key: str, server: Reached) -> str:
+    """As a client reads it, below its limits."""
+    limits, text = filled_in(template, name, key, server)
+    return "\n".join([f"# --- {template.title}", *(f"# {line}".rstrip() for line in limits), "", text]).rstrip()

@@ -42,12 +42,18 @@ class Certificate(NamedTuple):
     names: tuple[str, ...]  # of subjectAltName: most clients do not look at anything else (RFC 9525, 6.3)
 
 
-def shown_certificate(context: ssl.SSLContext, cert: Path) -> Certificate:
-    """The certificate at `cert` as a client of `context` gets it that trusts it. Raises Mistake where none would."""
+def shown_certificate(context: ssl.SSLContext, cert: Path | None = None) -> Certificate:
+    """The certificate of `context` as a client gets it that trusts `cert`, or else the authorities of this system.
+
+    Raises Mistake where none would take it.
+    """
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusting.check_hostname = False
     trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
-    trusting.load_verify_locations(cert)
+    if cert:
+        trusting.load_verify_locations(cert)
+    else:
+        trusting.load_default_certs()
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client, server = trusting.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
     for end in (client, server) * 3:  # TLS 1.2 needs them all

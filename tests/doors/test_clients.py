@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
-from sftdyn.conf.newkey import render, templates
+from sftdyn.conf.newkey import as_it_is
+from sftdyn.conf.printed import chosen, templates
+from sftdyn.conf.reached import Reached
 from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
@@ -19,7 +22,7 @@ from tests.lab.machine import find_program, free_port
 from tests.lab.process import Sftdyn
 from tests.lab.process import exchange as raw
 
-CLIENTS = templates()
+CLIENTS = {one.title: one.lines for one in templates()}
 WRONG = "f" * 32
 
 
@@ -50,8 +53,9 @@ class Call:
 
     def configured(self, title: str, *, replaced: dict[str, str]) -> Path:
         """A file with the lines that --new-key prints for a client, changed for a server without TLS and names."""
-        text = render("client.dyn.example", f"http://{self.server}", self.key, templates())
-        text = re.split(rf"^# --- {title}$", text, flags=re.M)[1].partition("\n# ---")[0]
+        host, _, port = self.server.rpartition(":")
+        [template] = chosen([title])
+        text = as_it_is(template, "client.dyn.example", self.key, Reached("http", host, int(port)))
         for old, new in replaced.items():
             assert old in text
             text = text.replace(old, new)
@@ -396,12 +400,14 @@ def test_ddns_updater(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
     assert bind.lookup("updater.dyn.example") == ["192.0.2.7"]
 
 
+@pytest.mark.parametrize("more", ["", "&username=__USERNAME__&password=__PASSWORD__"], ids=["header", "query"])
 @pytest.mark.parametrize("upper", [False, True], ids=["small", "CAPITALS"])
-def test_synology(client_of: Callable[..., Sftdyn], bind: Bind, upper: bool) -> None:
-    """The query URL with the form's values in it; Synology's own example has the names in capitals."""
+def test_synology(client_of: Callable[..., Sftdyn], bind: Bind, upper: bool, more: str) -> None:
+    """The query URL with the form's values in it; Synology's own example has the names in capitals, and all four."""
     served = client_of("synology.dyn.example")
     [line] = [line for line in CLIENTS["Synology"].splitlines() if line.startswith("Query URL:")]
-    path = line.partition("https://dyn.example")[2]
+    path = line.partition("https://dyn.example")[2] + more
+    assert "__PASSWORD__" not in line
     if upper:
         path = re.sub(r"(\w+)=", lambda name: name[0].upper(), path)
 
@@ -410,7 +416,8 @@ def test_synology(client_of: Callable[..., Sftdyn], bind: Bind, upper: bool) -> 
         values = {"HOSTNAME": hostname, "MYIP": address, "USERNAME": "any", "PASSWORD": key}
         for name, value in values.items():
             target = target.replace(f"__{name}__", value)
-        return raw(served, f"GET {target} HTTP/1.1\r\nHost: dyn.example\r\nAccept: */*\r\n\r\n".encode())
+        head = f"Host: dyn.example\r\nAccept: */*\r\n{'' if more else basic(key)}"
+        return raw(served, f"GET {target} HTTP/1.1\r\n{head}\r\n".encode())
 
     assert answer(KEY).endswith(b"\r\n\r\ngood 192.0.2.7")
     assert answer(KEY).endswith(b"\r\n\r\nnochg 192.0.2.7")
@@ -418,6 +425,11 @@ def test_synology(client_of: Callable[..., Sftdyn], bind: Bind, upper: bool) -> 
     assert answer(WRONG, address="192.0.2.8").endswith(b"\r\n\r\nbadauth")
     assert answer(KEY, "other.dyn.example", "192.0.2.8").endswith(b"\r\n\r\nnohost")
     assert bind.lookup("synology.dyn.example") == ["192.0.2.7"]
+
+
+def basic(key: str) -> str:
+    """The header of Basic authentication."""
+    return f"Authorization: Basic {b64encode(f'any:{key}'.encode()).decode()}\r\n"
 
 
 def test_opnsense_dyndns2(client_of: Callable[..., Sftdyn], bind: Bind) -> None:
