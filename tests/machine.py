@@ -696,8 +696,8 @@ def behind_a_router(machine: Machine) -> str:
     check(said.returncode and machine.says(timer).returncode, said.stdout)
     machine.sh(START_API)
     wait_until(lambda: not machine.says("curl -sS https://api.cloudflare.com/").returncode, "the API answers")
-    said = machine.sh(f"{command} web")
-    check(IPV4 in at_cloudflare(machine) and machine.sh(timer) == "enabled\n", said)
+    failed = machine.sh(f"{command} web")
+    check(IPV4 in at_cloudflare(machine) and machine.sh(timer) == "enabled\n", failed)
     uninstalled(machine)
     return "says what to write; after a failure no timer stays; web takes the place of the interface, and is published"
 
@@ -768,7 +768,7 @@ def main() -> int:
     if len(releases) + len(parts) < len(sys.argv) - 1:
         print(f"usage: ./tests/machine [{'|'.join(RELEASES)}] [{'|'.join(PARTS)}]", file=sys.stderr)
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)  # no machine stays behind
     start = time.monotonic()
     failures = [on_a_machine(release, part) for release in releases or RELEASES for part in parts or PARTS]

@@ -141,7 +141,7 @@ def on_a_machine(release: str) -> int:
 
 def main() -> int:
     """Each Debian that is named, or all."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # no machine stays behind
     releases = [word for word in sys.argv[1:] if word in RELEASES]
     return 1 if sum(on_a_machine(release) for release in releases or RELEASES) else 0
