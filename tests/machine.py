@@ -674,7 +674,7 @@ server.serve_forever()
 
 def behind_a_router(machine: Machine) -> str:
     """--own of an interface whose address the world does not reach, and --own web"""
-    machine.ip("link", "add", "nat", "type", "dummy")
+    machine.ip("link", "add", "nat", "type", "veth", "peer", "name", "tan")
     machine.ip("address", "add", "192.168.1.5/24", "dev", "nat")
     command = f"echo {TOKEN} | ./etc/install --cloudflare {HOME} --own"
     stops(machine, f"{command} nat", "(192.168.1.5 alone). Behind a router that translates addresses write --own web")
