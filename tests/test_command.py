@@ -11,6 +11,7 @@ import sys
 import venv
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -367,7 +368,12 @@ def test_the_list_is_what_the_running_sftdyn_has_seen(serve: ServeFixture, bind:
 def test_the_list_fits_the_terminal(serve: ServeFixture, bind: Bind, tmp_path: Path) -> None:
     served = serve(conf(bind, clients={"l": "refused.policy.example"}, status=free_port(), status_token=TOKEN))
     served.get("/l", headers={"User-Agent": "x" * 40})
-    command = ["script", "-qec", f"stty cols 80; {sys.executable} -m sftdyn --list {tmp_path}/conf0", "/dev/null"]
+    command = [
+        "script",
+        "-qec",
+        f"stty cols 80; {quote(sys.executable)} -m sftdyn --list {tmp_path}/conf0",
+        "/dev/null",
+    ]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "1 host name, 1 failing" in shown
     assert "\x1b[31mrefused.policy.example" in shown
