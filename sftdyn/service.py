@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from time import localtime, strftime, time
 from typing import Any
@@ -24,7 +24,7 @@ from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
-from .values.update import Update
+from .values.update import Subject
 from .web.listen import Listening, choose_tls, open_sockets
 from .web.peer import Proxies
 from .web.server import Server
@@ -45,9 +45,9 @@ class Tally:
     def __init__(self, news: Callable[[], None]) -> None:
         self.updates = 0
         self._news = news
-        self._last: tuple[float, Update | Sequence[str], str] | None = None  # when, what about, why
+        self._last: tuple[float, Subject, str] | None = None  # when, what about, why
 
-    def count(self, result: Result, subject: Update | Sequence[str]) -> None:
+    def count(self, result: Result, subject: Subject) -> None:
         """Take note of one result, and what it is about."""
         if result.outcome is Outcome.OK:
             self.updates += 1

@@ -17,10 +17,10 @@ import pytest
 
 import sftdyn
 from tests.conftest import ServeFixture
+from tests.fetch.peers import Server, says
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port
-from tests.test_fetch import Peer, Server
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
@@ -402,13 +402,27 @@ def test_a_token_with_a_line_end_behind_it_is_no_riddle(tmp_path: Path) -> None:
     assert (done.returncode, "SFTDYN_STATUS_TOKEN: a token is ASCII, without line ends" in done.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("body", ["<html>", "{}", '{"names": 5, "pages": 1}'])
-def test_another_program_at_the_port_is_neither_healthy_nor_a_list(tmp_path: Path, body: str) -> None:
-    def talk(peer: Peer) -> None:
-        peer.request()
-        peer.say(f"HTTP/1.1 200 OK\r\n\r\n{body}".encode())
+ENTRY = """{"name": "a.example", "address": "192.0.2.1", "outcome": "OK", "changed": null, "seen": "2026-01-01T00:00:00Z",
+"failures": 0, "reason": "", "program": "", "door": "", "from": ""}"""
+ODD = {
+    "<html>": "text",
+    "{}": "no names",
+    '{"names": 5, "pages": 1}': "a number",
+    '{"names": [5], "pages": 1}': "numbers",
+    '{"names": ["a"], "pages": 1}': "names alone",
+    '{"names": [{"name": "a"}], "pages": 1}': "names without more",
+    '{"names": [], "pages": 1e999}': "endless",
+    '{"names": [], "pages": 1000000000}': "nearly endless",
+    f'{{"names": [{ENTRY.replace("null", "5")}], "pages": 1}}': "a number for a time",
+    f'{{"names": [{ENTRY.replace("2026-01", "2026-13")}], "pages": 1}}': "a month that is none",
+    f'{{"names": [{ENTRY.replace("192.0.2.1", "").replace(chr(34) * 2, "[]", 1)}], "pages": 1}}': "a list for a text",
+    "[" * 100_000: "deep",
+}
 
-    server = Server(talk)
+
+@pytest.mark.parametrize("body", ODD, ids=ODD.values())
+def test_another_program_at_the_port_is_neither_healthy_nor_a_list(tmp_path: Path, body: str) -> None:
+    server = Server(says(f"HTTP/1.1 200 OK\r\n\r\n{body}".encode()))
     (tmp_path / "conf").write_text(SAFE + f'status = {server.port}\nstatus_token = "{TOKEN}"\n')
     expected = "what answers at the port of the status listener is not sftdyn\n"
     done = [run(option, str(tmp_path / "conf")) for option in ("--health", "--list")]

@@ -86,7 +86,8 @@ def test_the_confs_in_the_papers_work(paper: Path, text: str, tmp_path: Path, ce
         copy(certificate / name, tmp_path)
     for name in ("clients", "ns2.key", "sftdyn.key"):  # which some of the confs read
         (tmp_path / name).touch()
-    (tmp_path / "cloudflare.token").write_text("token")
+    for name in ("cloudflare.token", "desec.token"):
+        (tmp_path / name).write_text("token")
     copy(certificate / "server.crt", tmp_path / "home.crt")
     conf = tmp_path / "conf"
     conf.write_text(

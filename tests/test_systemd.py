@@ -18,7 +18,7 @@ import pytest
 
 from sftdyn.doors import hooks, proof
 from sftdyn.doors.own.sources import FUNCTIONS
-from sftdyn.fetch import LOOKUPS
+from sftdyn.fetch.route import LOOKUPS
 from sftdyn.providers import function
 from sftdyn.providers.bind import script
 from tests.conftest import ServeFixture

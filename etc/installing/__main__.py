@@ -8,7 +8,7 @@ from socket import getfqdn, if_nameindex
 
 from sftdyn.conf.config import load
 from sftdyn.conf.newkey import lines
-from sftdyn.doors.own.kernel import Unanswered, stable_addresses
+from sftdyn.doors.own.rtnetlink import Untold, stable_addresses
 from sftdyn.values.addresses import Address, is_private, parse_address
 from sftdyn.values.mistake import Mistake
 
@@ -29,7 +29,7 @@ def own_addresses() -> list[Address]:
     for _, interface in if_nameindex():
         try:
             found += stable_addresses(interface)
-        except Unanswered:
+        except Untold:
             continue
     return found
 
@@ -46,7 +46,7 @@ def look_at_interface(name: str) -> None:
     """Raises Mistake where its address is none that could be published."""
     try:
         found = stable_addresses(name)
-    except Unanswered:
+    except Untold:
         there = " ".join(interface for _, interface in if_nameindex())
         raise Mistake(f"there is no interface {name}; there are: {there}") from None
     if all(map(is_private, found)):

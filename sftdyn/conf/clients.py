@@ -95,8 +95,6 @@ def make_client(
     behind = parsers.lan(lan or {})
     if len({name for name, _ in behind}) < len(behind):
         raise Mistake("lan: the same name twice")
-    if {name for name, _ in behind} & set(hosts):
-        raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
     if len(hosts) + len(behind) > MAX_NAMES or sum(map(len, [*hosts, *dict(behind)])) > MAX_LETTERS:
         raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
     return Client(

@@ -15,7 +15,7 @@ from .clients import Entries, EntryMistake, Keyring, read_clients
 from .own import make_client_or_own, settle_own
 from .permissions import others_can_read, others_can_write
 from .proof import make_proof
-from .providers import Resolver, make_bind, make_cloudflare, primary, readable
+from .providers import Resolver, make_bind, make_cloudflare, make_desec, primary, readable
 from .settings import NEW, SETTINGS
 from .source import ConfigError, Source
 from .sources import make_interface, make_web
@@ -26,6 +26,7 @@ NAMES = {
     "Client": make_client_or_own,
     "Bind": make_bind,
     "Cloudflare": make_cloudflare,
+    "Desec": make_desec,
     "Proof": make_proof,
     "Interface": make_interface,
     "Web": make_web,

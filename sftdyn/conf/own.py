@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..values.mistake import Mistake
-from ..values.specs import Client, Cloudflare, Own
+from ..values.specs import Client, Cloudflare, Desec, Own
 from . import sources
 from .clients import make_client, settle
 from .parsers import several
@@ -53,10 +53,10 @@ def _settled(number: int, own: Own, resolver: Resolver) -> Own:
     except Mistake as mistake:
         raise Mistake(f"entry {number}: {mistake}") from None
     spec = client.provider or resolver.default
-    if isinstance(spec, Cloudflare) and spec.passes_secret:
+    if isinstance(spec, Cloudflare | Desec) and spec.passes_secret:
         raise Mistake(
             f"entry {number}: nobody calls with a token here, so the provider needs one of its own: "
-            'provider=Cloudflare(token_file="cloudflare.token")'
+            f'provider={type(spec).__name__}(token_file="{type(spec).__name__.lower()}.token")'
         )
     return replace(own, client=client)
 

@@ -1,9 +1,9 @@
 """What the conf writes as `prove`: a port, or `Proof(…)`."""
 
-import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..trust import client_context
 from ..values.mistake import Mistake
 from ..values.specs import HTTPS_PORT, Proof
 from . import parsers
@@ -41,7 +41,7 @@ def proof(value: object, names: Iterable[str]) -> Proof:
 def certificates(path: Path) -> None:
     """Refuse a file that holds no certificates. Raises Mistake."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        client_context(path)
     except OSError:  # ssl.SSLError is one
         raise Mistake("no PEM file of certificates; write the one that issued the server's, or its own") from None
 

@@ -1,4 +1,4 @@
-"""What the conf writes as a provider, `Bind(…)`, `Cloudflare(…)` or a function, and what it means where the conf is."""
+"""What the conf writes as a provider, `Bind(…)` or another one, or a function, and what it means where the conf is."""
 
 import re
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..values.mistake import Mistake
-from ..values.specs import CLOUDFLARE, DNS_PORT, TOKEN, Bind, Cloudflare, Function, Primary, Proof, Spec
+from ..values.specs import CLOUDFLARE, DESEC, DNS_PORT, TOKEN, Bind, Cloudflare, Desec, Function, Primary, Proof, Spec
 from . import parsers
 from .named import checked, only_named, optional
 from .proof import certificates
@@ -17,6 +17,7 @@ CLOUDFLARE_PARAMETERS = (
     *("token", "token_file", "email", "key", "key_file"),
     *("zone", "create", "proxied", "url", "ca"),
 )
+DESEC_PARAMETERS = ("token", "token_file", "url", "ca")
 ZONE_ID = re.compile("[0-9a-f]{32}")
 UNSAID = object()  # a None may come from an environment that lacks a variable
 MAX_SECRET = 4096  # octets of a file that holds one
@@ -71,13 +72,7 @@ def make_cloudflare(
 ) -> Cloudflare:
     """`Cloudflare(token_file="cloudflare.token")` of the conf. Raises Mistake."""
     only_named("Cloudflare", 'token_file="cloudflare.token"', values, unknown, CLOUDFLARE_PARAMETERS)
-    secrets = {"token": token, "token_file": token_file, "key": key, "key_file": key_file}
-    said = {name: value for name, value in secrets.items() if value is not UNSAID}
-    for name, value in said.items():
-        if value is None:
-            raise Mistake(f"Cloudflare: {name} is None; where each request shall bring its own token, leave it out")
-    if len(said) > 1:
-        raise Mistake("Cloudflare: more than one of token, token_file, key and key_file; keep one of them")
+    said = _said("Cloudflare", token=token, token_file=token_file, key=key, key_file=key_file)
     if (email is None) != said.keys().isdisjoint(("key", "key_file")):
         raise Mistake(
             "Cloudflare: the global key goes with the account's address: email and key, or email and key_file"
@@ -96,15 +91,46 @@ def make_cloudflare(
     )
 
 
+def make_desec(
+    *values: object,
+    token: object = UNSAID,
+    token_file: object = UNSAID,
+    url: object = DESEC,
+    ca: object = None,
+    **unknown: object,
+) -> Desec:
+    """`Desec(token_file="desec.token")` of the conf. Raises Mistake."""
+    only_named("Desec", 'token_file="desec.token"', values, unknown, DESEC_PARAMETERS)
+    said = _said("Desec", token=token, token_file=token_file)
+    return Desec(
+        token=optional("token", _secret, said.get("token")),
+        token_file=optional("token_file", parsers.path, said.get("token_file")),
+        url=checked("url", _base_url, url),
+        ca=optional("ca", parsers.path, ca),
+    )
+
+
+def _said(provider: str, **secrets: object) -> dict[str, object]:
+    """The one of these that is said, if any. Raises Mistake."""
+    said = {name: value for name, value in secrets.items() if value is not UNSAID}
+    for name, value in said.items():
+        if value is None:
+            raise Mistake(f"{provider}: {name} is None; where each request shall bring its own token, leave it out")
+    if len(said) > 1:
+        *others, last = secrets
+        raise Mistake(f"{provider}: more than one of {', '.join(others)} and {last}; keep one of them")
+    return said
+
+
 def provider(value: object) -> Spec:
     """What may stand for a provider. Raises Mistake."""
-    if isinstance(value, Bind | Cloudflare | Function):
+    if isinstance(value, Bind | Cloudflare | Desec | Function):
         return value
-    if value in (make_bind, make_cloudflare):
+    if value in (make_bind, make_cloudflare, make_desec):
         raise Mistake("the brackets are missing; write Bind() or Cloudflare()")
     if callable(value):
         return Function(value)
-    raise Mistake("write Bind(…), Cloudflare(…), or a function: def mine(name, type, ttl, addresses, secret)")
+    raise Mistake("write Bind(…), Cloudflare(…), Desec(…), or a function: def mine(name, type, ttl, addresses, secret)")
 
 
 class Resolver:
@@ -142,6 +168,9 @@ class Resolver:
                 key=(spec.key_file and self._content("key_file", spec.key_file)) or spec.key,
                 ca=spec.ca and self._certificates(spec.ca),
             )
+        if isinstance(spec, Desec):
+            token = (spec.token_file and self._content("token_file", spec.token_file)) or spec.token
+            return replace(spec, token=token, ca=spec.ca and self._certificates(spec.ca))
         return spec
 
     def _proof(self, proof: Proof) -> Proof:
@@ -166,7 +195,7 @@ class Resolver:
 def _secret(value: object) -> str:
     """What goes into a header as it is."""
     if not isinstance(value, str) or not TOKEN.fullmatch(value):
-        raise Mistake("empty, or with characters that no header can hold; copy it as Cloudflare shows it")
+        raise Mistake("empty, or with characters that no header can hold; copy it as it was shown")
     return value
 
 
@@ -185,5 +214,5 @@ def _base_url(value: object) -> str:
     except ValueError:
         good = False
     if not isinstance(value, str) or not good or set("?#") & set(value) or not TOKEN.fullmatch(value):
-        raise Mistake(f'write the whole base of the API, with https: "{CLOUDFLARE}"')
+        raise Mistake(f'write the whole base of the API, with https, as in "{CLOUDFLARE}"')
     return value.rstrip("/")

@@ -33,7 +33,7 @@ _CLIENTS = (
     'A key may be given as `"sha256:…"`, the output of `printf %s KEY | sha256sum`. `CLIENTS` is the same'
 )
 _PROVIDER = (
-    "where names are published: `Bind(…)`, `Cloudflare(…)` or a function ([providers.md](providers.md)); "
+    "where names are published: `Bind(…)`, `Cloudflare(…)`, `Desec(…)` or a function ([providers.md](providers.md)); "
     "`Bind()` is what `server`, `nskeyfile` and `zone` say"
 )
 _OWN = (

@@ -1,7 +1,7 @@
 """What does a request want? Its parameters, and the update that they mean for a client. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import TypeAlias
 from urllib.parse import parse_qsl
@@ -12,19 +12,24 @@ from ..values.specs import Client
 from ..values.update import RRset, RRType, Update
 
 # What routers and clients call an address, and the prefix of the network behind them.
-ADDRESS_NAMES = frozenset(
-    "myip myipv4 ip ipv4 ipaddr addr myipv6 myip6 ipv6 ip6 ip6addr".split(),
-)
+IPV6_NAMES = frozenset("myipv6 myip6 ipv6 ip6 ip6addr".split())
+ADDRESS_NAMES = frozenset("myip myipv4 ip ipv4 ipaddr addr".split()) | IPV6_NAMES
 PREFIX_NAMES = frozenset("prefix ipv6prefix ip6lanprefix".split())
 OFFLINE, HOSTNAME = "offline", "hostname"
+TXT, CLEAR = "txt", "clear"
 # Where NAS and some guides write the key, the first that is given; after all other places.
 KEY_NAMES = (b"token", b"key", b"password")
-PRESERVE = "preserve"  # leave this family alone, as an address of clients made for deSEC
+# Words in the place of an address, most of them deSEC's. In a parameter without a family they mean IPv4, as there.
+KEEP = frozenset(["preserve", "no"])  # the family is not touched
+AUTO = "auto"  # as if it were not given
+DELETE = "delete"  # the family's addresses go
 Parameters: TypeAlias = Sequence[tuple[str, str]]
 
 MAX_ADDRESSES = 16  # in one request
+MAX_DIGITS = 3  # of a prefix's length
 PREFIX_LENGTH = 64  # bits, of a prefix that comes without (RFC 4291, 2.5.1)
-BOTH: tuple[RRType, ...] = ("A", "AAAA")
+FAMILIES: dict[int, RRType] = {4: "A", 6: "AAAA"}  # version of IP → type of its addresses
+BITS = {4: 32, 6: 128}  # of an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,64 @@ class Demand:
     addresses: tuple[Address, ...] = ()
     prefix: IPv6Network | None = None
     offline: bool = False
+    network: IPv6Network | None = None  # given where an address is expected
+    kept: frozenset[int] = frozenset()  # versions of IP that are not touched,
+    removed: frozenset[int] = frozenset()  # and those whose addresses go
 
     @property
     def names_address(self) -> bool:
         """Whether it says what to publish, so that the caller's own address does not matter."""
-        return self.offline or bool(self.addresses)
+        return self.offline or bool(self.addresses) or len(self.kept | self.removed) == len(FAMILIES)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A demand that is being read."""
+
+    peer_only: bool
+    addresses: dict[Address, None] = field(default_factory=dict)
+    networks: set[IPv6Network] = field(default_factory=set)
+    prefix: IPv6Network | None = None
+    offline: bool = False
+    kept: set[int] = field(default_factory=set)
+    removed: set[int] = field(default_factory=set)
+
+    def take(self, name: str, parts: Sequence[str]) -> None:
+        """Read a parameter. Raises Mistake."""
+        if name == OFFLINE:
+            self.offline = [part.upper() for part in parts] == ["YES"]
+        elif name in ADDRESS_NAMES:
+            family = 6 if name in IPV6_NAMES else 4
+            for part in parts:
+                self._take(part, part.lower(), family)
+        elif name in PREFIX_NAMES and not self.peer_only:
+            texts = [part for part in parts if part.lower() not in (*KEEP, AUTO)]
+            self.prefix = _prefix(",".join(texts)) if texts else self.prefix
+
+    def _take(self, text: str, word: str, family: int) -> None:
+        if word in KEEP:
+            self.kept.add(family)
+        elif word == DELETE:
+            self.removed.add(family)
+        elif word != AUTO and not self.peer_only:
+            found = _address(text)
+            if isinstance(found, IPv6Network):
+                self.networks.add(found)
+            else:
+                self.addresses[found] = None
+
+    def demand(self) -> Demand:
+        """What has been read. Raises Mistake."""
+        if len(self.addresses) > MAX_ADDRESSES:
+            raise Mistake(f"more than {MAX_ADDRESSES} addresses")
+        if len(self.networks) > 1:
+            raise Mistake("more than one network")
+        given = {address.version for address in self.addresses} | {network.version for network in self.networks}
+        if twice := self.removed & (self.kept | given):
+            raise Mistake(f"IPv{min(twice)} addresses are to go, and to be there")
+        network = next(iter(self.networks), None)
+        kept, removed = frozenset(self.kept), frozenset(self.removed)
+        return Demand(tuple(self.addresses), self.prefix, self.offline, network, kept, removed)
 
 
 NOTHING = Demand()
@@ -58,23 +116,18 @@ def read_demand(parameters: Parameters, peer_only: bool) -> Demand:
     """
     if not parameters:
         return NOTHING
-    addresses: dict[Address, None] = {}
-    prefix = None
-    offline = False
+    draft = Draft(peer_only)
     for name, value in parameters:
-        values = _parts(value)
         try:
-            if name == OFFLINE:
-                offline = [value.upper() for value in values] == ["YES"]
-            elif name in ADDRESS_NAMES and not peer_only:
-                addresses.update(dict.fromkeys(map(_address, values)))
-            elif name in PREFIX_NAMES and not peer_only and values:
-                prefix = _prefix(",".join(values))
+            draft.take(name, _parts(value))
         except Mistake as mistake:
             raise Mistake(f"{name}: {mistake}") from None
-    if len(addresses) > MAX_ADDRESSES:
-        raise Mistake(f"more than {MAX_ADDRESSES} addresses")
-    return Demand(tuple(addresses), prefix, offline)
+    return draft.demand()
+
+
+def wants_certificate(parameters: Parameters) -> bool:
+    """Whether it is about the challenge of a certificate, as DuckDNS' clients send it, and so about no address."""
+    return any(name == TXT or (name == CLEAR and value.strip().lower() == "true") for name, value in parameters)
 
 
 def read_hostnames(parameters: Parameters) -> list[str]:
@@ -90,17 +143,30 @@ def read_key(query: bytes) -> bytes:
 
 
 def _parts(value: str) -> list[str]:
-    """The parts of a value, which commas separate; `preserve` among them is not given."""
-    parts = [part.strip() for part in value.split(",")]
-    return [part for part in parts if part and part.lower() != PRESERVE]
+    """The parts of a value, which commas separate."""
+    return [part for part in map(str.strip, value.split(",")) if part]
 
 
-def _address(text: str) -> Address:
-    """An address, behind which some routers write the length of its prefix."""
-    address, slash, length = text.partition("/")
-    if slash and not (length.isascii() and length.isdigit()):
+def _address(text: str) -> Address | IPv6Network:
+    """An address, behind which some routers write the length of its prefix; or a network. Raises Mistake."""
+    plain, slash, digits = text.partition("/")
+    if slash and not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
         raise Mistake("not an address")
-    return parse_address(address)
+    address = parse_address(plain)
+    if not slash:
+        return address
+    length = int(digits) - (BITS[6] - BITS[4] if address.version == 4 and ":" in plain else 0)  # of an IPv4-mapped one
+    if not _is_network(address, length):
+        return address
+    if address.version == 4:
+        raise Mistake("a network, and no address")
+    return _prefix(text)
+
+
+def _is_network(address: Address, length: int) -> bool:
+    """Whether it is what all addresses with these first bits have in common, and not one of them, or of a pair."""
+    behind = BITS[address.version] - length
+    return behind > 1 and not int(address) & ((1 << behind) - 1)
 
 
 def _prefix(text: str) -> IPv6Network:
@@ -118,33 +184,60 @@ def wanted(client: Client, names: Sequence[str], demand: Demand, source: Address
     """The update of `names` of `client` that `demand` means, for a request from `source`. Raises Mistake.
 
     Given addresses beat the source. A family without an address is left alone. Hosts behind the router get
-    AAAA records where a prefix is given, or known from the router's own address.
+    AAAA records where a prefix is given, or known from the router's own address; one that is among the client's own
+    names has that and the router's IPv4 address. Empty: the demand leaves all as it is.
     """
+    if demand.network and not client.lan:
+        raise Mistake("a network, and no address; only hosts behind the router (lan) can be published with it")
     if client.ttl is not None:
         ttl = client.ttl
-    if demand.offline:
-        gone = [RRset(name, kind, (), ttl) for name in names for kind in BOTH]
-        behind = client.lan if len(names) == len(client.names) else ()  # gone with the last name only
-        return gone + [RRset(name, "AAAA", (), ttl) for name, _ in behind]
-    addresses = demand.addresses or (source,)
+    removed = frozenset(FAMILIES) if demand.offline else demand.removed
+    gone = [RRset(name, FAMILIES[version], (), ttl) for name in names for version in sorted(removed)]
+    if 6 in removed and len(names) == len(client.names):  # hosts behind the router go with the last name only
+        gone += [RRset(name, "AAAA", (), ttl) for name, _ in client.lan if name not in names]
+    untouched = demand.kept | removed
+    addresses = [address for address in demand.addresses or (source,) if address.version not in untouched]
+    update = gone + _sets(client, names, addresses, ttl)
+    if client.lan and 6 not in untouched and (prefix := _prefix_for(client, demand, addresses)):
+        update += [RRset(name, "AAAA", (_host(prefix, part, client),), ttl) for name, part in client.lan]
+    if not update and not demand.kept:
+        raise Mistake("lan: the network's prefix is not known; set prefix_length, or let the router send it")
+    return update
+
+
+def _sets(client: Client, names: Sequence[str], addresses: Sequence[Address], ttl: int) -> list[RRset]:
+    """The record sets of the client's own names. Raises Mistake."""
+    behind = dict(client.lan)
     sets: dict[RRType, list[str]] = {}
     for address in addresses:
         kind, text = _record(address, client)
         sets.setdefault(kind, []).append(text)
-    update = [RRset(name, kind, tuple(sorted(sets[kind])), ttl) for name in names for kind in sets]
-    if client.lan and (prefix := _prefix_for(client, demand, addresses)):
-        update += [RRset(name, "AAAA", (_host(prefix, part, client),), ttl) for name, part in client.lan]
-    return update
+    return [
+        RRset(name, kind, tuple(sorted(sets[kind])), ttl)
+        for name in names
+        for kind in sets
+        if kind == "A" or name not in behind
+    ]
+
+
+def kept(client: Client, names: Sequence[str], demand: Demand, source: Address, ttl: int) -> Update:
+    """What to ask about where the demand leaves all as it is: a guess at what is there, of each of the names."""
+    addresses = [address for address in (*demand.addresses, source) if address.version in demand.kept][:1]
+    try:
+        if guessed := _sets(client, names, addresses, ttl):
+            return guessed
+    except Mistake:
+        pass  # it could not be there
+    return [RRset(name, FAMILIES[min(demand.kept)], (), ttl) for name in names]
 
 
 def _prefix_for(client: Client, demand: Demand, addresses: Sequence[Address]) -> IPv6Network | None:
     """The prefix of the network behind the router: the request's, cut to the client's length, or the address's own."""
     length = client.prefix_length
-    if demand.prefix is None:
+    given = demand.prefix or demand.network
+    if given is None:
         return _network_of(addresses, length)
-    if length and length < demand.prefix.prefixlen:
-        return demand.prefix.supernet(new_prefix=length)
-    return demand.prefix
+    return given.supernet(new_prefix=length) if length and length < given.prefixlen else given
 
 
 def _host(prefix: IPv6Network, part: IPv6Address, client: Client) -> str:

@@ -7,10 +7,10 @@ from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.outcome import SUCCESSES, Outcome, Result
 from ..values.specs import Client
-from ..values.update import Update
 from ..web.reply import Reply
 from .demand import Parameters, read_hostnames
-from .secret_url import ALLOW, CHALLENGE
+from .notes import Part
+from .secret_url import ALLOW, CHALLENGE, LATER
 
 NAME = "dyndns2"
 PATHS = frozenset([b"nic/update", b"v2/update", b"v3/update"])
@@ -19,27 +19,34 @@ STRAY = (b"%5c/", b"%5C/", b"\\/")
 
 MAX_HOSTS = 100  # in one request: a client has no more names
 
-WORDS: dict[Outcome, str] = {
-    Outcome.UPTODATE: "nochg",
-    Outcome.OK: "good",
-    Outcome.CHALLENGE: "badauth",
-    Outcome.BADKEY: "badauth",
-    Outcome.NOTFQDN: "notfqdn",
-    Outcome.NOHOST: "nohost",
-    Outcome.NUMHOST: "numhost",
-    Outcome.BADADDRESS: "dnserr",
-    Outcome.BADMETHOD: "badagent",
-    Outcome.UNPUBLISHABLE: "dnserr",
-    Outcome.NOZONE: "dnserr",
-    Outcome.REFUSED: "dnserr",
-    Outcome.HOOK: "911",
-    Outcome.TIMEOUT: "911",
-    Outcome.UNPROVEN: "911",
-    Outcome.ABUSE: "abuse",
-    Outcome.OVERTAKEN: "911",
-    Outcome.OVERLOADED: "911",
-    Outcome.INTERNAL: "911",
+# The word for the client, and the status. Programs and routers that know few of the words take 200 for success and
+# never ask again, or end: so trouble that is not the client's has 503, and what the client itself has to mend 200.
+WORDS: dict[Outcome, tuple[str, int]] = {
+    Outcome.UPTODATE: ("nochg", 200),
+    Outcome.OK: ("good", 200),
+    Outcome.CHALLENGE: ("badauth", 401),
+    Outcome.BADKEY: ("badauth", 401),
+    Outcome.NOTFQDN: ("notfqdn", 200),
+    Outcome.NOHOST: ("nohost", 200),
+    Outcome.NUMHOST: ("numhost", 200),
+    Outcome.BADADDRESS: ("dnserr", 200),
+    Outcome.BADMETHOD: ("badagent", 405),
+    Outcome.FORBIDDEN: ("badagent", 405),
+    Outcome.UNPUBLISHABLE: ("dnserr", 503),
+    Outcome.NOZONE: ("dnserr", 503),
+    Outcome.REFUSED: ("dnserr", 503),
+    Outcome.HOOK: ("911", 503),
+    Outcome.LOOKUP: ("911", 503),
+    Outcome.TIMEOUT: ("911", 503),
+    Outcome.UNPROVEN: ("911", 503),
+    Outcome.ABUSE: ("abuse", 503),
+    Outcome.OVERTAKEN: ("911", 503),
+    Outcome.OVERLOADED: ("911", 503),
+    Outcome.INTERNAL: ("911", 503),
 }
+OWNERS = frozenset([Outcome.UNPUBLISHABLE, Outcome.NOZONE, Outcome.REFUSED])  # what only the server's owner can mend,
+OWNERS_TIME = 300  # and seconds that this takes at least
+HEADERS = {401: (CHALLENGE,), 405: (ALLOW,)}
 
 
 def is_path(path: bytes) -> bool:
@@ -68,22 +75,30 @@ def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome
     return (name,) if name in names else Outcome.NOHOST
 
 
-def line(result: Result, update: Update) -> str:
-    """What is said of one host name, whose record sets are the first of `update`."""
-    word = WORDS[result.outcome]
+def line(part: Part) -> str:
+    """What is said of one host name."""
+    result = part.whole
+    word, _ = WORDS[result.outcome]
     if result.outcome not in SUCCESSES:
         return word
-    own = [address for rrset in update if rrset.name == update[0].name for address in rrset.addresses]
+    sets = [item for item in part.subject if not isinstance(item, str)]
+    own = [address for rrset in sets if rrset.name == part.name for address in rrset.addresses]
     if len(own) > 1:
         own.sort(key=lambda text: (ip_address(text).version, text))
     return f"{word} {','.join(own)}".rstrip()
 
 
-def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
-    """The reply about host names with their results, in order."""
-    body = "\n".join(line(result, update) for result, update in parts)
-    if any(result.outcome in (Outcome.CHALLENGE, Outcome.BADKEY) for result, _ in parts):
-        return Reply(401, body, (CHALLENGE,))
-    if any(result.outcome is Outcome.BADMETHOD for result, _ in parts):
-        return Reply(405, body, (ALLOW,))
-    return Reply(200, body)
+def reply(parts: Sequence[Part], address: str = "") -> Reply:
+    """The reply about host names with their results, in order: its status is that of the worst line."""
+    body = "\n".join(map(line, parts))
+    results = [part.whole for part in parts]
+    status = max(WORDS[result.outcome][1] for result in results)
+    if status == LATER:
+        waits = [_wait(result) for result in results if WORDS[result.outcome][1] == LATER]
+        return Reply(status, body, (("Retry-After", str(max(waits))),))
+    return Reply(status, body, HEADERS.get(status, ()))
+
+
+def _wait(result: Result) -> int:
+    """Seconds until a later try makes sense."""
+    return max(result.retry_after, OWNERS_TIME) if result.outcome in OWNERS else result.retry_after

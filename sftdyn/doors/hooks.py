@@ -32,6 +32,10 @@ class HookFailed(Exception):
     """A hook raised, took too long or returned nonsense. The message is for the log."""
 
 
+class LookupFailed(HookFailed):
+    """It was get_host, so that nobody knows whose key it is."""
+
+
 class HookThreads:
     """Calls a conf's hooks; where it lacks one, the conf's own answer counts.
 
@@ -61,15 +65,17 @@ class HookThreads:
             raise HookFailed(f"get_ip returned something that is {mistake}") from None
 
     async def find(self, key: bytes, address: Address, caller: Address) -> Client | None:
-        """The client whose key this is. Raises HookFailed."""
+        """The client whose key this is. Raises LookupFailed."""
         get_host = self._config.hooks.get_host
         if get_host is None:
             return self._config.keyring.find(key)
-        answer = await self._call(caller, "get_host", get_host, _decoded(key), str(address))
         try:
+            answer = await self._call(caller, "get_host", get_host, _decoded(key), str(address))
             return settle(as_client(answer), self._config.resolver) if answer else None
+        except HookFailed as failed:
+            raise LookupFailed(str(failed)) from None
         except Mistake as mistake:
-            raise HookFailed(f"get_host returned {mistake}") from None
+            raise LookupFailed(f"get_host returned {mistake}") from None
 
     async def commands(self, update: Update, headers: Mapping[str, str], caller: Address) -> Sequence[RRset | Script]:
         """What nsupdatecommands makes of an update: record sets and scripts. Raises HookFailed.

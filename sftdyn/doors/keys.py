@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from ..values.outcome import Outcome, Result
+from ..values.outcome import Outcome
 from ..values.specs import Client
-from ..values.update import Update
 from ..web.reply import Reply
 from ..web.request import Request, basic
 from . import dyndns2, secret_url
 from .demand import Parameters, read_key
+from .notes import Part
 
 # Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
 UPDATE = b"update"
@@ -28,7 +28,7 @@ class Door(Protocol):
     def hosts(self, client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
         """The host names that are updated and answered together, or what is wrong with them, in order."""
 
-    def reply(self, parts: Sequence[tuple[Result, Update]], address: str) -> Reply:
+    def reply(self, parts: Sequence[Part], address: str = "") -> Reply:
         """What is said of each part; `address` for who asks only for that."""
 
 

@@ -2,11 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from time import monotonic
 
 from ..values.outcome import Outcome, Result
-from ..values.update import RRset, Update
+from ..values.update import RRset, Subject
 
 log = logging.getLogger("sftdyn")
 
@@ -23,7 +22,7 @@ class LogBook:
         self._lines: Counter[Outcome] = Counter()
         self._remarked: dict[str, float] = {}  # text → time of the next one
 
-    def write(self, result: Result, subject: Update | Sequence[str], who: str) -> None:
+    def write(self, result: Result, subject: Subject, who: str) -> None:
         """Write what became of a request from `who`, about these record sets or names."""
         outcome = result.outcome
         if not log.isEnabledFor(outcome.level) or (outcome.by_strangers and self._is_flood(outcome)):

@@ -21,27 +21,25 @@ import errno
 import os
 import socket
 import ssl
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from ..threads import Returned, in_thread
+from ..trust import Trust
 from ..values.addresses import Address, Network
 from ..values.reachable import is_reachable
 from ..values.specs import Client, Proof
 from ..values.update import RRset, Script
-from ..web.tls import NO_CHECK_TIME
+from .own.rtnetlink import is_own
 
 AT_ONCE = 16  # connections, of all clients
 TRY = 3.0  # seconds for one of them; a lost SYN is sent again after 1 (RFC 6298)
 LEAST = 0.001  # seconds; 0 would mean something else
 PAUSE = 0.5  # seconds until the next one of the same client
-MANY = 64  # files with certificates that are kept in memory
 
 BUSY = "its turn did not come, as too many proofs are under way"
 SILENT = "no answer"
@@ -57,10 +55,6 @@ HELP = {
     10: "; Proof(expired_ok=True) takes it all the same",
     **dict.fromkeys((18, 19, 20), '; Proof(ca="FILE") says which certificates to believe'),
 }
-
-# rtnetlink(7)
-HEADER, ROUTE, ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=8BI"), struct.Struct("=HH")
-GET_ROUTE, NEW_ROUTE, REQUEST, DESTINATION, UNICAST = 26, 24, 1, 1, 1
 
 
 class Target(NamedTuple):
@@ -129,7 +123,7 @@ class Proofs:
             await asyncio.sleep(seconds)
             return False
         try:
-            context = await self._trust.context(trial.proof)
+            context = await self._trust.context(trial.proof.ca, trial.proof.expired_ok)
         except OSError:
             trial.trouble = UNREADABLE
             return False
@@ -142,30 +136,6 @@ class Proofs:
         if trouble is not SILENT or seconds == TRY:  # a try that was cut short says nothing of an earlier trouble
             trial.trouble = trouble
         return False
-
-
-class Trust:
-    """Which certificates are believed. They are read when they change, in a thread, as the system's take 50 ms."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()  # one file at a time
-        self._known: dict[tuple[Path | None, bool], tuple[tuple[int, ...], ssl.SSLContext]] = {}
-
-    async def context(self, proof: Proof) -> ssl.SSLContext:
-        """The settings of TLS for a proof. Raises OSError."""
-        wanted = proof.ca, proof.expired_ok
-        async with self._lock:
-            stamp = _stamp(proof.ca or ssl.get_default_verify_paths().cafile)
-            known = self._known.get(wanted)
-            if known and known[0] == stamp:
-                return known[1]
-            ended = await in_thread(_context, *wanted, late=lambda: None)
-            if not isinstance(ended, Returned):
-                raise ended.error
-            if len(self._known) >= MANY:
-                self._known.clear()
-            self._known[wanted] = stamp, ended.value
-            return self._known[wanted][1]
 
 
 def targets(proof: Proof, items: Iterable[RRset | Script]) -> list[Target]:
@@ -188,23 +158,6 @@ def may_be_asked(address: Address, networks: Iterable[Network]) -> bool:
     return is_named or (is_reachable(address) and not is_own(address))
 
 
-def is_own(address: Address) -> bool:
-    """Whether the kernel would not send to another host what is for this address; also if it does not say."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    octets = address.packed
-    request = (
-        ROUTE.pack(family, address.max_prefixlen, *[0] * 7) + ATTRIBUTE.pack(4 + len(octets), DESTINATION) + octets
-    )
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
-            kernel.send(HEADER.pack(HEADER.size + len(request), GET_ROUTE, REQUEST, 1, 0) + request)
-            answer = kernel.recv(4096)
-    except OSError:  # a sandbox without AF_NETLINK
-        return True
-    kind = HEADER.unpack_from(answer)[1]
-    return bool(kind == NEW_ROUTE and ROUTE.unpack_from(answer, HEADER.size)[7] != UNICAST)
-
-
 def _shake_hands(target: Target, port: int, context: ssl.SSLContext, seconds: float) -> None:
     """In its thread. Raises OSError; ssl.SSLError is one."""
     deadline = monotonic() + seconds
@@ -219,29 +172,6 @@ def _shake_hands(target: Target, port: int, context: ssl.SSLContext, seconds: fl
             layer.unwrap()
         except OSError:
             pass  # it says that the session ends, and waits for no answer
-
-
-def _context(ca: Path | None, expired_ok: bool) -> ssl.SSLContext:
-    """Raises OSError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.hostname_checks_common_name = False  # RFC 9525, 2
-    if ca:
-        context.load_verify_locations(ca)
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # each of them, also where it is not signed by itself
-    else:
-        context.load_default_certs()
-    if expired_ok:
-        context.verify_flags |= NO_CHECK_TIME
-    return context
-
-
-def _stamp(path: str | Path | None) -> tuple[int, ...]:
-    """What changes when a file does."""
-    try:
-        found = os.stat(path) if path else None
-    except OSError:
-        found = None
-    return (found.st_dev, found.st_ino, found.st_mtime_ns) if found else ()
 
 
 def _told(error: OSError) -> str:

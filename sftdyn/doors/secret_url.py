@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..values.outcome import Outcome, Result
+from ..values.outcome import Outcome
 from ..values.specs import Client
-from ..values.update import Update
 from ..web.reply import Reply
 from .demand import Parameters
+from .notes import Part
 
 NAME = "url"
 ALLOW = ("Allow", "GET")
@@ -33,6 +33,8 @@ REPLIES: dict[Outcome, Reply] = {
     Outcome.OVERTAKEN: Reply(503, "FAIL"),
     Outcome.OVERLOADED: Reply(503, "FAIL"),
     Outcome.INTERNAL: Reply(500, "FAIL"),
+    Outcome.LOOKUP: Reply(503, "FAIL"),
+    Outcome.FORBIDDEN: Reply(403, "FAIL"),
 }
 LATER = 503  # the status with which a client is told when to come back
 
@@ -42,9 +44,10 @@ def hosts(client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | 
     return [client.names]
 
 
-def reply(parts: Sequence[tuple[Result, Update]], address: str = "") -> Reply:
+def reply(parts: Sequence[Part], address: str = "") -> Reply:
     """The reply that says what became of the client's names; `address` for who asks only for that."""
-    [(result, _)] = parts
+    [part] = parts
+    result = part.whole
     said = REPLIES[result.outcome]
     if said.status == LATER:
         return replace(said, headers=(("Retry-After", str(result.retry_after)),))

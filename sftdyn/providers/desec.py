@@ -1,44 +1,82 @@
-"""deSEC as a provider: a question for the zone, a list of its record sets, one PATCH that is all or nothing.
+"""deSEC as a provider: a list of record sets, then one PATCH of all that is wanted, which is all or nothing.
 
-Sources: deSEC's documentation, "Domain Management", "Retrieving and Creating DNS Records", "Rate Limits".
+An error of it says which record set is to blame. All TXT values of a name are one record set: it is read, changed and
+looked at again; two who do so at the same time can disturb each other.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from ..fetch import Answer, Failed, Fetcher, Route
+from ..fetch.answer import Failed
+from ..fetch.fetcher import Fetcher
+from ..fetch.route import Dialer
+from ..values.exchanges import Exchanges
+from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
-from ..values.update import Key, Place, RRset, Update
-from .desk.backend import Addresses, Fact, Fate, Health, Interrupted, Manner, Settlement, State, Unfound, Verdict
+from ..values.specs import Desec
+from ..values.update import TXT, Place, Record, Text
+from .desec_sets import (
+    MINIMUM_TTL,
+    Contents,
+    Errors,
+    Shown,
+    Spot,
+    as_shown,
+    contents_of,
+    facts,
+    may_be_domain,
+    merged,
+    next_cursor,
+    not_its_own,
+    read,
+    read_domains,
+    read_rrsets,
+    refusal,
+    subname,
+    unanswered,
+)
+from .desk.backend import (
+    Addresses,
+    Ask,
+    Fact,
+    Fate,
+    Health,
+    Interrupted,
+    Listing,
+    Maker,
+    Manner,
+    Settlement,
+    State,
+    Unfound,
+    Verdict,
+)
+from .findings import findings
+from .mending import Watched, mend
+from .rest import patience
+from .texts import quoted
 
 MANNER = Manner(
     called="deSEC",
-    no_zone=Result(Outcome.NOZONE, "this token shows no domain that has the name"),
+    no_zone=Result(Outcome.NOZONE, "deSEC shows this token no domain that has the name"),
     at_once=(2, 1, 1),
-    capacity=500,  # record sets; an answer has no more of them
+    capacity=500,  # record sets; a page has no more of them
     is_exclusive=True,
     pauses=(0.5, 4.0),
-    lot=1,
+    lot=4000,
     remembered=1800.0,
-    missed=15.0,
+    missed=15.0,  # somebody may be about to add it
     watched=150.0,
     rests=(2.0, 2.0, 60.0),
 )
-SECONDS = 5.0  # for an answer
-THROTTLED = 1.0  # seconds, where a 429 does not say how many
-MINIMUM_TTL = 3600  # seconds; where the domain does not say
-REFUSED = "deSEC does not take this"
-CNAME = "a CNAME at the name hides it; delete it, or choose another name"
-
-
-class Trouble(Exception):
-    """A request has failed."""
-
-    def __init__(self, verdict: Verdict, reason: str, wait: float = 0.0, maybe_done: bool = False) -> None:
-        super().__init__(reason)
-        self.settlement = Settlement(verdict, maybe_done, reason, wait)
+FEW, MANY = 3, 12  # names that are asked for one by one, with their parents; for more there is the list of domains
+BODY = 4 << 20  # octets of an answer
+PAGES = 40  # of 500 record sets
+TOO_MANY = Settlement(Verdict.REFUSED, reason=f"the list is longer than {PAGES} pages")
+UNSENT = Settlement(Verdict.AGAIN, reason="its time was over before it was sent")
+OTHERS = Settlement(Verdict.UNKNOWN, True, "somebody else changes the TXT records of the name at the same time")
+DONE = Settlement(Verdict.DONE, changed=True)
 
 
 class DesecBackend:
@@ -47,135 +85,188 @@ class DesecBackend:
     manner = MANNER
     given: Sequence[str] = ()
 
-    def __init__(self, url: str, token: str, route: Route) -> None:
-        self._url = url
-        self._headers = {"Authorization": f"Token {token}", "Accept": "application/json"}
-        self._fetcher = Fetcher(route)
+    def __init__(self, spec: Desec, secret: str | None, timeout: float, exchanges: Exchanges) -> None:
+        self._url = spec.url.rstrip("/")
+        self._headers = {"Authorization": f"Token {secret or spec.token}", "Accept": "application/json"}
+        self._seconds = patience(timeout)  # that an answer may take
+        self._exchanges = exchanges
+        self._fetcher = Fetcher(Dialer(spec.ca), BODY)
         self._ttls: dict[str, int] = {}  # the least of each domain
+        self._asked = 0  # names, one by one, since the last list of domains
+        self._pages: dict[str, int] = {}  # of each domain's list, as last seen
 
     def channel(self, asks: bool = False) -> "DesecBackend":
         return self
 
-    def weigh(self, rrset: RRset, zone: str) -> int:
+    def weigh(self, rrset: Record, zone: str) -> int:
         return 1
 
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
-        """Raises Unfound."""
-        name = places[0].removesuffix(".")
-        try:
-            found = await self._ask("GET", f"/domains/?owns_qname={quote(name)}")
-        except Trouble as trouble:
-            verdict, _, reason, wait, *_ = trouble.settlement
-            raise Unfound(reason, wait, Outcome.REFUSED if verdict is Verdict.REFUSED else None) from None
-        zone = f"{found[0]['name']}." if found else None
-        self._ttls.update({f"{domain['name']}.": domain.get("minimum_ttl", MINIMUM_TTL) for domain in found})
-        for place in places:
-            yield Fact(place, zone if place == zone else None)
-
-    async def settle(
-        self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
-    ) -> list[Settlement]:
-        """A list, and a PATCH; without those that it does not take, another one."""
-        try:
-            there = await self._look(zone.name, [rrset for update in updates for rrset in update])
-            settled = {n: self._without_change(update, there, ask_only) for n, update in enumerate(updates)}
-            left = [n for n, settlement in settled.items() if settlement is None]
-            while left and (refused := await self._patch(zone.name, [rrset for n in left for rrset in updates[n]])):
-                bad = [n for n in left if any(rrset.key in refused for rrset in updates[n])]
-                settled |= dict.fromkeys(bad, Settlement(Verdict.REFUSED, reason=REFUSED))
-                left = [n for n in left if n not in bad]
-        except Trouble as trouble:
-            return [trouble.settlement] * len(updates)
-        return [settlement or Settlement(Verdict.DONE, changed=True) for settlement in settled.values()]
-
-    async def mend(
-        self, zone: State, watched: Sequence[tuple[RRset, Collection[Addresses]]]
-    ) -> list[tuple[Fate, Addresses]]:
-        """Raises Interrupted."""
-        try:
-            there = await self._look(zone.name, [rrset for rrset, _ in watched])
-            late = [
-                (rrset, there.get(rrset.key, ())) for rrset, values in watched if there.get(rrset.key, ()) in values
-            ]
-            if late:
-                await self._patch(zone.name, [rrset for rrset, _ in late])
-        except Trouble as trouble:
-            raise Interrupted(trouble.settlement) from None
-        mended = {rrset.key: value for rrset, value in late}
-        right = (Fate.RIGHT, ())
-        return [
-            (Fate.MENDED, mended[rrset.key])
-            if rrset.key in mended
-            else right
-            if there.get(rrset.key, ()) == rrset.addresses
-            else (Fate.FOREIGN, ())
-            for rrset, _ in watched
-        ]
-
-    async def findings(self, keys: Sequence[Place]) -> list[str]:
-        return []
+    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
+        return await findings(keys, ask)
 
     def stop(self) -> None:
         self._fetcher.close()
 
     async def close(self) -> None: ...
 
-    def _without_change(self, update: Update, there: Mapping[Any, Addresses], ask_only: bool) -> Settlement | None:
-        if any((rrset.name, "CNAME") in there for rrset in update):
-            return Settlement(Verdict.HIDDEN, reason=CNAME)
-        changed = any(there.get(rrset.key, ()) != rrset.addresses for rrset in update)
-        return Settlement(Verdict.DONE, changed) if ask_only or not changed else None
+    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
+        """Raises Unfound."""
+        names = [place for place in places if may_be_domain(place)]
+        self._asked += 1
+        which = f"owns_qname={quote(names[0].removesuffix('.'))}&" if names else ""
+        try:
+            if self._asked > FEW or len(names) > MANY:
+                domains = await self._domains("")
+                self._asked = 0
+                yield Listing({domain: domain for domain in domains})
+                return
+            domains = await self._domains(which) if names else {}
+        except Interrupted as why:
+            verdict, _, reason, wait, *_ = why.settlement
+            raise Unfound(reason, wait, Outcome.REFUSED if verdict is Verdict.REFUSED else None) from None
+        for fact in facts(places, names[0] if names else ".", next(iter(domains), None)):
+            yield fact
 
-    async def _look(self, zone: str, wanted: Sequence[RRset]) -> dict[Any, Addresses]:
-        """The record sets of these names. Raises Trouble."""
-        names = {rrset.name for rrset in wanted}
-        which = f"?subname={quote(_subname(wanted[0].name, zone))}" if len(names) == 1 else ""
-        found = await self._ask("GET", f"/domains/{zone.removesuffix('.')}/rrsets/{which}")
-        return {(one["name"], one["type"]): tuple(sorted(one["records"])) for one in found if one["name"] in names}
+    async def settle(
+        self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
+    ) -> list[Settlement]:
+        """A list, and a PATCH; without those that it does not take, another one."""
+        try:
+            there = await self._look(zone, (item.name for update in updates for item in update))
+        except Interrupted as why:
+            return [why.settlement] * len(updates)
+        settled = {n: as_shown(update, there, ask_only) for n, update in enumerate(updates)}
+        left = [n for n, settlement in settled.items() if settlement is None]
+        changes = {n: updates[n] for n in left if is_wanted(n)}
+        changed = await self._change(zone, changes, there, len(changes))
+        return [settlement or changed.get(n, UNSENT) for n, settlement in settled.items()]
 
-    async def _patch(self, zone: str, rrsets: Sequence[RRset]) -> set[Key]:
-        """Make them so, all or none; which of them it does not take. Raises Trouble."""
-        least = self._ttls.get(zone, MINIMUM_TTL)
+    async def mend(self, zone: State, watched: Watched) -> list[tuple[Fate, Addresses]]:
+        """Raises Interrupted."""
+        there = await self._look(zone, (item.name for item, _ in watched))
+
+        async def mend_them(numbers: Sequence[int]) -> Mapping[int, Settlement]:
+            return await self._change(zone, {n: [watched[n][0]] for n in numbers}, there, len(numbers))
+
+        return await mend(watched, [contents_of(item, there) for item, _ in watched], mend_them)
+
+    async def _domains(self, which: str) -> Mapping[str, int]:
+        """The domain that has a name, or all, with their least ttl. Raises Interrupted."""
+        domains: dict[str, int] = {}
+        async for said in self._pages_of(f"/domains/?{which}", self._seconds / 2):
+            domains |= read_domains(said)
+        self._ttls |= domains
+        return domains
+
+    async def _look(self, zone: State, wanted: Iterable[str]) -> dict[Spot, Contents]:
+        """The record sets of these names: of each, or all, whichever takes fewer requests. Raises Interrupted."""
+        names = dict.fromkeys(wanted)
+        seconds = self._seconds if zone.pause else self._seconds / 2
+        shown: dict[Spot, Contents] = {}
+        which = [f"subname={quote(subname(name, zone.name))}&" for name in names]
+        if len(names) > self._pages.get(zone.name, 1):
+            which = [""]
+        for one in which:
+            pages = 0
+            async for said in self._pages_of(f"{_rrsets(zone)}?{one}", seconds):
+                shown |= read_rrsets(said, maybe_done=False)
+                pages += 1
+            if not one:
+                self._pages[zone.name] = pages
+        return {spot: contents for spot, contents in shown.items() if spot[0] in names}
+
+    async def _pages_of(self, path: str, seconds: float) -> AsyncIterator[Any]:
+        """A list, page by page. Raises Interrupted."""
+        cursor = ""
+        for _ in range(PAGES):
+            said, following = await self._ask("GET", f"{path}cursor={quote(cursor)}", seconds)
+            yield said
+            if following is None:
+                return
+            cursor = following
+        raise Interrupted(TOO_MANY)
+
+    async def _change(
+        self, zone: State, updates: Mapping[int, Sequence[Record]], there: dict[Spot, Contents], whole: int
+    ) -> dict[int, Settlement]:
+        """Make these true; `there` is as it is afterwards. Of those that are refused, each fails alone."""
+        if not updates:
+            return {}
+        items = [item for update in updates.values() for item in update]
+        try:
+            errors = await self._patch(zone, merged(items, there), {(item.name, item.type): item.ttl for item in items})
+            if errors is None:
+                there |= merged(items, there)
+                return await self._looked_at_again(zone, updates)
+        except Interrupted as why:
+            return dict.fromkeys(updates, why.settlement)
+        blamed = {n: u for n, u in updates.items() if not errors or any((i.name, i.type) in errors for i in u)}
+        is_sure = len(blamed) == 1 or (errors and not any(kind == TXT for _, kind in errors))
+        settled = await self._change(zone, {n: u for n, u in updates.items() if n not in blamed}, there, whole)
+        if is_sure:
+            refused = refusal(errors.values())._replace(costly=whole > 1)
+            return settled | dict.fromkeys(blamed, refused)
+        numbers = list(blamed)
+        for part in (numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]):
+            settled |= await self._change(zone, {n: updates[n] for n in part}, there, whole)
+        return settled
+
+    async def _patch(self, zone: State, sets: Shown, ttls: Mapping[Spot, int]) -> Mapping[Spot, Sequence[str]] | None:
+        """Make them so, all or none: None, or what is wrong with each that is to blame. Raises Interrupted."""
+        least = self._ttls.get(zone.name, MINIMUM_TTL)
         items = [
-            {"subname": _subname(r.name, zone), "type": r.type, "ttl": max(r.ttl, least), "records": list(r.addresses)}
-            for r in rrsets
+            {
+                "subname": subname(name, zone.name),
+                "type": kind,
+                "ttl": max(ttls[name, kind], least),
+                "records": sorted(map(quoted, contents) if kind == TXT else contents),
+            }
+            for (name, kind), contents in sets.items()
         ]
-        errors = await self._ask("PATCH", f"/domains/{zone.removesuffix('.')}/rrsets/", items)
-        return {rrset.key for rrset, error in zip(rrsets, errors, strict=False) if error and "subname" not in error}
+        said, _ = await self._ask("PATCH", _rrsets(zone), self._seconds, items)
+        if isinstance(said, Errors):
+            return said.by_spot(list(sets))
+        confirmed = read_rrsets(said, maybe_done=True)
+        if any(confirmed.get(spot, frozenset()) != contents for spot, contents in sets.items()):
+            raise not_its_own(maybe_done=True)
+        return None
 
-    async def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Raises Trouble."""
+    async def _looked_at_again(self, zone: State, updates: Mapping[int, Sequence[Record]]) -> dict[int, Settlement]:
+        """What is confirmed; TXT values once more, as somebody else may have read the set before we wrote it."""
+        texts = [item for update in updates.values() for item in update if isinstance(item, Text)]
+        try:
+            there = await self._look(zone, (text.name for text in texts)) if texts else {}
+        except Interrupted as why:
+            return dict.fromkeys(updates, why.settlement._replace(verdict=Verdict.UNKNOWN, changed=True, moved=False))
+        lost = {text.key for text in texts if contents_of(text, there) != set(text.addresses)}
+        return {n: OTHERS if any(i.key in lost for i in update) else DONE for n, update in updates.items()}
+
+    async def _ask(self, method: str, path: str, seconds: float, body: Any = None) -> tuple[Any, str | None]:
+        """What deSEC says, and where the next page of it begins. Raises Interrupted."""
         octets = b"" if body is None else json.dumps(body).encode()
         headers = self._headers | ({"Content-Type": "application/json"} if octets else {})
         changes = method != "GET"
         try:
-            answer = await self._fetcher.fetch(method, self._url + path, SECONDS, headers, octets)
-            return _read(answer, changes)
+            answer = await self._fetcher.fetch(method, self._url + path, seconds, headers, octets)
+            said = read(answer, changes)
+        except Mistake:
+            raise Interrupted(Settlement(Verdict.REFUSED, reason="the token holds what no header can")) from None
         except Failed as failed:
-            done = changes and failed.sent
-            raise Trouble(Verdict.UNKNOWN, f"no answer: {failed.trouble.value}", maybe_done=done) from None
+            self._exchanges.note(answered=False)
+            raise unanswered(f"no answer of deSEC: {failed.trouble.value}", changes, failed.sent) from None
+        except Interrupted as why:
+            is_its_own = why.settlement.wait or why.settlement.verdict not in (Verdict.UNKNOWN, Verdict.AGAIN)
+            self._exchanges.note(bool(is_its_own))
+            raise
+        self._exchanges.note(answered=True)
+        return said, next_cursor(answer.headers.get("link", ""))
 
 
-def _read(answer: Answer, changes: bool) -> Any:
-    """What it says; for a PATCH that it does not take, what is wrong with each item. Raises Trouble."""
-    if answer.status == 429:
-        after = answer.headers.get("retry-after", "")
-        raise Trouble(Verdict.AWAY, "deSEC wants fewer requests (429)", float(after) if after.isdigit() else THROTTLED)
-    if answer.status >= 500:
-        raise Trouble(Verdict.UNKNOWN, f"deSEC is in trouble (status {answer.status})", maybe_done=changes)
-    if answer.status in (401, 403):
-        raise Trouble(Verdict.REFUSED, "deSEC does not let this token do that")
-    try:
-        said = json.loads(answer.body)
-    except ValueError:
-        raise Trouble(Verdict.UNKNOWN, "the answer is not deSEC's", maybe_done=changes) from None
-    if answer.status >= 300 and not (changes and answer.status == 400 and isinstance(said, list)):
-        raise Trouble(Verdict.REFUSED, f"{REFUSED} (status {answer.status})")
-    return said if answer.status == 400 or not changes else []
+def _rrsets(zone: State) -> str:
+    return f"/domains/{zone.name.removesuffix('.')}/rrsets/"
 
 
-def _subname(name: str, zone: str) -> str:
-    return name.removesuffix(zone).removesuffix(".")
+MAKER = Maker(MANNER, DesecBackend)

@@ -6,16 +6,17 @@ does must not undo what a newer one did.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
+from typing import Any, get_args
 from weakref import WeakValueDictionary
 
 from ..threads import Ended, Returned, in_thread, raised_at
 from ..values.exchanges import Exchanges, Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Function
-from ..values.update import Item, Key, Place, Promise, RRset
+from ..values.update import Item, Key, Place, Promise, RRset, RRType
 
 AT_ONCE = 16  # calls before others wait for them
 GIVEN_UP = 100  # calls that may hang for ever before there are no more
@@ -29,92 +30,109 @@ class FunctionProvider:
     After `timeout` seconds, an update that the function did not settle has failed.
     """
 
-    def __init__(self, spec: Function, timeout: float) -> None:
-        self.use(spec, timeout)
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._last: dict[Key, tuple[str, ...]] = {}  # the addresses of each one's last success
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._given_up = 0
-        self._promises: dict[Key, Promise] = {}
+        self._promises: dict[Promise, Sequence[str]] = {}  # with their names
         self._exchanges = Exchanges()
 
-    def use(self, spec: Function, timeout: float) -> None:
-        """From now on, this function."""
-        self._spec = spec
+    def use(self, named: Sequence[Function], successors: Mapping[Any, Any], timeout: float) -> None:
+        """From now on, this timeout."""
         self._timeout = timeout
 
-    def publish(self, update: Sequence[Item], ask_only: bool = False, secret: str | None = None) -> Promise:
-        """Call the function for each record set: the result comes within the timeout."""
-        rrsets = [item for item in update if isinstance(item, RRset)]
-        promise: Promise = asyncio.ensure_future(self._publish(rrsets, ask_only, secret))
-        self._promises.update({rrset.key: promise for rrset in rrsets})
-        promise.add_done_callback(lambda _: self._forget(rrsets, promise))
+    def publish(
+        self,
+        spec: Function,
+        update: Sequence[Item],
+        ask_only: bool = False,
+        secret: str | None = None,
+        after: "Sequence[asyncio.Future[None]]" = (),
+    ) -> Promise:
+        """Call the function for each record set: the results come within the timeout."""
+        names = [item.name for item in update]
+        promise: Promise = asyncio.ensure_future(
+            _all([self._settle(spec, item, ask_only, secret, after) for item in update])
+        )
+        self._promises[promise] = names
+        promise.add_done_callback(self._promises.pop)
         return promise
 
-    def under_way(self) -> Mapping[Key, Promise]:
-        """The record sets that are not settled, and what settles the last update of each."""
-        return dict(self._promises)
+    def under_way(self) -> "Mapping[Key, asyncio.Future[None]]":
+        """For each record set that is not free, what is done when all that is under way for it now has come to its end.
+
+        That may be never.
+        """
+        names = {name for names in self._promises.values() for name in names}
+        names |= {name for name, lock in self._locks.items() if lock.locked()}
+        ends = {name: asyncio.ensure_future(_turn(self._lock(name))) for name in names}
+        return {(name, kind): end for name, end in ends.items() for kind in get_args(RRType)}
 
     def is_alive(self) -> bool:
         """Nothing can stop it but the function itself."""
         return True
 
-    async def findings(self, keys: Sequence[Place]) -> list[str]:
+    def is_idle(self) -> bool:
+        """Whether no call is under way."""
+        return not self._promises and not any(lock.locked() for lock in self._locks.values())
+
+    async def findings(self, spec: Function, keys: Sequence[Place]) -> list[str]:
         """Nothing: a function cannot be asked."""
         return []
 
     def vitals(self) -> Vitals:
-        """How it is: record sets that wait, and the calls; one that raises has brought no answer."""
+        """How it is: updates that wait, and the calls; one that raises has brought no answer."""
         return Vitals(self._exchanges, len(self._promises))
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds."""
-        await asyncio.gather(*self._promises.values())
+        await asyncio.gather(*self._promises)
 
-    def _forget(self, rrsets: Sequence[RRset], promise: Promise) -> None:
-        for rrset in rrsets:
-            if self._promises.get(rrset.key) is promise:
-                del self._promises[rrset.key]
-
-    async def _publish(self, rrsets: Sequence[RRset], ask_only: bool, secret: str | None) -> Sequence[Result]:
-        return await asyncio.gather(*(self._settle(rrset, ask_only, secret) for rrset in rrsets))
-
-    async def _settle(self, rrset: RRset, ask_only: bool, secret: str | None) -> Result:
+    async def _settle(
+        self, spec: Function, item: Item, ask_only: bool, secret: str | None, after: "Sequence[asyncio.Future[None]]"
+    ) -> Result:
         """One record set, in its turn."""
-        name = self._spec.name
         if self._given_up >= GIVEN_UP:
-            return Result(Outcome.HOOK, f"{name} is not called: {GIVEN_UP} calls of it hang; mend it, and restart")
-        lock = self._locks.setdefault(rrset.name, asyncio.Lock())
+            return Result(Outcome.HOOK, f"{spec.name} is not called: {GIVEN_UP} calls of it hang; mend it, and restart")
+        assert isinstance(item, RRset)
+        lock = self._lock(item.name)
         call: asyncio.Future[Ended] | None = None
         began = 0.0
         try:
             async with asyncio.timeout(self._timeout):
                 await lock.acquire()
                 try:
-                    repeats = self._last.get(rrset.key) == rrset.addresses
+                    if after:
+                        await asyncio.wait(after)
+                    repeats = self._last.get(item.key) == item.addresses
                     if ask_only and not repeats:
                         return Result(Outcome.WOULD_CHANGE)
                     async with self._places:
                         began = monotonic()
-                        call = self._call(rrset, secret)
+                        call = self._call(spec, item, secret)
                         await asyncio.wait([call])
-                        return self._result(rrset, call.result(), repeats)
+                        return self._result(spec, item, call.result(), repeats)
                 finally:
                     self._release(lock, call)
                     if call:
                         answered = call.done() and isinstance(call.result(), Returned)
                         self._exchanges.note(answered, monotonic() - began)
         except TimeoutError:
-            return Result(Outcome.TIMEOUT, self._why_late(name, call))
+            return Result(Outcome.TIMEOUT, self._why_late(spec.name, call))
 
-    def _call(self, rrset: RRset, secret: str | None) -> "asyncio.Future[Ended]":
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    def _call(self, spec: Function, rrset: RRset, secret: str | None) -> "asyncio.Future[Ended]":
         self._last.pop(rrset.key, None)  # from here on, who knows
         name, kind, addresses, ttl = rrset
-        return in_thread(self._spec.function, name.rstrip("."), kind, ttl, addresses, secret, late=lambda: None)
+        return in_thread(spec.function, name.rstrip("."), kind, ttl, addresses, secret, late=lambda: None)
 
-    def _result(self, rrset: RRset, ended: Ended, repeats: bool) -> Result:
+    def _result(self, spec: Function, rrset: RRset, ended: Ended, repeats: bool) -> Result:
         """What a call that has ended means."""
-        name, code = self._spec.name, getattr(self._spec.function, "__code__", None)
+        name, code = spec.name, getattr(spec.function, "__code__", None)
         if not isinstance(ended, Returned):
             return Result(Outcome.HOOK, raised_at(name, ended.error, Path(code.co_filename if code else name)))
         outcome = ANSWERS.get(ended.value) if isinstance(ended.value, str) else None
@@ -139,3 +157,12 @@ class FunctionProvider:
         if call:
             return f"{name} took longer than {self._timeout:g} s and is given up"
         return f"{name} was not called within {self._timeout:g} s: earlier calls have not ended"
+
+
+async def _all(parts: Sequence[Coroutine[Any, Any, Result]]) -> Sequence[Result]:
+    return await asyncio.gather(*parts)
+
+
+async def _turn(lock: asyncio.Lock) -> None:
+    async with lock:
+        pass

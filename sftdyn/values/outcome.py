@@ -72,6 +72,10 @@ class Outcome(Enum):
     INTERNAL = 23, "FAIL", ERROR
     # No request: where own addresses come from gives none that can be published.
     SOURCE = 24, "FAIL", WARNING
+    # The conf's get_host failed: whose key it is, nobody knows.
+    LOOKUP = 25, "FAIL", ERROR, True
+    # The key may not have what the request wants of it.
+    FORBIDDEN = 26, "FAIL", WARNING
 
 
 SUCCESSES = (Outcome.OK, Outcome.UPTODATE)  # the name is as wanted
@@ -87,5 +91,5 @@ class Result(NamedTuple):
 
 
 def worst(results: Iterable[Result]) -> Result:
-    """The result of a whole whose parts (at least one) ended as `results`."""
-    return max(results, key=lambda result: result.outcome.severity)
+    """The result of a whole whose parts (at least one) ended as `results`; of equal ones, the latest to try again."""
+    return max(results, key=lambda result: (result.outcome.severity, result.retry_after))

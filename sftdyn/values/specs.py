@@ -13,6 +13,9 @@ from .addresses import Network
 DNS_PORT = 53
 HTTPS_PORT = 443
 CLOUDFLARE = "https://api.cloudflare.com/client/v4"
+DESEC = "https://desec.io/api/v1"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CREDENTIALS = ("token", "token_file", "key", "key_file")
 TOKEN = re.compile("[!-~]+")  # what can be a secret in a header
 
 
@@ -40,7 +43,8 @@ class Bind:
     @property
     def place(self) -> Hashable:
         """What is the same for all who write to the same name server."""
-        return Bind, self.primary.host, self.primary.port
+        host = self.primary.host
+        return Bind, None if host in LOOPBACK else host, self.primary.port
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -50,8 +54,32 @@ class Bind:
         return str(self.primary)
 
 
+class AtAnApi:
+    """What providers have in common that are asked over HTTP, with a token."""
+
+    __slots__ = ()
+    url: str
+
+    @property
+    def passes_secret(self) -> bool:
+        """Whether the secret of each request is the token."""
+        return not any(getattr(self, name, None) for name in CREDENTIALS)
+
+    @property
+    def place(self) -> Hashable:
+        """What is the same for all who write through the same API."""
+        return type(self), self.url
+
+    def takes(self, secret: str) -> bool:
+        """Whether a request with this secret can be for a client of this provider."""
+        return not self.passes_secret or TOKEN.fullmatch(secret) is not None
+
+    def __str__(self) -> str:
+        return f"{self.url}, " + ("with the token of each request" if self.passes_secret else "with credentials")
+
+
 @dataclass(frozen=True, slots=True)
-class Cloudflare:
+class Cloudflare(AtAnApi):
     """A provider: zones at Cloudflare, or behind an API like its own.
 
     Without `token` and `key`, the secret of each request is the token.
@@ -68,22 +96,15 @@ class Cloudflare:
     url: str = CLOUDFLARE
     ca: Path | None = None  # PEM file, instead of the system's
 
-    @property
-    def passes_secret(self) -> bool:
-        """Whether the secret of each request is the token."""
-        return not (self.token or self.token_file or self.key or self.key_file)
 
-    @property
-    def place(self) -> Hashable:
-        """What is the same for all who write through the same API."""
-        return Cloudflare, self.url
+@dataclass(frozen=True, slots=True)
+class Desec(AtAnApi):
+    """A provider: domains at deSEC. Without `token`, the secret of each request is the token."""
 
-    def takes(self, secret: str) -> bool:
-        """Whether a request with this secret can be for a client of this provider."""
-        return not self.passes_secret or TOKEN.fullmatch(secret) is not None
-
-    def __str__(self) -> str:
-        return f"{self.url}, " + ("with the token of each request" if self.passes_secret else "with credentials")
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    url: str = DESEC
+    ca: Path | None = None  # PEM file, instead of the system's
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +121,8 @@ class Function:
 
     @property
     def place(self) -> Hashable:
-        """The same after a reload."""
-        return Function, self.name
+        """Each function writes elsewhere, as far as anybody knows."""
+        return Function, self.function
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -111,7 +132,12 @@ class Function:
         return f"the conf's function {self.name}"
 
 
-Spec: TypeAlias = Bind | Cloudflare | Function
+Spec: TypeAlias = Bind | Cloudflare | Desec | Function
+
+
+def kin(spec: Spec) -> Hashable:
+    """The same for what a reload makes of it: a function is another one then, of the same name."""
+    return (Function, spec.name) if isinstance(spec, Function) else spec.place
 
 
 @dataclass(frozen=True, slots=True)

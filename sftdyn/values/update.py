@@ -64,28 +64,46 @@ class Script:
 Record: TypeAlias = RRset | Text
 Item: TypeAlias = RRset | Text | Script
 Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, type) once
+Subject: TypeAlias = Update | Sequence[str]  # what a result is about: record sets, or absolute host names
 Promise: TypeAlias = "asyncio.Future[Sequence[Result]]"  # one for each item of the update, in its order
 
 
 class Provider(Protocol):
-    """Makes updates true where the names live. It knows no HTTP server, no quota and no client.
+    """Makes updates true at one place where names live. It knows no HTTP server, no quota and no client.
 
-    An update is atomic in each zone that it touches. With `ask_only` nothing is changed: the outcome is UPTODATE, or
-    WOULD_CHANGE. `secret` is what matched the client's key, where the provider wants it; it is not kept.
+    What an update wants of one zone becomes true together or not at all. With `ask_only` nothing is changed: the
+    outcome is UPTODATE, or WOULD_CHANGE. `spec` is what the conf says of it; `secret` is what matched the client's key,
+    where the provider wants it; it is not kept. Nothing is done before all of `after` is.
     """
 
-    def publish(self, update: Sequence[Item], ask_only: bool = False, secret: str | None = None) -> Promise: ...
+    def publish(
+        self,
+        spec: Any,
+        update: Sequence[Item],
+        ask_only: bool = False,
+        secret: str | None = None,
+        after: "Sequence[asyncio.Future[None]]" = (),
+    ) -> Promise: ...
 
-    def use(self, spec: Any, timeout: float) -> None:
-        """From now on, be as the conf says now; an update takes at most `timeout` seconds."""
+    def use(self, named: Sequence[Any], successors: Mapping[Any, Any], timeout: float) -> None:
+        """From now on, the conf names these specs here; those that have come in the place of others.
 
-    def under_way(self) -> Mapping[Key, Promise]:
-        """The record sets that are not settled, and what settles the last update of each."""
+        An update takes at most `timeout` seconds.
+        """
+
+    def under_way(self) -> "Mapping[Key, asyncio.Future[None]]":
+        """For each record set that is not free, what is done when all that is under way for it now has come to its end.
+
+        That may be long after its answer.
+        """
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
 
-    async def findings(self, keys: Sequence[Place]) -> list[str]:
+    def is_idle(self) -> bool:
+        """Whether it has nothing to do, and nothing to watch."""
+
+    async def findings(self, spec: Any, keys: Sequence[Place]) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each: what it is, and what to do.
 
         Asking changes nothing. What cannot be asked for is no finding.

@@ -7,13 +7,13 @@ import ssl
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..trust import client_context
 from ..values.mistake import Mistake
 
 HANDSHAKE = b"\x16"  # the type of a record (RFC 8446, 5.1)
 HELLO_HEAD = 9  # octets: the record's head, and the first message's, whose length ends it
 MAX_HELLO = 16 * 1024  # octets; the longest known are under 4 KiB, with a post-quantum key
 MAX_HANDSHAKE = 64 * 1024  # octets
-NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of x509_vfy.h, which has no name in Python
 
 
 def server_context(cert: Path, key: Path) -> ssl.SSLContext:
@@ -47,13 +47,8 @@ def shown_certificate(context: ssl.SSLContext, cert: Path | None = None) -> Cert
 
     Raises Mistake where none would take it.
     """
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting = client_context(cert, expired_ok=True)
     trusting.check_hostname = False
-    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
-    if cert:
-        trusting.load_verify_locations(cert)
-    else:
-        trusting.load_default_certs()
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     client, server = trusting.wrap_bio(down, up), context.wrap_bio(up, down, server_side=True)
     for end in (client, server) * 3:  # TLS 1.2 needs them all

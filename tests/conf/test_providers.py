@@ -6,7 +6,7 @@ import pytest
 
 from sftdyn.conf.config import Config, load
 from sftdyn.conf.source import ConfigError
-from sftdyn.values.specs import Bind, Cloudflare, Function, Primary, Spec
+from sftdyn.values.specs import Bind, Cloudflare, Desec, Function, Primary, Spec
 
 TOKEN = "a-token-0123456789-0123456789-0123456789"
 
@@ -57,6 +57,17 @@ def test_files_are_relative_to_the_conf_and_read(path: Path) -> None:
     renewed = provider_of(path, 'Cloudflare(token_file="token")')
     assert isinstance(renewed, Cloudflare)
     assert renewed.token == "another"
+
+
+def test_desec_is_a_provider_with_the_clients_token_or_one_of_its_own(path: Path) -> None:
+    own = provider_of(path, 'Desec(token_file="token", ca="ca.pem")')
+    assert own == Desec(TOKEN, Path("token"), ca=path.parent / "ca.pem")
+    assert TOKEN not in repr(own) + str(own)
+    theirs = provider_of(path, "Desec()")
+    assert isinstance(own, Desec)
+    assert isinstance(theirs, Desec)
+    assert (own.passes_secret, theirs.passes_secret) == (False, True)
+    assert [theirs.takes(secret) for secret in ("a-token", "no token", "")] == [True, False, False]
 
 
 def test_a_function_is_a_provider(path: Path) -> None:
@@ -111,8 +122,13 @@ def test_what_is_almost_a_new_setting_may_be_an_old_confs_own_variable(path: Pat
         ('Bind(server="ns.example")', 'another name server wants signed updates; add keyfile="ns.key"'),
         ('Bind(nskeyfile="ns.key")', "Bind: nskeyfile: there is no such setting; did you mean keyfile?"),
         ('Bind(keyfile="nowhere")', "keyfile: cannot read the file"),
+        ('Desec("t")', 'Desec: name what you give it, such as Desec(token_file="desec.token")'),
+        ('Desec(zone="a.example")', "Desec: zone: there is no such setting"),
+        ("Desec(token=None)", "token is None; where each request shall bring its own token, leave it out"),
+        ('Desec(token="a", token_file="token")', "more than one of token and token_file; keep one of them"),
+        ('Desec(token="a", url="http://desec.io/api/v1")', "url: write the whole base of the API, with https"),
         ("Bind", "the brackets are missing; write Bind() or Cloudflare()"),
-        ("7", "write Bind(…), Cloudflare(…), or a function"),
+        ("7", "write Bind(…), Cloudflare(…), Desec(…), or a function"),
     ],
 )
 def test_mistakes_are_answered(path: Path, written: str, reply: str) -> None:

@@ -144,12 +144,13 @@ class Case:
     trouble: str
 
 
+SILENT = r"FAILED|\A\s*\Z"  # ddclient up to 3.11 says nothing of a 503, and asks again at its next turn
 # Where there are two wordings, the second is that of Debian 13. ddclient 3.11 names the family, and for each host all
 # hosts of the request; inadyn 2.11 has words of its own and does not show ours.
 CASES = [
     Case(curl, r"^OK$", r"^UPTODATE$", (22, "403"), (7, "connect to"), "500"),
     Case(curl_with_password, r"^OK$", r"^UPTODATE$", (22, "403"), (7, "connect to"), "500"),
-    Case(wget, r"^good {}", r"^nochg {}", (6, "Authentication Failed"), (4, "Connection refused"), "^911"),
+    Case(wget, r"^good {}", r"^nochg {}", (6, "Authentication Failed"), (4, "Connection refused"), "503"),
     Case(busybox_wget, r"^OK", r"^UPTODATE", (1, "403 Forbidden"), (1, "Connection refused"), "500"),
     Case(
         ddclient,
@@ -157,7 +158,7 @@ CASES = [
         r"^WARNING: +updating client.dyn.example: nochg: No update required",
         (1, "FAILED: +.*badauth"),
         (1, "FAILED"),
-        "FAILED: +.*911",
+        SILENT,
     ),
     Case(
         ddclient_two_hosts,
@@ -165,7 +166,7 @@ CASES = [
         r"^WARNING: +updating (second.dyn.example|{both}): nochg: No update required",
         (1, "FAILED: +.*badauth"),
         (1, "FAILED"),
-        "FAILED: +.*911",
+        SILENT,
     ),
     Case(
         inadyn,
@@ -173,7 +174,7 @@ CASES = [
         r"Successful alias table update",
         (50, "badauth|Error code 50: Authentication failure"),
         (0, "Failed connecting"),
-        "911|Error code 48: DDNS server response not OK",
+        "911|DDNS server busy, try later",
     ),
     Case(
         inadyn_secret_url,
@@ -221,7 +222,7 @@ def test_a_client_calls_each_case_what_it_is(
         wanted = expected.format(re.escape(address), family=family, both=",".join(names))
         found = re.search(wanted, what.text, re.M)
         assert found, what.text
-        line = next(line for line in what.text.splitlines() if found[0] in line)
+        line = next((line for line in what.text.splitlines() if found[0] in line), "")
         said[name] = f"{line.strip()[-100:]} (exit {what.status})"
         assert status is None or what.status == status, what.text
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.conf.clients import make_client
-from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, read_demand, read_parameters, wanted
+from sftdyn.doors.demand import ADDRESS_NAMES, PREFIX_NAMES, Demand, kept, read_demand, read_parameters, wanted
+from sftdyn.values.addresses import Address
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.specs import Client
 from tests.doors.conftest import KEY, Ask
@@ -35,6 +36,11 @@ V4, V6 = ip_address("192.0.2.7"), ip_address("2001:db8::7")
         (b"ipv6=::ffff:192.0.2.7", (V4,)),
         (b"myip=&myipv6=&ip", ()),
         (b"myip=,192.0.2.7,", (V4,)),
+        (b"myip=auto,192.0.2.7&myipv6=AUTO", (V4,)),
+        (b"myip=192.0.2.7/24&ipv6=2001:db8::7/9", (V4, V6)),
+        (b"myip=192.0.2.7/32", (V4,)),
+        (b"myip=192.0.2.0/31&ipv6=2001:db8::/127", (ip_address("192.0.2.0"), ip_address("2001:db8::"))),
+        (b"ipv6=::ffff:192.0.2.7/128", (V4,)),
         (b"system=dyndns&wildcard=ON&mx=x&backmx=NO&url=http://x&unknown=%&hostname=x", ()),
     ],
 )
@@ -67,6 +73,12 @@ def test_a_prefix(name: str, value: str, network: str) -> None:
         *(b"myip=nonsense", b"myip=192.0.2.7.", b"myip=192.0.2.7,nonsense", b"ip=fe80::1%25eth0", b"ip=::1%x"),
         *(
             b"ipv6=2001:db8::7/",
+            b"ipv6=2001:db8::7/" + b"9" * 5000,
+            b"myip=192.0.2.0/24",
+            b"myip=0.0.0.0/0",
+            b"ipv6=::ffff:192.0.2.0/120",
+            b"ipv6=2001:db8::/80",
+            b"ipv6=::/0",
             b"ipv6=2001:db8::7/x",
             b"prefix=nonsense",
             b"prefix=192.0.2.0/24",
@@ -93,6 +105,132 @@ def test_any_query_is_a_demand_or_a_mistake(octets: bytes, name: str) -> None:
     except Mistake:
         return
     assert all(address.version in (4, 6) for address in demand.addresses)
+
+
+WORDS = {"preserve": "keep", "no": "keep", "NO": "keep", "auto": "as is", "delete": "remove", "": "as is"}
+
+
+@given(st.sampled_from(sorted(ADDRESS_NAMES)), st.sampled_from(sorted(WORDS)), st.sampled_from([V4, V6]), st.booleans())
+def test_a_word_for_an_address_is_about_its_family_alone(
+    name: str, word: str, source: Address, peer_only: bool
+) -> None:
+    """In a parameter that has none, it means IPv4, as at deSEC."""
+    home = make_client("home.example")
+    update = wanted(home, home.names, read_demand(read_parameters(f"{name}={word}".encode()), peer_only), source, 30)
+    about = "AAAA" if "6" in name else "A"
+    kind = "A" if source.version == 4 else "AAAA"
+    left: dict[tuple[str, str], tuple[str, ...]] = {("home.example.", kind): (str(source),)}
+    if WORDS[word] == "keep" and kind == about:
+        left = {}
+    elif WORDS[word] == "remove":
+        left[("home.example.", about)] = ()
+    assert sets(update) == left
+
+
+@pytest.mark.parametrize(
+    ("query", "update"),
+    [
+        ("myipv4=preserve&myipv6=2001:db8::7", {"AAAA": ("2001:db8::7",)}),
+        ("myipv4=192.0.2.8&myipv6=preserve", {"A": ("192.0.2.8",)}),
+        ("myip=preserve&myipv6=preserve", {}),
+        ("myip=192.0.2.8&myipv4=preserve", {}),
+        ("myipv4=delete&myipv6=delete", {"A": (), "AAAA": ()}),
+        ("myipv4=delete&myipv6=2001:db8::7", {"A": (), "AAAA": ("2001:db8::7",)}),
+        ("myipv6=delete", {"A": ("192.0.2.7",), "AAAA": ()}),
+        ("myipv4=preserve&offline=YES", {"A": (), "AAAA": ()}),
+    ],
+)
+def test_words_for_addresses(query: str, update: dict[str, tuple[str, ...]]) -> None:
+    home = make_client("home.example")
+    said = sets(wanted(home, home.names, read_demand(read_parameters(query.encode()), peer_only=False), V4, 30))
+    assert said == {("home.example.", kind): addresses for kind, addresses in update.items()}
+
+
+VALUES = [
+    "preserve",
+    "no",
+    "auto",
+    "delete",
+    "",
+    "192.0.2.9",
+    "2001:db8::9",
+    "192.0.2.9/24",
+    "2001:db8:1::/56",
+    "192.0.2.0/24",
+]
+QUERIES = st.lists(
+    st.tuples(st.sampled_from(["myip", "myipv4", "myipv6", "prefix"]), st.sampled_from(VALUES)), max_size=4
+)
+
+
+@given(
+    QUERIES,
+    st.sampled_from([V4, V6]),
+    st.booleans(),
+    st.sampled_from([{}, {"nas.example": "::5"}, {"a.example": "::5"}]),
+)
+def test_whatever_is_said_a_family_that_is_to_stay_is_in_no_update_and_no_record_set_twice(
+    said: list[tuple[str, str]], source: Address, peer_only: bool, lan: dict[str, str]
+) -> None:
+    home = make_client("a.example", "b.example", lan=lan)
+    query = "&".join(f"{name}={value}" for name, value in said)
+    try:
+        demand = read_demand(read_parameters(query.encode()), peer_only)
+        update = wanted(home, home.names, demand, source, 30)
+    except Mistake:
+        return
+    assert len(sets(update)) == len(update)
+    for name, value in said:
+        if value in ("preserve", "no") and name != "prefix":
+            assert ("AAAA" if name == "myipv6" else "A") not in {rrset.type for rrset in update}
+    if not update:
+        asked = kept(home, home.names, demand, source, 30)
+        assert {rrset.name for rrset in asked} <= set(home.names)
+        assert asked
+
+
+@pytest.mark.parametrize("query", [b"myip=delete,192.0.2.7", b"myip=delete&ip=no", b"ip6=delete&myip=2001:db8::7"])
+def test_what_is_to_go_and_to_be_there_is_refused(query: bytes) -> None:
+    with pytest.raises(Mistake, match="to go, and to be there"):
+        read_demand(read_parameters(query), peer_only=False)
+
+
+def test_a_network_as_an_address_is_the_prefix_of_who_has_hosts_behind_the_router_and_nobody_elses_address() -> None:
+    demand = read_demand(read_parameters(b"myipv6=2001:db8:1:100::/56"), peer_only=False)
+    with pytest.raises(Mistake, match="network"):
+        wanted(make_client("home.example"), ("home.example.",), demand, V4, 30)
+    home = make_client("home.example", lan={"nas.example": "::5"})
+    expected = {("home.example.", "A"): ("192.0.2.7",), ("nas.example.", "AAAA"): ("2001:db8:1:100::5",)}
+    assert sets(wanted(home, home.names, demand, V4, 30)) == expected
+
+
+def test_hosts_behind_the_router_follow_the_words_for_its_ipv6() -> None:
+    home = make_client("home.example", "two.example", lan={"nas.example": "::5"}, prefix_length=64)
+
+    def said(query: bytes, names: tuple[str, ...]) -> dict[tuple[str, str], tuple[str, ...]]:
+        return sets(wanted(home, names, read_demand(read_parameters(query), peer_only=False), V6, 30))
+
+    assert said(b"myipv6=delete", home.names)["nas.example.", "AAAA"] == ()
+    assert ("nas.example.", "AAAA") not in said(b"myipv6=delete", home.names[:1])
+    assert said(b"myipv6=preserve", home.names) == {}
+
+
+def test_a_name_with_the_routers_ipv4_and_a_hosts_ipv6() -> None:
+    home = make_client("home.example", "router.example", lan={"home.example": "::5"}, prefix_length=56)
+    own = IPv6Address("2001:db8:1:2ff::1")
+    both = sets(wanted(home, home.names, Demand((V4, own)), V4, 30))
+    assert both == {
+        ("home.example.", "A"): ("192.0.2.7",),
+        ("home.example.", "AAAA"): ("2001:db8:1:200::5",),
+        ("router.example.", "A"): ("192.0.2.7",),
+        ("router.example.", "AAAA"): ("2001:db8:1:2ff::1",),
+    }
+    gone = wanted(home, home.names, Demand(offline=True), V4, 30)
+    assert len(gone) == len(sets(gone)) == 4
+    unknown = make_client("home.example", lan={"home.example": "::5"})
+    assert sets(wanted(unknown, unknown.names, Demand((V4, V6)), V4, 30)) == {("home.example.", "A"): ("192.0.2.7",)}
+    with pytest.raises(Mistake, match="prefix_length"):
+        wanted(unknown, unknown.names, Demand(), V6, 30)
 
 
 def sets(update: object) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -254,4 +392,6 @@ def test_a_first_offline_fails_no_neighbour(ask: Ask, bind: Bind) -> None:
 
 def test_a_failing_get_host_at_the_dyndns2_door(ask: Ask) -> None:
     get = ask("def get_host(querystring, ip):\n    return {}[KEY]\n")
-    assert (get("/nic/update", KEY).status, get("/nic/update", KEY).text) == (200, "911")
+    for target, text in (("/nic/update", "911"), (f"/{KEY}", "FAIL")):
+        answer = get(target, KEY)
+        assert (answer.status, answer.text, answer.headers["Retry-After"]) == (503, text, "60")

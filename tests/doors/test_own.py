@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from sftdyn.doors.own import netlink
+from sftdyn.doors.own import rtnetlink
 from sftdyn.doors.own.answers import agreed
 from sftdyn.doors.own.keeper import FIRST_PATIENCE, patience
 from sftdyn.values.addresses import Address, parse_address
 from tests.conftest import ServeFixture
+from tests.fetch.peers import Peer, Server, Talk
 from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, wait_until
 from tests.lab.network import Network
 from tests.lab.process import Sftdyn
-from tests.test_fetch import Peer, Server, Talk
 
 NAME = "own.dyn.example"
 OWN = f'own = [Client("{NAME}", address=Interface("wan0"))]\n'
@@ -274,20 +274,22 @@ def reload(served: Sftdyn, old: str, new: str) -> int:
 
 
 def message(kind: int, body: bytes, flags: int = 0, sequence: int = 7) -> bytes:
-    return netlink.HEADER.pack(netlink.HEADER.size + len(body), kind, flags, sequence, 0) + body
+    return rtnetlink.HEADER.pack(rtnetlink.HEADER.size + len(body), kind, flags, sequence, 0) + body
 
 
 def test_an_answer_that_changed_while_it_was_read_is_torn_and_an_error_is_one() -> None:
     """For an address that is missing in it would be taken out of the name."""
     address = (
-        netlink.ADDRESS.pack(2, 32, 0x80, 0, 3) + netlink.ATTRIBUTE.pack(8, netlink.IFA_LOCAL) + b"\xc0\x00\x02\x01"
+        rtnetlink.ADDRESS.pack(2, 32, 0x80, 0, 3)
+        + rtnetlink.ATTRIBUTE.pack(8, rtnetlink.IFA_LOCAL)
+        + b"\xc0\x00\x02\x01"
     )
-    whole = message(netlink.NEW_ADDRESS, address) + message(netlink.DONE, bytes(4))
-    assert netlink.read(whole, 7) == ([(3, parse_address("192.0.2.1"), 0, 0x80)], True, False)
-    assert netlink.read(message(netlink.NEW_ADDRESS, address, netlink.INTERRUPTED), 7).is_torn
-    assert netlink.read(whole, 8) == ([], False, False)
+    whole = message(rtnetlink.NEW_ADDRESS, address) + message(rtnetlink.DONE, bytes(4))
+    assert rtnetlink.read(whole, 7) == ([(3, parse_address("192.0.2.1"), 0, 0x80)], True, False)
+    assert rtnetlink.read(message(rtnetlink.NEW_ADDRESS, address, rtnetlink.INTERRUPTED), 7).is_torn
+    assert rtnetlink.read(whole, 8) == ([], False, False)
     with pytest.raises(PermissionError):
-        netlink.read(message(netlink.ERROR, struct.pack("=i", -errno.EPERM)), 7)
+        rtnetlink.read(message(rtnetlink.ERROR, struct.pack("=i", -errno.EPERM)), 7)
 
 
 # Once.

@@ -40,7 +40,7 @@ def test_who_changes_too_often_is_told_to_wait(serve: ServeFixture, bind: Bind) 
     assert served.update("l") == "OK"
     token = "Basic YTpr"  # a:k
     door = served.get("/nic/update", source="127.0.0.4", headers={"Authorization": token})
-    assert (door.status, door.text) == (200, "abuse")
+    assert (door.status, door.text) == (503, "abuse")
 
 
 def test_uptodate_costs_nothing(serve: ServeFixture, bind: Bind) -> None:

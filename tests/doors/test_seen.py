@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sftdyn.doors.answer import Part
-from sftdyn.doors.status.seen import TIMES, Journal, Row, program
+from sftdyn.doors.status.seen import TIMES, Journal, Note, Row, program
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.update import RRset
 from sftdyn.web.request import Request
@@ -39,7 +38,7 @@ def told(
     """The row of the name's A record, a minute after the last one."""
     clock.now += 60
     update = [RRset(name, "A", addresses, 30)]
-    journal.note("url", [Part(result, update, update)], "192.0.2.9", request(agent), clock.now - 1)
+    journal.note("url", [Note(result, update)], "192.0.2.9", request(agent), clock.now - 1)
     [row] = [row for row in journal.seen().rows if row.place == (name, "A")]
     return row
 
@@ -95,8 +94,8 @@ def test_programs_are_shown_in_plain_letters_and_short(agent: str, shown: str) -
 def test_all_requests_are_counted_by_door_and_outcome(clock: Clock) -> None:
     journal = Journal(clock)
     for _ in range(TIMES + 5):
-        journal.note("dyndns2", [Part(SAME), Part(REFUSED)], "192.0.2.9", None, clock.now)
-    journal.note("url", [Part(Result(Outcome.BADKEY))], "192.0.2.9")
+        journal.note("dyndns2", [Note(SAME), Note(REFUSED)], "192.0.2.9", None, clock.now)
+    journal.note("url", [Note(Result(Outcome.BADKEY))], "192.0.2.9")
     found = journal.seen()
     assert found.answers["dyndns2"][Outcome.UPTODATE] == found.answers["dyndns2"][Outcome.REFUSED] == TIMES + 5
     assert found.answers["url"][Outcome.BADKEY] == 1

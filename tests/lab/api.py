@@ -188,8 +188,7 @@ class Api:
         self.news = threading.Condition(threading.RLock())
         self.carried_out = 0  # requests that were answered truly, also where nobody got the answer
         self._orders: list[_Order] = []
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(self.ca, folder / "server.key")
+        self._certificate = self.ca, folder / "server.key"
         self._stopping = threading.Event()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -199,7 +198,9 @@ class Api:
     def start(self) -> None:
         """Listen, on the same port each time, and return when connections are accepted."""
         self._stopping.clear()
-        self._server = _Server(self, self._context)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self._certificate)
+        self._server = _Server(self, context)
         self._thread = threading.Thread(target=self._server.serve_forever, args=[POLL], daemon=True)
         self._thread.start()
 

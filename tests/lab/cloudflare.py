@@ -40,6 +40,8 @@ MALFORMED_KEY = no(400, 6103, "Invalid format for X-Auth-Key header")
 WRONG_TOKEN = no(403, 9109, "Invalid access token")
 UNVERIFIED_TOKEN = no(401, 1000, "Invalid API Token")
 WRONG_KEY = no(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
+WRONG_PLACE = no(403, 9109, "Cannot use the access token from location: 192.0.2.9")
+NOT_LISTED = no(200, 0, 'Actor requires permission "com.cloudflare.api.account.zone.list" to list zones')
 FORBIDDEN = no(403, 10000, "Authentication error")
 FORBIDDEN_ZONE = no(403, 9109, "Unauthorized to access requested resource")
 NO_SUCH_ZONE = no(404, 1001, "Invalid zone identifier")
@@ -81,7 +83,7 @@ class Call(NamedTuple):
 
 
 class Cloudflare(Api):
-    """The server. What may be set at any time: `budget`, `dialect`, `wrong_token`, `list_without_read`.
+    """The server. What may be set at any time: `budget`, `dialect`, `wrong_token`, `list_without_read`, `no_such_name`.
 
     Helpers that change records do it as its owner would in the dashboard: at once, and unseen by clients. Their names
     are found in the zone with the longest name that they end in.
@@ -95,6 +97,7 @@ class Cloudflare(Api):
         self.dialect = Dialect()
         self.wrong_token = WRONG_TOKEN  # or no(401, 10000, "Authentication error")
         self.list_without_read: Refusal | None = None  # None: the list of zones is empty for who may not read them
+        self.no_such_name: Refusal | None = None  # None: the list is empty for a name that is no zone of the token's
         self._zones: dict[str, Zone] = {}
         self._tokens: dict[str, Who] = {}
         self._keys: dict[tuple[str, str], Who] = {}
@@ -274,6 +277,8 @@ class Cloudflare(Api):
         query = call.request.query
         for name, value in query.items():
             found = [zone for zone in found if zone_filter(zone, name, value)]
+        if "name" in query and not found and self.no_such_name:
+            raise Refused(self.no_such_name)
         found.sort(key=lambda zone: zone.name)
         shown, info = rules.page_of(found, query, ZONES_A_PAGE, MOST_ZONES_A_PAGE)
         return success([zone.json() for zone in shown], info=info)

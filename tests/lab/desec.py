@@ -1,8 +1,10 @@
 """deSEC's API as far as a dynamic name needs it, as a server in this process: domains, RRsets and their bulk PATCH.
 
-By deSEC's documentation ("Retrieving and Creating DNS Records", "Rate Limits", "Domain Management").
+By deSEC's documentation ("Retrieving and Creating DNS Records", "Pagination", "Rate Limits",
+"Domain Management").
 """
 
+import base64
 import ipaddress
 import math
 import re
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from .api import Answer, Api, Budget, Headers, Json, Request, json_answer, timestamp
 
@@ -73,12 +76,19 @@ def host(content: str) -> str:
     return content.lower()
 
 
+def strings(content: str) -> str:
+    """What a TXT record says: strings in quotes, of at most 255 octets each."""
+    if not re.fullmatch(r'"([^"\\]|\\.){0,255}"( "([^"\\]|\\.){0,255}")*', content):
+        raise ValueError("Text must be in quotes, in strings of at most 255 octets.")
+    return content
+
+
 CANONICAL: Mapping[str, Callable[[str], str]] = {
     "A": lambda content: str(ipaddress.IPv4Address(content)),
     "AAAA": lambda content: str(ipaddress.IPv6Address(content)),
     "CNAME": host,
     "NS": host,
-    "TXT": str,
+    "TXT": strings,
 }
 READ_ONLY = {"created", "touched", "domain", "name"}
 FIELDS = {"subname", "type", "ttl", "records"} | READ_ONLY
@@ -185,13 +195,14 @@ def seconds_to_wait(sent: Sequence[float], limits: Sequence[Budget], moment: flo
 
 
 class Desec(Api):
-    """The server. `limits` may be set at any time. Helpers that change RRsets are its owner's hand."""
+    """The server. `limits` and `page_size` may be set at any time. Helpers that change RRsets are its owner's hand."""
 
     base = "/api/v1"
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.limits: Sequence[Budget] = LIMITS
+        self.page_size = 500  # items
         self._domains: dict[str, Domain] = {}
         self._tokens: set[str] = set()
         self._writes: dict[str, list[float]] = {}
@@ -202,9 +213,9 @@ class Desec(Api):
             self._domains[name] = Domain(name, minimum_ttl)
             self.set(name, "", "NS", ["ns1.desec.io.", "ns2.desec.org."])
 
-    def add_token(self) -> str:
+    def add_token(self, text: str = "") -> str:
         """One that may do everything."""
-        token = secrets.token_urlsafe(21)
+        token = text or secrets.token_urlsafe(21)
         with self.news:
             self._tokens.add(token)
         return token
@@ -225,6 +236,11 @@ class Desec(Api):
         """One, if it is there."""
         with self.news:
             return self._domains[domain].rrsets.get((subname, kind))
+
+    def rrsets(self, domain: str) -> Mapping[Key, RRset]:
+        """All of a domain."""
+        with self.news:
+            return self._domains[domain].rrsets
 
     def addresses(self, domain: str, subname: str, kind: str = "A") -> list[str]:
         """The records of a name, sorted as text."""
@@ -253,11 +269,11 @@ class Desec(Api):
             return self.complain(request, "a path without the slash at its end")
         match request.method, *request.path.strip("/").split("/"):
             case "GET", "domains":
-                return json_answer(200, [domain.json() for domain in self._owning(request.query.get("owns_qname"))])
+                return self._page(request, [one.json() for one in self._owning(request.query.get("owns_qname"))])
             case "GET", "domains", name:
                 return json_answer(200, self._domain(name).json())
             case "GET", "domains", name, "rrsets":
-                return self._list(self._domain(name), request.query)
+                return self._page(request, self._list(self._domain(name), request.query))
             case "GET", "domains", name, "rrsets", subname, kind:
                 return self._show(self._domain(name), subname, kind)
             case "PATCH", "domains", name, "rrsets":
@@ -275,11 +291,26 @@ class Desec(Api):
             return every
         return [domain for domain in every if f".{name}".endswith(f".{domain.name}")][:1]
 
-    def _list(self, domain: Domain, query: Mapping[str, str]) -> Answer:
+    def _page(self, request: Request, items: Sequence[Json]) -> Answer:
+        """A part of a list, which is asked for by its cursor as soon as the list is longer than a page."""
+        cursor = request.query.get("cursor")
+        size, base = self.page_size, f"{self.url}{request.path}"
+        if cursor is None and len(items) > size:
+            why = {"detail": f"Pagination required. You can query up to {size} items at a time."}
+            return json_answer(400, why, {"Link": f'<{base}?cursor=>; rel="first"'})
+        start = int(base64.urlsafe_b64decode(cursor)) if cursor else 0
+        links = [f'<{base}?cursor=>; rel="first"'] if cursor is not None else []
+        for name, at, is_there in (("prev", start - size, start), ("next", start + size, start + size < len(items))):
+            if is_there and links:
+                others = {**request.query, "cursor": base64.urlsafe_b64encode(str(max(at, 0)).encode()).decode()}
+                links.append(f'<{base}?{urlencode(others)}>; rel="{name}"')
+        return json_answer(200, items[start : start + size], {"Link": ", ".join(links)} if links else {})
+
+    def _list(self, domain: Domain, query: Mapping[str, str]) -> list[Json]:
         found = list(domain.rrsets.values())
         for name in ("subname", "type"):
             found = [rrset for rrset in found if query.get(name, getattr(rrset, name)) == getattr(rrset, name)]
-        return json_answer(200, [rrset.json(domain.name) for rrset in reversed(found)])
+        return [rrset.json(domain.name) for rrset in reversed(found)]
 
     def _show(self, domain: Domain, subname: str, kind: str) -> Answer:
         found = domain.rrsets.get(("" if subname == "@" else subname.removesuffix("..."), kind))

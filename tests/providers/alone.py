@@ -39,7 +39,7 @@ class Alone:
 
     def is_busy(self) -> bool:
         """Whether something is under way, whoever waits for it."""
-        return any(running.provider.under_way() for running in self.providers._running.values())
+        return any(provider.under_way() for _, provider in self.providers._places.values())
 
     async def quiet(self) -> None:
         """Until nothing is under way."""

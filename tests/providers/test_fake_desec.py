@@ -73,6 +73,8 @@ def test_rrsets_are_made_changed_and_removed_in_one_request(desec: Desec) -> Non
         (item("192.0.2.1", kind="a"), "type"),
         (item("192.0.2.1", subname="Home"), "subname"),
         (item("192.0.2.1", records="192.0.2.1"), "records"),
+        (item("without quotes", kind="TXT"), "non_field_errors"),
+        (item(f'"{"x" * 256}"', kind="TXT"), "non_field_errors"),
         ({"subname": "home", "type": "A", "records": ["192.0.2.1"]}, "ttl"),
         ({"subname": "home", "type": "A", "ttl": 3600}, "records"),
         (item("target.example.", subname="good", kind="CNAME"), "non_field_errors"),
@@ -98,6 +100,23 @@ def test_rrsets_can_be_read(desec: Desec) -> None:
     assert ask(desec, "GET", f"/domains/{DOMAIN}/")[1]["minimum_ttl"] == 3600
     owner = ask(desec, "GET", "/domains/?owns_qname=home.dyn.example.org")[1]
     assert [domain["name"] for domain in owner] == ["dyn.example.org"]
+
+
+def test_a_list_that_is_longer_than_a_page_is_read_by_its_links(desec: Desec) -> None:
+    desec.page_size = 2
+    patch(desec, *(item("192.0.2.1", subname=f"h{n}") for n in range(4)))
+    rrsets = f"/domains/{DOMAIN}/rrsets/"
+    status, why, headers = ask(desec, "GET", rrsets)
+    assert (status, "Pagination required" in why["detail"]) == (400, True)
+    assert headers["Link"] == f'<{desec.url}{rrsets}?cursor=>; rel="first"'
+    found, path = [], rrsets + "?cursor=&type=A"
+    while path:
+        status, some, headers = ask(desec, "GET", path)
+        found += [rrset["subname"] for rrset in some]
+        links = [link for link in headers["Link"].split(", ") if 'rel="next"' in link]
+        path = links[0].partition(desec.url)[2].partition(">")[0] if links else ""
+    assert (status, found) == (200, ["h3", "h2", "h1", "h0"])
+    assert ask(desec, "GET", rrsets + "?subname=h1")[1][0]["subname"] == "h1"
 
 
 def test_who_may_not_is_told_so(desec: Desec) -> None:
@@ -164,9 +183,10 @@ def test_octodns_creates_reads_changes_and_deletes(desec: Desec, monkeypatch: py
 
     token = desec.add_token()
     both = {"home": [data("192.0.2.1", "192.0.2.2"), data("2001:db8::1", kind="AAAA")], "": [data("192.0.2.9")]}
-    assert (make(token, both), make(token, both)) == (3, 0)
+    both["_acme-challenge.home"] = [data("one", "two x", "y" * 300, kind="TXT")]
+    assert (make(token, both), make(token, both)) == (4, 0)
     assert desec.addresses(DOMAIN, "home") == ["192.0.2.1", "192.0.2.2"]
-    assert make(token, {"home": [data("192.0.2.7", ttl=7200)]}) == 3
+    assert make(token, {"home": [data("192.0.2.7", ttl=7200)]}) == 4
     assert desec.addresses(DOMAIN, "") == desec.addresses(DOMAIN, "home", "AAAA") == []
     assert desec.counts()[f"PATCH /domains/{DOMAIN}/rrsets/"] == 2
     with pytest.raises(DesecAPIBadRequest):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ...fetch import Answer
+from ...fetch.answer import Answer
 from ...values.addresses import Address, parse_address
 from ...values.mistake import Mistake
 

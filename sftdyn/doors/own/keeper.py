@@ -22,12 +22,11 @@ from ...providers.running import Providers
 from ...values.mistake import Mistake
 from ...values.outcome import SUCCESSES, Outcome, Result, worst
 from ...values.specs import Client, Interface, Own
-from ...values.update import Promise, Update
-from ..answer import Part, Subject, failure
+from ...values.update import Promise, Subject, Update
 from ..demand import Demand, wanted
-from ..log import LogBook
+from ..notes import Notes, Part, failure, name_of
 from ..status.seen import Journal
-from .kernel import Changes
+from .rtnetlink import Changes
 from .sources import Look, Sources
 
 log = logging.getLogger(__name__)
@@ -36,8 +35,7 @@ NAME = "own"  # as statistics call this door
 SETTLE = 0.1  # seconds from the first change of a burst to the look at what came of it
 FIRST_PATIENCE = 5.0  # seconds after a first failure, at most
 
-# The client, what was to be published (or its names only), and what came of it.
-Note: TypeAlias = Callable[[Own, Update | Sequence[str], Result], None]
+Tell: TypeAlias = Callable[[Own, Part], None]  # what came of a look
 
 
 def patience(every: float, failures: int) -> float:
@@ -51,11 +49,11 @@ def patience(every: float, failures: int) -> float:
 class Publisher:
     """Looks and publishes once, for a client of `own`; made inside a running event loop."""
 
-    def __init__(self, config: Config, providers: Providers, note: Note) -> None:
+    def __init__(self, config: Config, providers: Providers, tell: Tell) -> None:
         self._sources = Sources()
         self._config = config
         self._providers = providers
-        self._note = note
+        self._tell = tell
 
     def use(self, config: Config) -> None:
         """From now on, this conf."""
@@ -72,25 +70,25 @@ class Publisher:
         """Publish what a look has found. The result is noted if nobody waits any more, too."""
         names = own.client.names
         if not look.addresses:
-            return self._noted(own, names, Result(Outcome.SOURCE, look.reason))
+            return self._told(own, Part([Result(Outcome.SOURCE, look.reason)], names))
         try:
             update = self._update(own.client, look)
             promise = self._providers.publish(own.client.provider or self._config.provider, update)
         except Mistake as mistake:
-            return self._noted(own, names, Result(Outcome.SOURCE, str(mistake)))
+            return self._told(own, Part([Result(Outcome.SOURCE, str(mistake))], names))
         except Exception as error:
-            return self._noted(own, names, failure(error))
-        promise.add_done_callback(lambda promise: self._noted(own, update, _result(promise)))
+            return self._told(own, Part([failure(error)], names))
+        promise.add_done_callback(lambda promise: self._told(own, Part(_results(promise), update)))
         await asyncio.wait([promise])
-        return _result(promise).outcome
+        return worst(_results(promise)).outcome
 
     def _update(self, client: Client, look: Look) -> Update:
         """Raises Mistake."""
         return wanted(client, client.names, Demand(look.addresses), look.addresses[0], self._config.ttl)
 
-    def _noted(self, own: Own, subject: Update | Sequence[str], result: Result) -> Outcome:
-        self._note(own, subject, result)
-        return result.outcome
+    def _told(self, own: Own, part: Part) -> Outcome:
+        self._tell(own, part)
+        return part.whole.outcome
 
 
 class Keeper:
@@ -103,10 +101,8 @@ class Keeper:
         count: Callable[[Result, Subject], None],
         journal: Journal | None = None,
     ) -> None:
-        self._publisher = Publisher(config, providers, self._write)
-        self._count = count
-        self._journal = journal
-        self._book = LogBook()
+        self._notes = Notes(count, journal, kind="own ")
+        self._publisher = Publisher(config, providers, self._take_note)
         self._changes: Changes | None = None
         self._changed: list[asyncio.Event] = []  # of each client of an interface
         self._tasks: set[asyncio.Task[None]] = set()
@@ -147,7 +143,7 @@ class Keeper:
         while True:
             look = await self._publisher.look(own)
             if look.remark:
-                self._book.remark(f"own {look.remark}")
+                self._notes.remark(f"own {look.remark}")
             outcome = await self._publisher.publish(own, look)
             failures = 0 if outcome in SUCCESSES else failures + 1
             with suppress(TimeoutError):
@@ -163,21 +159,18 @@ class Keeper:
             if await self._publisher.look(own) != look:
                 return
 
-    def _write(self, own: Own, subject: Update | Sequence[str], result: Result) -> None:
-        self._count(result, subject)
-        if self._journal:
-            self._journal.note(NAME, [Part(result, subject)], str(own.source))
-        self._book.write(result, subject, f"own {own.source}")
+    def _take_note(self, own: Own, part: Part) -> None:
+        self._notes.leave(NAME, [part], str(own.source))
 
 
-def _result(promise: Promise) -> Result:
+def _results(promise: Promise) -> Sequence[Result]:
     error = promise.exception()
-    return failure(error) if isinstance(error, Exception) else worst(promise.result())
+    return [failure(error)] if isinstance(error, Exception) else promise.result()
 
 
 async def publish_once(config: Config, providers: Providers, show: Callable[[str], None]) -> bool:
     """Publish the conf's `own` once, and show a line for each name; whether all is as it should be."""
-    publisher = Publisher(config, providers, lambda own, subject, result: _show(own, subject, result, show))
+    publisher = Publisher(config, providers, lambda own, part: _show(own, part, show))
 
     async def publish(own: Own) -> bool:
         return await publisher.publish(own, await publisher.look(own)) in SUCCESSES
@@ -185,12 +178,12 @@ async def publish_once(config: Config, providers: Providers, show: Callable[[str
     return all(await asyncio.gather(*map(publish, config.own)))
 
 
-def _show(own: Own, subject: Update | Sequence[str], result: Result, show: Callable[[str], None]) -> None:
-    """A line for each name, as in the log."""
-    said: dict[str, list[str]] = {}
-    for item in subject:
-        name, addresses = (item, ()) if isinstance(item, str) else (item.name, item.addresses)
-        said.setdefault(name.rstrip("."), []).extend(addresses)
-    for name, found in said.items():
-        reason = result.reason and f": {result.reason}"
-        show(" ".join([result.outcome.word, name, *found, "from", str(own.source)]) + reason)
+def _show(own: Own, part: Part, show: Callable[[str], None]) -> None:
+    """A line for each name, as in the log; two where its record sets have results of their own."""
+    for result, subject, _ in part.notes():
+        said: dict[str, list[str]] = {}
+        for item in subject:
+            said.setdefault(name_of(item), []).extend(() if isinstance(item, str) else item.addresses)
+        for name, found in said.items():
+            reason = result.reason and f": {result.reason}"
+            show(" ".join([result.outcome.word, name, *found, "from", str(own.source)]) + reason)

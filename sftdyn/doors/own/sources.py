@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from ...fetch import Failed, Fetcher, Route, Trouble
+from ...fetch.answer import Failed, Obstacle
+from ...fetch.fetcher import Fetcher
+from ...fetch.route import Dialer
 from ...threads import Ended, Returned, in_thread, raised_at
 from ...values.addresses import Address, is_private, parse_address
 from ...values.mistake import Mistake
 from ...values.specs import AddressFunction, Client, Interface, Own, Web
 from .answers import NoAddress, agreed, read_address
-from .kernel import Unanswered, stable_addresses
+from .rtnetlink import Untold, stable_addresses
 
 MAX_ADDRESSES = 16  # of one source
 WEB_DEADLINE = 5.0  # seconds
@@ -31,7 +33,7 @@ FUNCTIONS = 64  # calls under way, those that hang included
 Version: TypeAlias = Literal[4, 6]
 VERSIONS: tuple[Version, ...] = (4, 6)
 # A machine without this version of IP: nothing to wonder at.
-NOT_THERE = frozenset({Trouble.NO_ADDRESS, Trouble.NO_CONNECTION})
+NOT_THERE = frozenset({Obstacle.NO_ADDRESS, Obstacle.NO_CONNECTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Sources:
     """Asks them; made inside a running event loop."""
 
     def __init__(self) -> None:
-        self._routes = {version: Route(family=version) for version in VERSIONS}
+        self._dialers = {version: Dialer(family=version) for version in VERSIONS}
         self._calls: dict[Own, asyncio.Future[Ended]] = {}
 
     async def look(self, own: Own, patience: float) -> Look:
@@ -72,7 +74,7 @@ class Sources:
             if isinstance(source, Web):
                 return await self._ask_web(source, own.client)
             return Look(_checked(await self._call(own, source, patience), own.client))
-        except (Unknown, Unanswered) as problem:
+        except (Unknown, Untold) as problem:
             return Look(reason=str(problem))
 
     async def _ask_web(self, web: Web, client: Client) -> Look:
@@ -89,7 +91,7 @@ class Sources:
 
     async def _ask_over(self, version: Version, urls: Sequence[str]) -> OneVersion:
         """New connections each time: one that was kept could still show an old address."""
-        fetcher = Fetcher(self._routes[version], WEB_LIMIT, at_once=len(urls))
+        fetcher = Fetcher(self._dialers[version], WEB_LIMIT, at_once=len(urls))
         try:
             told = await asyncio.gather(*(_ask(fetcher, url, version) for url in urls))
         finally:
@@ -121,7 +123,7 @@ class Sources:
         raise Unknown(raised_at(str(source), ended.error, Path(code.co_filename if code else str(source))))
 
 
-async def _ask(fetcher: Fetcher, url: str, version: Version) -> Address | Trouble | str:
+async def _ask(fetcher: Fetcher, url: str, version: Version) -> Address | Obstacle | str:
     """The address that one server tells, or why it does not."""
     try:
         return read_address(await fetcher.fetch("GET", url, WEB_DEADLINE, HEADERS), version)
@@ -131,9 +133,9 @@ async def _ask(fetcher: Fetcher, url: str, version: Version) -> Address | Troubl
         return str(problem)
 
 
-def _said(told: Address | Trouble | str) -> str:
+def _said(told: Address | Obstacle | str) -> str:
     """Why there is no address, if there is none."""
-    return told.value if isinstance(told, Trouble) else told if isinstance(told, str) else ""
+    return told.value if isinstance(told, Obstacle) else told if isinstance(told, str) else ""
 
 
 def _addresses_of(function: Callable[[], Any]) -> set[Address]:
@@ -147,7 +149,7 @@ def _addresses_of(function: Callable[[], Any]) -> set[Address]:
 
 
 def _of_interface(interface: Interface, client: Client) -> tuple[Address, ...]:
-    """Those of its addresses that this client may have. Raises Unknown, Unanswered."""
+    """Those of its addresses that this client may have. Raises Unknown, Untold."""
     there = stable_addresses(interface.name)
     found = [address for address in there if may_be_published(address, client)]
     if not found:

@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+from datetime import datetime
 from typing import Any
 
 from ...conf.config import Config
 from ...conf.token import goes_into_a_header
-from ...fetch import Answer, Failed, Fetcher, Route
+from ...fetch.answer import Answer, Failed
+from ...fetch.fetcher import Fetcher
+from ...fetch.route import Dialer
 from ...values.mistake import Mistake
 from .overview import Health
 
 PATIENCE = 5.0  # seconds
 LIMIT = 64 << 20  # octets of one page of the list
+PAGES = 100_000
+TEXTS = ("address", "outcome", "reason", "program", "door", "from")  # of an entry that the table shows, or null
 VARIABLE = "SFTDYN_STATUS_TOKEN"
 SOME_PORT = "status = 8053"
 LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # a listener everywhere is here, too
@@ -66,9 +71,24 @@ def _read(answer: Answer) -> tuple[list[dict[str, Any]], int]:
         raise CannotAsk("the running sftdyn does not take this status_token; was it reloaded since it changed?")
     try:
         said = json.loads(answer.body)
-        return list(said["names"]), int(said["pages"])
-    except (ValueError, TypeError, KeyError):
-        raise CannotAsk(FOREIGN) from None
+        names, pages = said["names"], said["pages"]
+        if isinstance(pages, int) and pages <= PAGES and all(map(_is_entry, names)):
+            return list(names), pages
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        pass
+    raise CannotAsk(FOREIGN)
+
+
+def _is_entry(said: Any) -> bool:
+    """Whether the table can show it. Raises TypeError, KeyError, ValueError, OverflowError where it cannot."""
+    for moment in filter(None, (said["changed"], said["seen"])):
+        datetime.fromisoformat(moment).timestamp()
+    texts = [said[key] for key in TEXTS]
+    return isinstance(said["name"], str) and isinstance(said["failures"], int) and all(map(_is_text, texts))
+
+
+def _is_text(said: Any) -> bool:
+    return said is None or isinstance(said, str)
 
 
 async def _ask(config: Config, target: str, token: str | None = None) -> Answer:
@@ -77,7 +97,7 @@ async def _ask(config: Config, target: str, token: str | None = None) -> Answer:
     host = LOCAL.get(listener.host or "", listener.host or "")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.port}"
-    fetcher = Fetcher(Route(), LIMIT)
+    fetcher = Fetcher(Dialer(), LIMIT)
     try:
         return await fetcher.fetch("GET", f"{url}/{target}", PATIENCE, headers)
     except Failed as failed:

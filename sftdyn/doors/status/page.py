@@ -21,7 +21,12 @@ MARKS = {State.FAILING: ' class="f"', State.WELL: "", State.UNHEARD: ' class="u"
 VIEWS = {None: "All", State.FAILING: "Failing", State.WELL: "Well", State.UNHEARD: "Unheard"}
 DOORS = {"url": "secret URL", "dyndns2": "dyndns2", "own": "by itself"}
 COLUMNS = ("Host name", "IPv4", "IPv6", "Since", "Last contact", "By", "Result")
-KINDS = {"bind": "The name server", "cloudflare": "Cloudflare", "function": "The function in the conf"}
+KINDS = {
+    "bind": "The name server",
+    "cloudflare": "Cloudflare",
+    "desec": "deSEC",
+    "function": "The function in the conf",
+}
 NETWORK = 4  # groups of an IPv6 address
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))  # seconds
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import time
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from ...values.exchanges import SECONDS, Histogram
 from ...values.outcome import SUCCESSES, Outcome, Result
-from ...values.update import RRset, RRType, Update
+from ...values.update import RRset, RRType, Subject
 from ...web.request import Request
 
 TIMES = 1000  # that requests took, before they are sorted into the histogram
@@ -27,14 +27,12 @@ UNPRINTABLE = re.compile("[^ -~]+")
 Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
 
 
-class Part(Protocol):
-    """What became of some host names."""
+class Note(NamedTuple):
+    """What became of record sets, or host names, that share an outcome and its reason; of none: of a whole request."""
 
-    @property
-    def result(self) -> Result: ...
-
-    @property
-    def subject(self) -> Update | Sequence[str]: ...
+    result: Result
+    subject: Subject = ()
+    name: str = ""  # the client's, for the log, where it is about none of its names
 
 
 @dataclass(slots=True, eq=False)
@@ -115,7 +113,7 @@ class Journal:
         self._doors: dict[str, Door] = {}
 
     def note(
-        self, door: str, parts: Sequence[Part], who: str, request: Request | None = None, began: float | None = None
+        self, door: str, notes: Sequence[Note], who: str, request: Request | None = None, began: float | None = None
     ) -> None:
         """What became of a request at a door, from `who`, that came at `began`."""
         now = self._clock()
@@ -125,10 +123,13 @@ class Journal:
             if len(account.times) >= TIMES:
                 account.sort_times()
         headers = request.header_lines if request else b""
-        for part in parts:
-            outcome = part.result.outcome
+        for result, subject, _ in notes:
+            outcome = result.outcome
             account.answers[outcome.severity] += 1
-            for item in part.subject:
+            for item in subject:
+                if isinstance(item, str) and outcome in SUCCESSES:  # it was left as it is, whatever that may be
+                    self._rows.pop((item, ""), None)
+                    continue
                 news = 0
                 if outcome is UPTODATE and not isinstance(item, str):
                     news = hash((item.addresses, door, who, headers))
@@ -137,7 +138,7 @@ class Journal:
                         known.seen = now
                         known.outcome = outcome
                         continue
-                row = self._write(item, part.result, now)
+                row = self._write(item, result, now)
                 row.who, row.door, row.news = who, door, news
                 row.program = _program_of(request)
 
@@ -163,7 +164,7 @@ class Journal:
             row = self._rows[place] = Row(place)
             if len(self._rows) > self._most:
                 del self._rows[next(iter(self._rows))]
-        if result.outcome in SUCCESSES and not isinstance(item, str):
+        if not isinstance(item, str) and result.outcome in SUCCESSES:
             self._rows.pop((item.name, ""), None)
             row.succeed(item.addresses, result.outcome, now)
         else:

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Place, RRset, Update
-from ..desk.backend import Addresses, Fact, Fate, Health, Interrupted, Manner, Settlement, State
+from ...values.update import Key, Place, Record, RRset, Text
+from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
 from .findings import findings
 from .message import Verdict
 from .nsupdate import ASKING, WRITING, Child, Route
+from .script import ScriptBackend
 
 MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
 MANNER = Manner(
@@ -59,7 +61,7 @@ class BindBackend:
 
     manner = MANNER
 
-    def __init__(self, spec: Bind) -> None:
+    def __init__(self, spec: Bind, secret: str | None, timeout: float, exchanges: Exchanges) -> None:
         self.given = spec.zones
         self.route = Route(spec.primary)
         self._sight = Sight()
@@ -67,20 +69,21 @@ class BindBackend:
     def channel(self, asks: bool = False) -> "BindChannel":
         return BindChannel(Child(self.route, ASKING if asks else WRITING), self._sight)
 
-    def weigh(self, rrset: RRset, zone: str) -> int:
+    def weigh(self, item: Record, zone: str) -> int:
         """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
 
         Behind the first 16 KiB, names can only be shortened by the zone's (RFC 1035, 4.1.4).
         """
-        name = max(len(rrset.name) - len(zone), 0) + 3
-        guards = 2 * (rrset.name.count(".") - zone.count("."))
-        size = (name + 10) * (4 + guards) + (name + 26) * 2 * max(1, len(rrset.addresses))
+        name = max(len(item.name) - len(zone), 0) + 3
+        guards = 2 * (item.name.count(".") - zone.count("."))
+        longest = 26 if isinstance(item, RRset) else 16 + len(item.value)
+        size = (name + 10) * (4 + guards) + (name + longest) * 2 * max(1, len(item.addresses))
         return max(size, MESSAGE_SIZE // BATCH)
 
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def findings(self, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
         return await findings(self.route, self.given, keys)
 
     def stop(self) -> None: ...
@@ -94,30 +97,37 @@ class BindChannel:
         self._dialogue = Dialogue(child, sight)
 
     async def settle(
-        self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
+
         return [
             (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(*one)
             for one in await self._dialogue.settle(zone.name, updates, ask_only)
         ]
 
     async def mend(
-        self, zone: State, watched: Sequence[tuple[RRset, Collection[Addresses]]]
+        self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
     ) -> list[tuple[Fate, Addresses]]:
         fates: dict[Key, tuple[Fate, Addresses]] = {}
-        late = {rrset.key: values for rrset, values in watched}
-        rrsets = [rrset for rrset, _ in watched]
-        for start in range(0, len(rrsets), BATCH):
-            some = rrsets[start : start + BATCH]
+        late = {record.key: values for record, values in watched}
+        for start in range(0, len(watched), BATCH):
+            some = [record for record, _ in watched[start : start + BATCH]]
+            texts = [[record] for record in some if isinstance(record, Text)]
+            for [text], again in zip(
+                texts, await self.settle(zone, texts, False, lambda _: True) if texts else (), strict=True
+            ):
+                if again.verdict is Became.UNKNOWN:  # to say it once more is all that can be done, and enough
+                    fates[text.key] = Fate.UNKNOWN, text.addresses
             try:
-                wrong = await self._dialogue.wrong(zone.name, some, {r.key: r.addresses for r in some})
+                rrsets = [record for record in some if isinstance(record, RRset)]
+                wrong = await self._dialogue.wrong(zone.name, rrsets, {r.key: r.addresses for r in rrsets})
             except message.Unanswered as error:
                 raise Interrupted(_settlement(*error.said)) from None
             for rrset in wrong:
                 fates[rrset.key] = await self._mend(zone.name, rrset, late[rrset.key])
-        return [fates.get(rrset.key, (Fate.RIGHT, ())) for rrset in rrsets]
+        return [fates.get(record.key, (Fate.RIGHT, ())) for record, _ in watched]
 
-    async def _mend(self, zone: str, rrset: RRset, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
+    async def _mend(self, zone: str, rrset: Record, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
         for value in late:
             verdict = await self._dialogue.replace(zone, rrset, value)
             if verdict is Verdict.DONE:
@@ -139,3 +149,6 @@ def _settlement(verdict: Verdict, changed: bool, reason: str) -> Settlement:
     """What the primary's verdict means for the desk."""
     said = REASONS.get(verdict, reason)
     return Settlement(MEANINGS[verdict], changed, said, WAITS.get(verdict, 0.0), verdict in COSTLY, verdict in MOVED)
+
+
+MAKER = Maker(MANNER, BindBackend, ScriptBackend)

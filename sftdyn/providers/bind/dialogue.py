@@ -8,7 +8,7 @@ not. What was seen last is only a guess at what to say next, never an answer.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...values.update import Key, RRset, Update
+from ...values.update import Key, Record, RRset, Text
 from ..desk.backend import in_parts
 from . import message
 from .message import Belief, Beliefs, Unanswered, Verdict
@@ -39,15 +39,15 @@ class Sight:
     def __init__(self) -> None:
         self._seen: dict[Key, tuple[str, ...]] = {}
 
-    def guess(self, rrset: RRset) -> tuple[str, ...]:
-        """What it is probably now; where nothing is known, what it shall be."""
-        return self._seen.get(rrset.key, rrset.addresses)
+    def guess(self, record: Record) -> Belief:
+        """What it is probably now; where nothing is known, what it shall be. Nothing can be said of a single value."""
+        return None if isinstance(record, Text) else self._seen.get(record.key, record.addresses)
 
-    def knows(self, rrset: RRset) -> bool:
+    def knows(self, rrset: Record) -> bool:
         """Whether it was seen."""
         return rrset.key in self._seen
 
-    def note(self, rrsets: Sequence[RRset], beliefs: Beliefs) -> None:
+    def note(self, rrsets: Sequence[Record], beliefs: Beliefs) -> None:
         """The primary said that all these beliefs hold."""
         if len(self._seen) > REMEMBERED:
             self._seen.clear()
@@ -64,16 +64,17 @@ class Dialogue:
         self._child = child
         self._sight = sight
 
-    async def settle(self, zone: str, updates: Sequence[Update], ask_only: bool = False) -> list[Settlement]:
+    async def settle(self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False) -> list[Settlement]:
         """One settlement for each of `updates`, which must not share a record set."""
         rrsets = [rrset for update in updates for rrset in update]
-        beliefs: dict[Key, Belief] = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
+        beliefs = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
         try:
             verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
         except Unanswered as error:
             return [Settlement(*error.said)] * len(updates)
         if verdict is Verdict.DONE:
-            self._sight.note(rrsets, beliefs if ask_only else {rrset.key: rrset.addresses for rrset in rrsets})
+            seen = beliefs if ask_only else {r.key: r.addresses if isinstance(r, RRset) else None for r in rrsets}
+            self._sight.note(rrsets, seen)
         elif verdict in HALVED or (verdict is Verdict.REFUSED and await self._asked(zone) is Verdict.DONE):
             if len(updates) > 1:
                 return await in_parts(updates, lambda part: self.settle(zone, part, ask_only))
@@ -82,7 +83,7 @@ class Dialogue:
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
 
     async def _agree(
-        self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief], ask_only: bool
+        self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], ask_only: bool
     ) -> tuple[Verdict, str]:
         """Send, and mend wrong beliefs, until the primary says something else than that. Raises Unanswered."""
         if any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
@@ -95,11 +96,11 @@ class Dialogue:
                 break
         return verdict, reason
 
-    async def replace(self, zone: str, rrset: RRset, late: tuple[str, ...]) -> Verdict:
+    async def replace(self, zone: str, rrset: Record, late: tuple[str, ...]) -> Verdict:
         """Put `rrset` in the place of exactly `late`."""
         return (await self._send(zone, message.change([rrset], {rrset.key: late}, zone)))[0]
 
-    async def wrong(self, zone: str, rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:
+    async def wrong(self, zone: str, rrsets: Sequence[Record], beliefs: Beliefs) -> list[Record]:
         """Those of `rrsets` whose belief does not hold, found by parts. Raises Unanswered."""
         if not rrsets:
             return []
@@ -113,7 +114,7 @@ class Dialogue:
             return list(rrsets)
         return await in_parts(rrsets, lambda part: self.wrong(zone, part, beliefs), singly=SINGLY)
 
-    async def _revise(self, zone: str, rrsets: Sequence[RRset], beliefs: dict[Key, Belief]) -> bool:
+    async def _revise(self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief]) -> bool:
         """Mend wrong beliefs: what is not as it was seen may be as wanted; if not that either, nothing is known.
 
         Whether there were any. Raises Unanswered.
@@ -160,6 +161,6 @@ class Dialogue:
         return message.verdict(await self._child.send(zone, message.harmless(zone)))
 
 
-def _absent(rrsets: Sequence[RRset], beliefs: Beliefs) -> list[RRset]:
+def _absent(rrsets: Sequence[Record], beliefs: Beliefs) -> list[Record]:
     """Those believed to be absent. If one is not, the primary says YXRRSET, as where something hides a name."""
     return [rrset for rrset in rrsets if beliefs[rrset.key] == ()]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...values.names import ancestors
 from ...values.specs import Primary
-from ...values.update import Key, Place, RRset, RRType
+from ...values.update import Key, Place, Record, RRType, Text
 
 # What a record set is believed to be now; None where nothing is known.
 Belief = tuple[str, ...] | None
@@ -165,14 +165,14 @@ def greeting(primary: Primary) -> str:
     return f"server {primary.host} {primary.port}\n" if primary.host else ""
 
 
-def ask(rrset: RRset, belief: tuple[str, ...]) -> list[str]:
+def ask(rrset: Record, belief: tuple[str, ...]) -> list[str]:
     """Prerequisites that hold if `rrset` is exactly `belief` (RFC 2136, 2.4.2 and 2.4.3)."""
     if not belief:
         return [f"prereq nxrrset {rrset.name} {rrset.type}"]
     return [f"prereq yxrrset {rrset.name} {rrset.type} {address}" for address in belief]
 
 
-def guards(rrset: RRset, zone: str) -> list[str]:
+def guards(rrset: Record, zone: str) -> list[str]:
     """Prerequisites that hold if everybody can see records at this name.
 
     A primary takes records below a delegation or a DNAME, and nobody ever sees them.
@@ -182,25 +182,30 @@ def guards(rrset: RRset, zone: str) -> list[str]:
     return [f"prereq nxrrset {name} NS" for name in delegations] + [f"prereq nxrrset {name} DNAME" for name in above]
 
 
-def replacement(rrset: RRset) -> list[str]:
-    """Updates after which the record set is exactly `rrset`."""
+def replacement(record: Record) -> list[str]:
+    """Updates after which the record set is exactly this, or has the one value, or has it no more."""
+    if isinstance(record, Text):
+        added = f"add {record.name} {record.ttl}" if record.is_there else f"delete {record.name}"
+        return [f'update {added} TXT "{record.value}"']
+    rrset = record
     return [f"update delete {rrset.name} {rrset.type}"] + [
         f"update add {rrset.name} {rrset.ttl} {rrset.type} {address}" for address in rrset.addresses
     ]
 
 
-def question(rrsets: Iterable[RRset], beliefs: Beliefs) -> str:
+def question(rrsets: Iterable[Record], beliefs: Beliefs) -> str:
     """A message that changes nothing and is answered DONE if every belief is right."""
     pairs = [(rrset, beliefs[rrset.key]) for rrset in rrsets]
     return _lines(line for rrset, belief in pairs if belief is not None for line in ask(rrset, belief))
 
 
-def change(rrsets: Iterable[RRset], beliefs: Beliefs, zone: str, ask_only: bool = False) -> str:
+def change(rrsets: Iterable[Record], beliefs: Beliefs, zone: str, ask_only: bool = False) -> str:
     """A message that makes every record set what it shall be, if every belief is right and every name visible.
 
     A record set that is believed to be right already is only asked about. One of which nothing is
     known is replaced whatever it is. Beside a CNAME, BIND would silently ignore an address.
-    With `ask_only` it is the same without the changes.
+    With `ask_only` it is the same without the changes. Of a TXT value nothing is ever known (RFC 2136 asks for whole
+    record sets), so it is added or removed: to do that twice changes nothing.
     """
     prerequisites: dict[str, None] = {}  # each line once, in order: guards first, so that they are named first
     questions: list[str] = []

@@ -1,73 +1,103 @@
-"""Runs the lines of nsupdatecommands, each script in an nsupdate of its own, those for one name in order.
+"""Runs the lines that a conf writes by itself (nsupdatecommands), each for a host, in an nsupdate of its own.
 
-What such lines do to the zone cannot be asked for, so the last success of each name and type is remembered.
+What they do is not known, so there is nothing to ask the primary for: the address of the last success is remembered
+instead, for each host and family, until something else is written there. Each host is a zone of its own: its lines run
+in the order of arrival, and one whose lines hang delays nobody else.
 """
 
-import asyncio
-from collections.abc import Iterable
-from time import monotonic
-from weakref import WeakValueDictionary
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
-from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from ...values.update import Key, RRset, Script
+from ...values.specs import Bind
+from ...values.update import Key, Place, Record, Script
+from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, State
+from ..desk.backend import Verdict as Became
 from . import message
 from .message import Verdict
 from .nsupdate import NotInstalled, Route, converse
 
-DEADLINE = 10.0  # seconds that one nsupdate may take
-PAUSE = 0.5  # seconds between two tries at a primary that is away
 AT_ONCE = 16  # processes; each takes some 15 MB
+DEADLINE = 10.0  # seconds that one nsupdate may take
+MANNER = Manner(
+    called="the name server",
+    no_zone=Result(Outcome.NOZONE),
+    at_once=(AT_ONCE, AT_ONCE, AT_ONCE),
+    capacity=0,  # one after the other
+    is_exclusive=True,
+    pauses=(0.1, 1.0),
+)
+NOBODY = 0.1  # seconds that all wait, where nobody listens
 
 
-class Scripts:
-    """All scripts of one provider, and what they did last."""
+class ScriptBackend:
+    """Scripts for one primary. `last` has the address of each one's last success."""
 
-    def __init__(self, route: Route, exchanges: Exchanges) -> None:
-        self.route = route
-        self._exchanges = exchanges
-        self._last: dict[Key, str] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._places = asyncio.Semaphore(AT_ONCE)
+    manner = MANNER
+    given: Sequence[str] = ()
 
-    def forget(self, update: Iterable[RRset]) -> None:
-        """These record sets are written by other means."""
-        for rrset in update if self._last else ():
-            self._last.pop(rrset.key, None)
+    def __init__(self, spec: Bind, last: dict[Key, str]) -> None:
+        self._route = Route(spec.primary)
+        self._last = last
 
-    async def run(self, script: Script, ask_only: bool, seconds: float) -> Result:
+    def channel(self, asks: bool = False) -> "ScriptBackend":
+        return self
+
+    def weigh(self, item: Script, zone: str) -> int:
+        return 1
+
+    def wait(self, health: Health) -> float:
+        return 0.0
+
+    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
+        """Each host is its own zone."""
+        for place in places:
+            yield Fact(place, place)
+
+    async def settle(
+        self, zone: State, updates: Sequence[Sequence[Script]], ask_only: bool, is_wanted: Callable[[int], bool]
+    ) -> list[Settlement]:
         """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
-        trouble = [message.NO_ANSWER]
-        try:
-            async with asyncio.timeout(seconds):
-                async with self._locks.setdefault(script.name, asyncio.Lock()):
-                    if self._last.get(script.key) == script.address:
-                        return Result(Outcome.UPTODATE)
-                    if ask_only:
-                        return Result(Outcome.WOULD_CHANGE)
-                    self._last.pop(script.key, None)  # from here on, who knows
-                    return await self._try(script, trouble)
-        except TimeoutError:
-            return Result(Outcome.TIMEOUT, f"not within {seconds:g} s: {trouble[-1]}")
+        return [await self._settle_all(update, ask_only) for update in updates]
 
-    async def _try(self, script: Script, trouble: list[str]) -> Result:
-        """Until the primary takes or refuses it; `trouble` collects what is in the way."""
-        while True:
-            family = self.route.family
-            began = monotonic()
-            try:
-                async with self._places:
-                    code, output = await converse(self.route, script.lines + "\n", DEADLINE)
-            except (OSError, NotInstalled) as error:
-                code, output = None, message.not_started(error)
-            verdict = message.verdict(output)
-            self._exchanges.note(code == 0 or verdict in message.SPOKEN, monotonic() - began)
-            if code == 0:
-                self._last[script.key] = script.address
-                return Result(Outcome.OK)
-            trouble.append(message.diagnosis(output) or trouble[-1])
-            if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
-                return Result(Outcome.REFUSED, f"nsupdate said: {trouble[-1]}")
-            if verdict is Verdict.NOBODY:
-                self.route.leave(family)
-            await asyncio.sleep(PAUSE)
+    async def _settle_all(self, scripts: Sequence[Script], ask_only: bool) -> Settlement:
+        """One after the other, until one fails."""
+        changed = False
+        for script in scripts:
+            if self._last.get(script.key) == script.address:
+                continue
+            changed = True
+            if not ask_only and (failed := await self._run(script)):
+                return failed
+        return Settlement(Became.DONE, changed)
+
+    async def _run(self, script: Script) -> Settlement | None:
+        """What went wrong, if anything did."""
+        self._last.pop(script.key, None)  # from here on, who knows
+        family = self._route.family
+        try:
+            code, output = await converse(self._route, script.lines + "\n", DEADLINE)
+        except (OSError, NotInstalled) as error:
+            code, output = None, message.not_started(error)
+        if code == 0:
+            self._last[script.key] = script.address
+            return None
+        verdict, reason = message.verdict(output), message.diagnosis(output)
+        if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
+            return Settlement(Became.REFUSED, reason=f"nsupdate said: {reason}")
+        if verdict is Verdict.NOBODY:
+            self._route.leave(family)
+            return Settlement(Became.AWAY, False, reason, NOBODY)
+        return Settlement(Became.UNKNOWN if verdict is Verdict.UNKNOWN else Became.AGAIN, reason=reason)
+
+    async def mend(
+        self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
+    ) -> list[tuple[Fate, Addresses]]:
+        """Nothing of it is watched."""
+        return [(Fate.RIGHT, ())] * len(watched)
+
+    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
+        return []
+
+    def stop(self) -> None: ...
+
+    async def close(self) -> None: ...

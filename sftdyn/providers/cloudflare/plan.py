@@ -1,8 +1,8 @@
-"""What must be done to a zone's records so that a record set is as wanted. Pure.
+"""What must be done to a zone's records so that a record set, or a TXT value, is as wanted. Pure.
 
 A record is changed by its content alone: whether it is proxied, its ttl, comment, tags and settings stay. So the
 existing records of the type are changed first; only what is too many is deleted, and what is missing is made with the
-fields of those that are there.
+fields of those that are there. Of TXT records, those with the value count, and no other is touched.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from ...values.names import MAX_LENGTH
-from ...values.update import RRset
+from ...values.update import TXT, Record, Text
+from ..texts import quoted, unquoted
 
 Fields: TypeAlias = Mapping[str, Any]  # of a record, as the API's JSON has them
 
@@ -25,13 +26,13 @@ class Nonsense(ValueError):
     """This is no record of the API."""
 
 
-class Record(NamedTuple):
+class Shown(NamedTuple):
     """A record as the API shows it."""
 
     id: str
     name: str  # absolute, lower case
     type: str
-    content: str  # addresses as the ipaddress module writes them
+    content: str  # addresses as the ipaddress module writes them, TXT without quotes
     fields: Fields
 
 
@@ -42,18 +43,16 @@ class Making(NamedTuple):
     proxied: bool | None = None
 
 
-class Verdict(Enum):
-    """What is to be done."""
+class Obstacle(Enum):
+    """Why it cannot be as wanted."""
 
-    NOTHING = auto()
-    CHANGE = auto()
     HIDDEN = auto()  # a CNAME is there
     MISSING = auto()  # there is no record of the type, and none may be made
     KEPT = auto()  # the records may not be removed
 
 
 class Operations(NamedTuple):
-    """The parts of a batch, which are carried out in this order."""
+    """The parts of a batch, which are carried out in this order. None at all: it is as wanted."""
 
     deletes: tuple[Fields, ...] = ()
     patches: tuple[Fields, ...] = ()
@@ -68,22 +67,15 @@ class Operations(NamedTuple):
         return {kind: list(items) for kind, items in self._asdict().items() if items}
 
 
-class Plan(NamedTuple):
-    """What is to be done, and by which operations."""
-
-    verdict: Verdict
-    operations: Operations = Operations()
-
-
-def read_record(json: object) -> Record:
+def read_record(json: object) -> Shown:
     """A record from the API's JSON. Raises Nonsense."""
-    if not isinstance(json, dict):
+    fields = json if isinstance(json, dict) else {}
+    identity, name, kind, content = (fields.get(key) for key in ("id", "name", "type", "content"))
+    if not isinstance(identity, str) or not isinstance(name, str) or not isinstance(kind, str):
         raise Nonsense
-    texts = [json.get(key) for key in ("id", "name", "type", "content")]
-    if not all(isinstance(text, str) for text in texts[:3]):
-        raise Nonsense
-    identity, name, kind, content = (text if isinstance(text, str) else "" for text in texts)
-    return Record(identity, absolute(name), kind, _usual(content), {key: json[key] for key in COPIED if json.get(key)})
+    usual = unquoted if kind == TXT else _usual
+    content = usual(content if isinstance(content, str) else "")
+    return Shown(identity, absolute(name), kind, content, {key: fields[key] for key in COPIED if fields.get(key)})
 
 
 def absolute(name: str) -> str:
@@ -99,31 +91,31 @@ def _encoded(label: str) -> str:
     return "xn--" + label.encode("punycode").decode()
 
 
-def plan(wanted: RRset, there: Sequence[Record], making: Making) -> Plan:
-    """What makes a record set as wanted, where the zone has these records of its name."""
+def shown(wanted: Record, there: Iterable[Shown]) -> list[Shown]:
+    """What stands in the place of a record set or of a TXT value, among the records of its name."""
     records = [record for record in there if record.type == wanted.type]
+    return [record for record in records if record.content == wanted.value] if isinstance(wanted, Text) else records
+
+
+def plan(wanted: Record, there: Sequence[Shown], making: Making) -> Operations | Obstacle:
+    """What makes it as wanted, where the zone has these records of its name."""
     if wanted.addresses and any(record.type == "CNAME" for record in there):
-        return Plan(Verdict.HIDDEN)
+        return Obstacle.HIDDEN
+    if isinstance(wanted, Text):
+        making = Making(create=True)
+    records = shown(wanted, there)
     contents = {record.content for record in records}
-    missing = [address for address in wanted.addresses if address not in contents]
+    missing = [content for content in wanted.addresses if content not in contents]
     surplus = _surplus(records, wanted.addresses)
-    if not missing and not surplus:
-        return Plan(Verdict.NOTHING)
-    if not making.create and not records:
-        return Plan(Verdict.MISSING)
-    if not making.create and not wanted.addresses:
-        return Plan(Verdict.KEPT)
+    if not making.create and (missing or surplus) and not (records and wanted.addresses):
+        return Obstacle.KEPT if records else Obstacle.MISSING
     fields = records[0].fields if records else _fields(wanted.ttl, making.proxied)
     named = {"type": wanted.type, "name": wanted.name.removesuffix(".")}
-    return Plan(
-        Verdict.CHANGE,
-        Operations(
-            deletes=tuple({"id": record.id} for record in surplus[len(missing) :]),
-            patches=tuple(
-                {"id": record.id, "content": address} for record, address in zip(surplus, missing, strict=False)
-            ),
-            posts=tuple(named | {"content": address, **fields} for address in missing[len(surplus) :]),
-        ),
+    write = quoted if wanted.type == TXT else str
+    return Operations(
+        deletes=tuple({"id": record.id} for record in surplus[len(missing) :]),
+        patches=tuple({"id": record.id, "content": content} for record, content in zip(surplus, missing, strict=False)),
+        posts=tuple(named | {"content": write(content), **fields} for content in missing[len(surplus) :]),
     )
 
 
@@ -133,8 +125,8 @@ def joined(parts: Iterable[Operations]) -> Operations:
     return Operations(*(tuple(chain.from_iterable(kind)) for kind in kinds))
 
 
-def _surplus(records: Sequence[Record], wanted: Sequence[str]) -> list[Record]:
-    """Those that do not hold a wanted address, or hold the same as another one."""
+def _surplus(records: Sequence[Shown], wanted: Sequence[str]) -> list[Shown]:
+    """Those that do not hold a wanted content, or hold the same as another one."""
     kept: set[str] = set()
     surplus = []
     for record in records:

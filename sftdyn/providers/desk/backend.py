@@ -13,13 +13,15 @@ Rule 4. Where no answer came to a change, it says UNKNOWN and `changed`: then th
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum, auto
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from ...values.update import Place, RRset, Update
+from ...values.update import Item, Key, Place, Record
 
-Addresses = tuple[str, ...]
-Item = TypeVar("Item")
+Addresses: TypeAlias = tuple[str, ...]
+Ask: TypeAlias = Callable[[Sequence[Sequence[Item]]], Awaitable[list[Result]]]  # what would become of such updates
+Part = TypeVar("Part")
 Found = TypeVar("Found")
 
 
@@ -143,12 +145,12 @@ class Channel(Protocol):
     """What is talked through; one question at a time."""
 
     async def settle(
-        self, zone: State, updates: Sequence[Update], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: State, updates: Sequence[Sequence[Any]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """Make these true, or only ask; one settlement for each. What is not wanted any more need not be sent."""
 
     async def mend(
-        self, zone: State, watched: Sequence[tuple[RRset, Collection[Addresses]]]
+        self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
     ) -> list[tuple[Fate, Addresses]]:
         """Put each record set in the place of one of those late values, where that stands. Raises Interrupted."""
 
@@ -172,21 +174,29 @@ class Backend(Protocol):
     def channel(self, asks: bool = False) -> Channel:
         """One more; `asks`: for questions alone."""
 
-    def weigh(self, rrset: RRset, zone: str) -> int:
+    def weigh(self, item: Any, zone: str) -> int:
         """What a record set takes of a batch."""
 
     def wait(self, health: Health) -> float:
         """Seconds until the next exchange may begin."""
 
-    async def findings(self, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each."""
 
     def stop(self) -> None:
         """Let go of everything."""
 
 
+class Maker(NamedTuple):
+    """How a kind of place is served."""
+
+    manner: Manner
+    records: Callable[[Any, str | None, float, Exchanges], Backend]  # for a spec, a secret, a timeout in seconds
+    scripts: Callable[[Any, dict[Key, str]], Backend] | None = None  # for a spec, with the last success of each
+
+
 async def in_parts(
-    items: Sequence[Item], settle: Callable[[Sequence[Item]], Awaitable[list[Found]]], singly: int = 1
+    items: Sequence[Part], settle: Callable[[Sequence[Part]], Awaitable[list[Found]]], singly: int = 1
 ) -> list[Found]:
     """What `settle` makes of both halves of `items`, or of each one where they are at most `singly`."""
     step = len(items) // 2 if len(items) > singly else 1

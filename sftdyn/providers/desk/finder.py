@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
+from typing import Protocol
 
 from .backend import Backend, Channel, Listing, Unfound
 from .tickets import Ticket
@@ -16,35 +17,47 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds until the next try
 IDLE = 10.0  # seconds until a channel without questions is closed
 
 
-class Finder:
-    """Learns the zones of names. `found` is called for tickets that should try again, `failed` where there is no hope,
-    `silent` where nobody answered."""
+class Seeker(Protocol):
+    """For whom zones are looked for."""
 
-    def __init__(
-        self,
-        backend: Backend,
-        zones: Zones,
-        found: Callable[[Ticket], None],
-        failed: Callable[[Ticket, Unfound], None],
-        silent: Callable[[Unfound], None],
-    ) -> None:
+    def waits(self, ticket: Ticket) -> bool:
+        """Whether it still does."""
+        ...
+
+    def found(self, ticket: Ticket) -> None:
+        """None of its names is looked for any more."""
+
+    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
+        """For a name there is no hope."""
+
+    def silent(self, error: Unfound) -> None:
+        """Nobody answered."""
+
+
+class Finder:
+    """Learns the zones of names."""
+
+    def __init__(self, backend: Backend, zones: Zones, seeker: Seeker) -> None:
         self._backend = backend
         self._zones = zones
-        self._found = found
-        self._failed = failed
-        self._silent = silent
+        self._seeker = seeker
         self._tickets: dict[str, list[Ticket]] = {}  # by the name that is looked for
+        self._names: dict[Ticket, set[str]] = {}  # the other way round
         self._wanted: dict[str, None] = {}  # that nobody is looking for yet
         self._pause = 0.0
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
-    def want(self, ticket: Ticket, name: str) -> None:
-        """Find the zone of this name."""
-        if name not in self._tickets:
-            self._wanted[name] = None
-        self._tickets.setdefault(name, []).append(ticket)
+    def want(self, ticket: Ticket, names: Iterable[str]) -> None:
+        """Find the zones of these names."""
+        sought = self._names.setdefault(ticket, set())
+        for name in names:
+            if name not in sought:
+                sought.add(name)
+                if name not in self._tickets:
+                    self._wanted[name] = None
+                self._tickets.setdefault(name, []).append(ticket)
         self._wake.set()
         for busy in self._backend.manner.finders:
             if len(self._wanted) >= busy and busy not in self.tasks:
@@ -95,7 +108,7 @@ class Finder:
         except Unfound as error:
             trouble = error
             self._pause = max(min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE), error.wait)
-            self._silent(error)
+            self._seeker.silent(error)
         except Exception as error:
             log.error("defect in the search for zones: %s", type(error).__name__)
             self._pause = FIRST_PAUSE
@@ -110,21 +123,24 @@ class Finder:
             tickets = self._tickets[lot[0]]
             if self._zones.zone_of(lot[0], now, min(ticket.arrived for ticket in tickets)) is None:
                 return
-            del self._tickets[lot.pop(0)]
-            for ticket in tickets:
-                if not ticket.is_over:
-                    self._found(ticket)
+            self._hand_on(lot.pop(0))
+
+    def _hand_on(self, name: str, trouble: Unfound | None = None) -> None:
+        for ticket in self._tickets.pop(name):
+            self._names[ticket].discard(name)
+            if trouble and self._seeker.waits(ticket):
+                self._seeker.unfound(ticket, name, trouble)
+            if not self._names[ticket]:
+                del self._names[ticket]
+                if self._seeker.waits(ticket):
+                    self._seeker.found(ticket)
 
     def _keep(self, name: str, trouble: Unfound | None) -> None:
         """Look for it again, if somebody still waits."""
-        tickets = self._tickets[name] = [ticket for ticket in self._tickets[name] if not ticket.is_over]
-        if trouble:
-            for ticket in tickets:
-                ticket.trouble = trouble.reason or ticket.trouble
+        tickets = [ticket for ticket in self._tickets[name] if self._seeker.waits(ticket)]
+        for ticket in tickets if trouble and trouble.reason else ():
+            ticket.trouble = trouble.reason if trouble else ""
         if tickets and not (trouble and trouble.final):
             self._wanted[name] = None
-            return
-        del self._tickets[name]
-        if trouble:
-            for ticket in tickets:
-                self._failed(ticket, trouble)
+        else:
+            self._hand_on(name, trouble)

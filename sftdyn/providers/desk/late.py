@@ -1,94 +1,120 @@
 """Late writes: what a silent place was sent may be applied long after, over something newer. Pure: time is handed in.
 
-So the record sets of a change without an answer are watched for a while, and a late value is replaced by the newest
-acknowledged one. What somebody else wrote meanwhile is not touched. A mend is a change, too.
+Rule 1. The record sets of a change without an answer are watched for a while, and a late value is replaced by the
+newest acknowledged one. A mend is a change, too: unanswered, it may itself come late.
+
+Rule 2. What somebody else wrote meanwhile is not touched.
+
+Rule 3. What is right is seen by who acknowledged it: through other credentials, a name server may show another view.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from ...values.update import Key, RRset
+from ...values.update import Key, Record
 from .backend import Addresses, Fate, Manner
+from .tickets import Account, Turn
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Suspect:
-    """Values that may still be written to one record set, and the newest that was acknowledged."""
+    """Values that may still be written to one record set, and the newest that was acknowledged, through whom."""
 
     zone: str
     until: float  # event loop time
     values: Counter[Addresses] = field(default_factory=Counter)  # how often each was sent
-    newest: RRset | None = None
+    newest: Record | None = None
+    account: Account | None = None
+
+    def late(self) -> Collection[Addresses]:
+        """What may stand there instead."""
+        return self.values.keys() - {self.newest.addresses if self.newest else None}
+
+
+class Watched(NamedTuple):
+    """What should be there, and what may stand there instead."""
+
+    record: Record
+    late: Collection[Addresses]
+
+
+class Look(NamedTuple):
+    """A look at some of them; it has its turn among the updates."""
+
+    watched: Sequence[Watched]
+    turn: Turn
 
 
 class LateWrites:
-    """The record sets that a late write could undo, zone by zone. All times are the event loop's."""
+    """The record sets of one place that a late write could undo, zone by zone. All times are the event loop's."""
 
-    def __init__(self) -> None:
+    def __init__(self, manner: Manner) -> None:
         self.mended = 0  # since the start
+        self._manner = manner
         self._suspects: dict[Key, Suspect] = {}
         self._looks: dict[str, tuple[float, float]] = {}  # zone → time of the next one, seconds until the one behind it
 
-    def unanswered(self, zone: str, rrsets: Iterable[RRset], manner: Manner, now: float) -> None:
+    def unanswered(self, zone: str, records: Iterable[Record], now: float) -> None:
         """These were sent, and no answer came."""
-        for rrset in rrsets:
-            suspect = self._suspects.setdefault(rrset.key, Suspect(zone, 0.0))
-            suspect.values[rrset.addresses] += 1
-            suspect.until = now + manner.watched
-        self._looks[zone] = now + manner.rests[0], manner.rests[0]
+        for record in records:
+            suspect = self._suspects.setdefault(record.key, Suspect(zone, 0.0))
+            suspect.values[record.addresses] += 1
+            suspect.zone, suspect.until = zone, now + self._manner.watched
+        first = self._manner.rests[0]
+        self._looks[zone] = now + first, first
 
-    def threaten(self, rrsets: Iterable[RRset]) -> bool:
+    def threaten(self, records: Iterable[Record]) -> bool:
         """Whether a late write could still put another value in the place of one of these."""
-        if not self._suspects:
-            return False
-        suspects = [(self._suspects.get(rrset.key), rrset) for rrset in rrsets]
-        return any(suspect and suspect.values.keys() - {rrset.addresses} for suspect, rrset in suspects)
+        suspects = [(self._suspects.get(record.key), record) for record in records] if self._suspects else ()
+        return any(suspect and suspect.values.keys() - {record.addresses} for suspect, record in suspects)
 
-    def acknowledged(self, rrsets: Iterable[RRset]) -> None:
+    def acknowledged(self, records: Iterable[Record], account: Account) -> None:
         """These are confirmed: from now on they are what a late write would undo."""
-        for rrset in rrsets if self._suspects else ():
-            if suspect := self._suspects.get(rrset.key):
-                suspect.newest = rrset
+        for record in records if self._suspects else ():
+            if suspect := self._suspects.get(record.key):
+                suspect.newest, suspect.account = record, account
 
     def is_watching(self) -> bool:
         """Whether anything may still come late."""
         return bool(self._looks)
 
-    def due(self, now: float) -> list[str]:
-        """The zones that are to be looked at; what cannot come any more is forgotten."""
-        due = [zone for zone, (at, _) in self._looks.items() if at <= now]
-        if due:
-            self._suspects = {key: suspect for key, suspect in self._suspects.items() if suspect.until > now}
-            zones = {suspect.zone for suspect in self._suspects.values()}
-            self._looks = {zone: look for zone, look in self._looks.items() if zone in zones}
-        return [zone for zone in due if zone in self._looks]
+    def due(self, now: float) -> list[tuple[str, Account]]:
+        """Zones that are to be looked at now, through whom; what cannot come any more is forgotten."""
+        zones = {zone: rest for zone, (at, rest) in self._looks.items() if at <= now}
+        if not zones:
+            return []
+        self._suspects = {key: suspect for key, suspect in self._suspects.items() if suspect.until > now}
+        watched = {suspect.zone for suspect in self._suspects.values()}
+        self._looks = {zone: look for zone, look in self._looks.items() if zone in watched}
+        _, growth, longest = self._manner.rests
+        self._looks.update(
+            {zone: (now + rest, min(growth * rest, longest)) for zone, rest in zones.items() if zone in watched}
+        )
+        pairs = ((s.zone, s.account) for s in self._suspects.values() if s.zone in zones)
+        return list(dict.fromkeys((zone, account) for zone, account in pairs if account))
 
-    def look(
-        self, zone: str, manner: Manner, is_free: Callable[[Key], bool], now: float
-    ) -> list[tuple[RRset, Collection[Addresses]]]:
-        """What should be in this zone, and what may stand there instead; the next look comes later."""
-        watched = [suspect for suspect in self._suspects.values() if suspect.zone == zone and suspect.until > now]
-        _, growth, longest = manner.rests
-        rest = self._looks.pop(zone, (0.0, 0.0))[1]
-        if watched:
-            self._looks[zone] = now + rest, min(growth * rest, longest)
-        newest = ((s.newest, s.values.keys() - {s.newest.addresses}) for s in watched if s.newest)
-        return [(rrset, late) for rrset, late in newest if is_free(rrset.key)]
+    def watched(self, zone: str, is_for: Callable[[Account, Key], bool], now: float) -> list[Watched]:
+        """What was acknowledged in this zone, where that is for who asks."""
+        suspects = [suspect for suspect in self._suspects.values() if suspect.zone == zone and suspect.until > now]
+        pairs = [(suspect, suspect.newest, suspect.account) for suspect in suspects]
+        return [Watched(newest, one.late()) for one, newest, by in pairs if newest and by and is_for(by, newest.key)]
 
-    def found(self, rrset: RRset, fate: Fate, late: Addresses, manner: Manner, now: float) -> None:
+    def found(self, record: Record, fate: Fate, late: Addresses, now: float) -> None:
         """What a look has found."""
-        suspect = self._suspects.get(rrset.key)
+        suspect = self._suspects.get(record.key)
         if suspect is None or fate is Fate.RIGHT:
             return
         if fate is Fate.UNKNOWN:
-            self.unanswered(suspect.zone, [rrset], manner, now)
+            self.unanswered(suspect.zone, [record], now)
         elif fate is Fate.MENDED:
             suspect.values -= Counter([late])  # what was sent once can come late once
             self.mended += 1
-            log.warning("%s %s: an update that %s applied late is mended", rrset.name, rrset.type, manner.called)
-        elif suspect.newest == rrset:
+            called = self._manner.called
+            log.warning("%s %s: an update that %s applied late is mended", record.name, record.type, called)
+        elif suspect.newest == record:
             suspect.newest = None  # somebody else's newer value: not ours to touch

@@ -1,21 +1,23 @@
-"""The order of arrival, by record set: what a newer request wants must never be overwritten by an older one."""
+"""The order of arrival, by record set: what a newer request wants must never be overwritten by an older one. Pure."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from ...values.update import Key, RRset, Update
+from ...values.update import Key
 
 
 class Ordered(Protocol):
-    """What stands in order: one update on its way."""
+    """What stands in the order."""
 
     @property
-    def update(self) -> Update: ...
+    def keys(self) -> Sequence[Key]:
+        """The record sets and values that it is about."""
+        ...
 
     @property
     def blocked(self) -> set[Key]:
-        """Record sets for which an earlier one is not settled yet."""
+        """Those for which an earlier one is not settled yet."""
         ...
 
     @property
@@ -24,68 +26,67 @@ class Ordered(Protocol):
         ...
 
 
-Ticket = TypeVar("Ticket", bound=Ordered)
+Entry = TypeVar("Entry", bound=Ordered)
 
 
-class Order(Generic[Ticket]):
+class Order(Generic[Entry]):
     """For each record set, those who want something of it, in the order of their arrival.
 
-    `place` is called with each ticket that has nothing in front of it any more for some record set.
+    `comes` is called with each entry that has nothing in front of it any more for some record set.
     """
 
-    def __init__(self, place: Callable[[Ticket], None]) -> None:
-        self._place = place
-        self._tickets: dict[Key, list[Ticket]] = {}
-        self._ready: deque[Ticket] = deque()  # to be placed
-        self._is_placing = False
+    def __init__(self, comes: Callable[[Entry], None]) -> None:
+        self._comes = comes
+        self._entries: dict[Key, list[Entry]] = {}
+        self._ready: deque[Entry] = deque()
+        self._is_calling = False
 
-    def last(self, update: Update) -> Ticket | None:
-        """The ticket that is the last one for each record set of an update, if it is one and the same."""
-        lines = [self._tickets.get(rrset.key) for rrset in update]
-        first = lines[0]
-        return first[-1] if first and all(line and line[-1] is first[-1] for line in lines) else None
+    def last(self, keys: Sequence[Key]) -> Entry | None:
+        """The entry that is the last one for each of these, if it is one and the same."""
+        first = self._entries.get(keys[0])
+        if not first:
+            return None
+        last = first[-1]
+        return last if all((line := self._entries.get(key)) and line[-1] is last for key in keys[1:]) else None
 
-    def lasts(self) -> Iterable[tuple[Key, Ticket]]:
-        """Each record set that is not settled, with the last ticket for it."""
-        return ((key, tickets[-1]) for key, tickets in self._tickets.items())
+    def busy(self) -> list[Key]:
+        """What is not settled."""
+        return list(self._entries)
 
     def has(self, key: Key) -> bool:
         """Whether somebody wants something of this record set."""
-        return key in self._tickets
+        return key in self._entries
 
-    def enter(self, ticket: Ticket) -> None:
+    def enter(self, entry: Entry) -> None:
         """Behind all others that share a record set."""
-        for rrset in ticket.update:
-            tickets = self._tickets.setdefault(rrset.key, [])
-            if tickets:
-                ticket.blocked.add(rrset.key)
-            tickets.append(ticket)
+        for key in entry.keys:
+            entries = self._entries.setdefault(key, [])
+            if entries:
+                entry.blocked.add(key)
+            entries.append(entry)
 
-    def leave(self, ticket: Ticket, rrsets: Iterable[RRset]) -> None:
-        """These are settled. Place what they stood in front of; one after the other, as that may settle more."""
-        self._ready.extend(self._behind(ticket, rrsets))
-        if self._is_placing:
+    def leave(self, entry: Entry, keys: Iterable[Key]) -> None:
+        """These are settled. Call what they stood in front of; one after the other, as that may settle more."""
+        for key in keys:
+            self._take(entry, key)
+        if self._is_calling or not self._ready:
             return
-        self._is_placing = True
+        self._is_calling = True
         try:
             while self._ready:
                 if not (ready := self._ready.popleft()).is_over:
-                    self._place(ready)
+                    self._comes(ready)
         finally:
-            self._is_placing = False
+            self._is_calling = False
 
-    def _behind(self, ticket: Ticket, rrsets: Iterable[RRset]) -> list[Ticket]:
-        ready: list[Ticket] = []
-        for rrset in rrsets:
-            key = rrset.key
-            tickets = self._tickets.get(key)
-            if tickets is None or ticket not in tickets:
-                continue
-            was_first = tickets[0] is ticket
-            tickets.remove(ticket)
-            if not tickets:
-                del self._tickets[key]
-            elif was_first:
-                tickets[0].blocked.discard(key)
-                ready.append(tickets[0])
-        return ready
+    def _take(self, entry: Entry, key: Key) -> None:
+        entries = self._entries.get(key)
+        if entries is None or entry not in entries:
+            return
+        was_first = entries[0] is entry
+        entries.remove(entry)
+        if not entries:
+            del self._entries[key]
+        elif was_first:
+            entries[0].blocked.discard(key)
+            self._ready.append(entries[0])

@@ -1,11 +1,11 @@
-"""One credential at work at one place: its zones, the lines in front of them, and the workers that serve these in turn.
+"""One account at work at one place: its zones, and the lines in front of them.
 
 Rule 1. There are three lanes. WELL is for zones in order. A zone that cannot be written (frozen, not loaded, refusing)
 is served in ILL, with growing pauses, as is one that has not answered yet; one that is silent in SILENT, where each
 try costs seconds. After one success it is in WELL. So a zone in trouble delays itself only.
 
-Rule 2. A lane's workers, each with a channel of its own, serve its lines in turn, each turn one batch. So who asks
-never waits for all that change, one zone never for all of another, and nothing is looked through to find what is ready.
+Rule 2. A lane's workers serve its lines in turn, each turn one batch. So who asks never waits for all that change, one
+zone never for all of another, and nothing is looked through to find what is ready.
 
 Rule 3. A name that failed others with it is a suspect: it is settled singly in ILL, which rests as long as each of
 them took, until it works again. So it costs its neighbours no halving.
@@ -18,14 +18,16 @@ Rule 5. What late writes could undo is looked after in time, whatever waits; bet
 import asyncio
 import logging
 import traceback
+from collections.abc import Sequence
 from typing import Protocol
 
 from ...values.exchanges import Exchanges
-from ...values.update import RRset
-from .backend import Backend, Channel, Fate, Health, Interrupted, Settlement, Unfound, Verdict
+from ...values.outcome import Outcome, Result
+from .backend import Addresses, Backend, Channel, Fate, Health, Interrupted, Settlement, Unfound, Verdict
 from .finder import Finder
 from .lanes import Lane
-from .tickets import Line, Share, Ticket, Zone
+from .late import Look
+from .tickets import Account, Line, Share, Ticket, Zone
 from .zones import Zones
 
 log = logging.getLogger(__name__)
@@ -36,48 +38,50 @@ UNANSWERED = frozenset({Verdict.AWAY, Verdict.UNKNOWN})
 LANES = (Health.WELL, Health.ILL, Health.SILENT)
 
 
-class Desk(Protocol):
+class Clerk(Protocol):
     """Who has the tickets."""
 
     def place(self, ticket: Ticket) -> None: ...
 
-    def unfound(self, ticket: Ticket, error: Unfound) -> None: ...
+    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None: ...
+
+    def paused(self, session: "Session") -> None: ...
+
+    def exchanged(self, session: "Session") -> None: ...
+
+    def look(self, session: "Session", zone: Zone) -> Look | None: ...
+
+    def looked(self, look: Look, fates: Sequence[tuple[Fate, Addresses]]) -> None: ...
+
+
+class Court(Protocol):
+    """Who says what settlements mean."""
 
     def judge(self, session: "Session", share: Share, settlement: Settlement, now: float) -> None: ...
 
     def defect(self, share: Share) -> None: ...
 
-    def paused(self, session: "Session") -> None: ...
-
-    def drop_if_idle(self, session: "Session") -> None: ...
-
-    def watched(self, zone: Zone) -> "Ticket | None": ...
-
-    def looked(self, ticket: Ticket, rrset: RRset, fate: Fate, late: tuple[str, ...]) -> None: ...
-
-    def look_ended(self, ticket: Ticket) -> None: ...
-
 
 class Session:
     """One backend at work; made inside a running event loop."""
 
-    def __init__(self, backend: Backend, secret: str | None, desk: Desk, exchanges: Exchanges) -> None:
+    def __init__(self, backend: Backend, account: Account, clerk: Clerk, court: Court, exchanges: Exchanges) -> None:
         self.backend = backend
-        self.secret = secret
+        self.account = account
         self.zones = Zones(backend.given, backend.manner)
-        self.finder = Finder(backend, self.zones, desk.place, desk.unfound, self._silent)
+        self.finder = Finder(backend, self.zones, self)
         self.tickets = 0  # that have come here and are not over, or have something under way
         self.exchanging = 0  # workers that wait for an answer
         self.paused_until = 0.0  # event loop time; all lanes
         self.is_retired = False  # nothing more comes
+        self.is_leaving = False  # it ends when it has nothing to do
         self.suspects: set[str] = set()  # names
-        self._desk = desk
-        self._manner = backend.manner
+        self._clerk = clerk
+        self._court = court
         self._exchanges = exchanges
         self._states: dict[str, Zone] = {}
         self._full: set[str] = set()  # zones of which the log said so
-        self._loop = asyncio.get_running_loop()
-        self._lanes = {health: Lane(health, count) for health, count in zip(LANES, self._manner.at_once, strict=True)}
+        self._lanes = {health: Lane(health, n, self) for health, n in zip(LANES, backend.manner.at_once, strict=True)}
 
     # Zones and lines
 
@@ -94,9 +98,8 @@ class Session:
             return False
         if waiting > WAITING and zone not in self._full:
             where = f"in {zone}" if zone else "for the zone of their name"
-            log.error(
-                "%d updates wait for %s %s: until it answers, newer ones get FAIL", WAITING, self._manner.called, where
-            )
+            called = self.backend.manner.called
+            log.error("%d updates wait for %s %s: until it answers, newer ones get FAIL", WAITING, called, where)
             self._full.add(zone)
         elif waiting <= WAITING // 2:
             self._full.discard(zone)
@@ -104,20 +107,18 @@ class Session:
 
     def stand_in_line(self, share: Share) -> None:
         """Let it be served."""
-        suspects = bool(self.suspects) and any(rrset.name in self.suspects for rrset in share.rrsets)
-        lines = share.zone.lines
-        line = lines.get((share.ticket.ask_only, suspects))
+        suspects = bool(self.suspects) and any(item.name in self.suspects for item in share.items)
+        kind = share.ticket.ask_only, suspects
+        line = share.zone.lines.get(kind)
         if line is None:
-            line = lines[share.ticket.ask_only, suspects] = Line(share.zone, share.ticket.ask_only, suspects)
+            line = share.zone.lines[kind] = Line(share.zone, *kind)
         line.shares.append(share)
-        self._serve_line(line)
+        self._lanes[line.health()].serve(line)
 
     def look_after(self, zone: str) -> None:
         """Look soon whether a late write undid something there."""
         state = self.zone(zone)
-        lane = self._lane_of(state)
-        lane.looks[state] = None
-        self._call_worker(lane)
+        self._lane_of(state).look_after(state)
 
     def knows(self, zone: str) -> bool:
         """Whether it has worked on this zone."""
@@ -129,7 +130,7 @@ class Session:
         if settlement.verdict is Verdict.AWAY:
             self._pause(settlement.wait, now)
         elif zone.not_before <= now:  # once for a whole batch
-            first, longest = self._manner.pauses
+            first, longest = self.backend.manner.pauses
             zone.pause = min(max(2 * zone.pause, first), longest)
             zone.not_before = now + max(zone.pause, settlement.wait)
             if settlement.reason:
@@ -142,6 +143,15 @@ class Session:
             zone.pause = zone.not_before = 0.0
             zone.trouble = ""
             self._serve(zone, Health.WELL)
+
+    def refusal(self, until: float) -> Result | None:
+        """What becomes of who waits until then, where the place wants no question before."""
+        seconds = self.paused_until - asyncio.get_running_loop().time()
+        if seconds <= SHORT or self.paused_until < until:
+            return None
+        wait = int(seconds) + 1
+        reason = f"{self.backend.manner.called} takes no more requests for {wait} s (429)"
+        return Result(Outcome.TIMEOUT, reason, wait)
 
     def is_alive(self) -> bool:
         """Whether what waits is worked on."""
@@ -169,15 +179,29 @@ class Session:
         self.backend.stop()
         return tasks
 
-    def _silent(self, error: Unfound) -> None:
+    def waits(self, ticket: Ticket) -> bool:
+        """Whether it still waits here."""
+        return ticket.session is self and not ticket.is_over
+
+    def found(self, ticket: Ticket) -> None:
+        """The zones of its names can be told."""
+        self._clerk.place(ticket)
+
+    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
+        """The zone of one of its names cannot be found."""
+        self._clerk.unfound(ticket, name, error)
+
+    def silent(self, error: Unfound) -> None:
+        """Nobody answered who was asked for zones."""
         if error.reason and not error.final:
             self._exchanges.note(answered=False)
         if error.wait > SHORT:
-            self._pause(error.wait, self._loop.time())
+            self._pause(error.wait, asyncio.get_running_loop().time())
 
     def _pause(self, seconds: float, now: float) -> None:
         self.paused_until = max(self.paused_until, now + seconds)
-        self._desk.paused(self)
+        if seconds > SHORT:
+            self._clerk.paused(self)
 
     def _lane_of(self, zone: Zone) -> Lane:
         return self._lanes[Health.ILL if zone.health is Health.NEW else zone.health]
@@ -188,77 +212,24 @@ class Session:
         zone.health = health
         if zone in before.looks and before is not self._lane_of(zone):
             del before.looks[zone]
-            self._lane_of(zone).looks[zone] = None
-            self._call_worker(self._lane_of(zone))
+            self._lane_of(zone).look_after(zone)
         for line in zone.lines.values():
             for lane in self._lanes.values():
                 lane.lines.pop(line, None)
             if line.shares:
-                self._serve_line(line)
+                self._lanes[line.health()].serve(line)
 
-    def _serve_line(self, line: Line) -> None:
-        lane = self._lanes[line.health()]
-        lane.lines.setdefault(line)
-        self._call_worker(lane)
+    # What the workers do
 
-    # Workers
-
-    def _call_worker(self, lane: Lane) -> None:
-        if lane.resting:
-            lane.wake.set()
-        elif len(lane.workers) < lane.at_once and not self.is_retired:
-            task = self._loop.create_task(self._work(lane))
-            lane.workers.add(task)
-            task.add_done_callback(lane.workers.discard)
-
-    async def _work(self, lane: Lane) -> None:
-        """One worker of a lane, until there has been nothing to do for a while."""
-        channel = self.backend.channel()
-        exclusive = self._manner.is_exclusive
-        idle = float("inf") if lane.health is Health.WELL and self._manner.idle else self._manner.idle
-        try:
-            while True:
-                now = self._loop.time()
-                if now < self.paused_until or (wait := self.backend.wait(lane.health)) > 0:
-                    seconds = self.paused_until - now if now < self.paused_until else wait
-                    await self._rest(lane, seconds)
-                elif zone := lane.next_look(exclusive):
-                    lane.has_looked = True
-                    await self._look(channel, zone)
-                elif line := lane.next_line(now, exclusive):
-                    lane.has_looked = False
-                    await self._exchange(channel, lane, line)
-                elif lane.has_looked and lane.looks:
-                    lane.has_looked = False
-                elif (due := min(lane.due(exclusive), default=float("inf"))) < float("inf"):
-                    await self._rest(lane, due - now)
-                elif not idle or not await self._rest(lane, idle):
-                    return
-        finally:
-            await channel.close()
-
-    async def _rest(self, lane: Lane, seconds: float) -> bool:
-        """Until something arrives, which it tells, or for so long."""
-        lane.wake.clear()
-        lane.resting += 1
-        try:
-            async with asyncio.timeout(seconds if seconds < float("inf") else None):
-                await lane.wake.wait()
-        except TimeoutError:
-            return False
-        finally:
-            lane.resting -= 1
-        return True
-
-    def next_batch(self, lane: Lane, line: Line) -> list[Share]:
+    def _next_batch(self, lane: Lane, line: Line) -> list[Share]:
         """The first shares of a line, as many as fit; a suspect alone."""
         batch: list[Share] = []
         size = 0
-        capacity, weigh, name = self._manner.capacity, self.backend.weigh, line.zone.name
+        capacity, weigh, name = self.backend.manner.capacity, self.backend.weigh, line.zone.name
         while line.shares:
             share = line.shares[0]
             if not share.is_nobodys():
-                size += sum([weigh(rrset, name) for rrset in share.rrsets])
+                size += sum([weigh(item, name) for item in share.items])
                 if batch and (size > capacity or line.suspects):
                     break
                 share.under_way = True
@@ -269,64 +240,63 @@ class Session:
             lane.lines.pop(line, None)
         return batch
 
-    async def _exchange(self, channel: Channel, lane: Lane, line: Line) -> None:
-        """One batch."""
-        batch = self.next_batch(lane, line)
+    async def exchange(self, channel: Channel, lane: Lane, line: Line) -> None:
+        """Settle one batch of a line."""
+        batch = self._next_batch(lane, line)
         if not batch:
             return
-        start = self._loop.time()
-        line.zone.is_busy = True
-        self.exchanging += 1
+        start = asyncio.get_running_loop().time()
         try:
-            updates = [share.rrsets for share in batch]
+            self._begin(line.zone)
             wanted = lambda number: not batch[number].ticket.is_over  # noqa: E731
-            settlements = await channel.settle(line.zone, updates, line.ask_only, wanted)
+            settlements = await channel.settle(line.zone, [share.items for share in batch], line.ask_only, wanted)
         except Exception as error:
             _log_defect(error)
-            for share in batch:
-                self._desk.defect(share)
-            return
+            settlements = []
         finally:
             self._free(line.zone)
-            self.exchanging -= 1
-        now = self._loop.time()
-        if self._exchanges.are_kept:
+        now = asyncio.get_running_loop().time()
+        if settlements and self._exchanges.are_kept:
             self._exchanges.note(any(s.verdict not in UNANSWERED for s in settlements), now - start, len(batch))
         if line.suspects:
             lane.rests_until = now + (now - start)
-        for share, settlement in zip(batch, settlements, strict=True):
+        for share, settlement in zip(batch, settlements, strict=bool(settlements)):
             share.under_way = False
-            self._desk.judge(self, share, settlement, now)
-        self._desk.drop_if_idle(self)
+            self._court.judge(self, share, settlement, now)
+        for share in batch if not settlements else ():
+            self._court.defect(share)
+        self._clerk.exchanged(self)
 
-    async def _look(self, channel: Channel, zone: Zone) -> None:
-        """What late writes could undo there; a zone that does not answer is asked again later, and elsewhere."""
-        ticket = self._desk.watched(zone)
-        if ticket is None:
+    async def look(self, channel: Channel, zone: Zone) -> None:
+        """What late writes could undo there; a zone that does not answer is asked again later."""
+        look = self._clerk.look(self, zone)
+        if not look:
             return
-        zone.is_busy = True
-        self.exchanging += 1
+        fates: Sequence[tuple[Fate, Addresses]] = ()
         try:
-            watched = list(zip(ticket.update, ticket.late, strict=True))
-            fates = await channel.mend(zone, watched)
-            for (rrset, _), (fate, late) in zip(watched, fates, strict=True):
-                self._desk.looked(ticket, rrset, fate, late)
+            self._begin(zone)
+            fates = await channel.mend(zone, look.watched)
         except Interrupted as interruption:
-            self.suffer(zone, interruption.settlement, self._loop.time())
+            self.suffer(zone, interruption.settlement, asyncio.get_running_loop().time())
         except Exception as error:
             _log_defect(error)
+            fates = [(Fate.UNKNOWN, ())] * len(look.watched)
         finally:
             self._free(zone)
-            self.exchanging -= 1
-            self._desk.look_ended(ticket)
-        self._desk.drop_if_idle(self)
+            self._clerk.looked(look, fates)
+        self._clerk.exchanged(self)
+
+    def _begin(self, zone: Zone) -> None:
+        zone.is_busy = True
+        self.exchanging += 1
 
     def _free(self, zone: Zone) -> None:
         """An exchange has ended."""
         zone.is_busy = False
-        for line in zone.lines.values() if self._manner.is_exclusive else ():
+        self.exchanging -= 1
+        for line in zone.lines.values() if self.backend.manner.is_exclusive else ():
             if line.shares:
-                self._call_worker(self._lanes[line.health()])
+                self._lanes[line.health()].call_worker()
 
 
 def _log_defect(error: Exception) -> None:

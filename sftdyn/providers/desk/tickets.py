@@ -1,20 +1,21 @@
 """What waits at the desk: tickets, their shares, and the lines in which these stand."""
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NamedTuple
 
 from ...values.outcome import Result
-from ...values.update import Key, Promise, Update
+from ...values.update import Item, Key, Promise
 from .backend import Health
 
 
-class Home(Protocol):
-    """Where tickets are counted."""
+class Account(NamedTuple):
+    """With what a place is talked to."""
 
-    tickets: int
-    secret: str | None
+    spec: Any  # of the conf
+    secret: str | None = None  # of the request, where it is the credential
+    scripts: bool = False  # for lines of the conf
 
 
 @dataclass(eq=False, slots=True)
@@ -33,24 +34,45 @@ class Zone:
 
 
 @dataclass(eq=False, slots=True)
+class Turn:
+    """A place in the order: of a ticket, or of what must happen before one."""
+
+    keys: Sequence[Key]
+    blocked: set[Key] = field(default_factory=set)  # for which an earlier one is not settled yet
+    comes: Callable[[], None] | None = None  # called when nothing is in front of it any more
+    is_over: bool = False
+
+
+@dataclass(eq=False, slots=True)
 class Ticket:
     """One update on its way."""
 
-    update: Update
+    update: Sequence[Item]
+    keys: Sequence[Key]
     ask_only: bool
-    secret: str | None = field(repr=False)
+    account: Account = field(repr=False)
     arrived: float  # event loop time
     waiters: list[tuple[float, Promise]]  # each with its deadline (event loop time)
     blocked: set[Key] = field(default_factory=set)  # record sets for which an earlier ticket is not settled yet
     shares: "list[Share]" = field(default_factory=list)
     trouble: str = ""  # what was last in the way
-    settled: "Promise | None" = None  # nothing of it is under way any more; made when somebody wants to know
-    late: "Sequence[Collection[tuple[str, ...]]]" = ()  # of a look: the values that may have come late, for each
-    session: Home | None = None  # in which it is counted
-    written: bool = False  # the place may have it already, by our hand
-    moved: bool = False  # its zone turned out to be elsewhere once
+    session: Any = None  # in which it is counted
+    moved: bool = False  # a zone of it turned out to be elsewhere once
     is_open: bool = True  # it can be joined: nothing of it was sent
     is_over: bool = False
+
+    def wants(self, update: Sequence[Item], ask_only: bool, account: Account) -> bool:
+        """Whether it is just that."""
+        return self.ask_only is ask_only and self.update == update and self.account == account
+
+    def results(self, otherwise: "Callable[[Share | None], Result]") -> list[Result]:
+        """What became of each item; `otherwise` says it of what is not settled."""
+        if len(self.shares) == 1 and len(self.shares[0].items) == len(self.update):
+            [share] = self.shares
+            return [share.result or otherwise(share)] * len(self.update)
+        shares = {item.key: share for share in self.shares for item in share.items}
+        parts = [shares.get(key) for key in self.keys]
+        return [(share and share.result) or otherwise(share) for share in parts]
 
 
 @dataclass(eq=False, slots=True)
@@ -59,9 +81,10 @@ class Share:
 
     ticket: Ticket
     zone: Zone
-    rrsets: Update
+    items: Sequence[Item]
     result: Result | None = None
     under_way: bool = False  # in an exchange
+    written: bool = False  # the place may have it already, by our hand
     looked: bool = False  # it was looked at again after a write that a late one threatens
     is_dropped: bool = False  # there are others in its place
 

@@ -60,8 +60,8 @@ def home(cloudflare: Cloudflare) -> Iterator[Cloudflare]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer may take a second, to a question at first half of it."""
-    monkeypatch.setattr("sftdyn.providers.cloudflare.backend.SHORTEST", 1)
-    monkeypatch.setattr("sftdyn.providers.cloudflare.backend.LONGEST", 1)
+    monkeypatch.setattr("sftdyn.providers.rest.SHORTEST", 1)
+    monkeypatch.setattr("sftdyn.providers.rest.LONGEST", 1)
 
 
 @pytest.fixture
@@ -365,6 +365,35 @@ def test_a_zone_in_trouble_does_not_use_up_the_budget(home: Cloudflare, monkeypa
             assert (await provider.publish([wanted("192.0.2.3")])).outcome is OK
 
     publishing(home, work, timeout=2)
+
+
+def test_a_zone_that_failed_once_works_again_however_much_the_others_want(
+    home: Cloudflare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the budget is used up all the time."""
+    monkeypatch.setattr("sftdyn.providers.cloudflare.budget.BURST", 12)
+    monkeypatch.setattr("sftdyn.providers.cloudflare.budget.RESERVE", 10)
+    others = [f"other{n}.example" for n in range(4)]
+    for zone in others:
+        home.add_zone(zone)
+        home.add(f"home.{zone}", "A", "192.0.2.1")
+    ill = home.add_zone("ill.example")
+    home.add("home.ill.example", "A", "192.0.2.1")
+
+    async def work(provider: Alone) -> Outcome:
+        async def ask_without_end(zone: str) -> None:
+            while True:
+                await provider.publish([wanted("192.0.2.1", name=f"home.{zone}")])
+
+        asking = [asyncio.create_task(ask_without_end(zone)) for zone in others]
+        await asyncio.to_thread(home.wait_for, lambda: len(home.requests) > 14)
+        home.fail(error(500), 1, path=ill)
+        [outcome] = outcomes([await provider.publish([wanted("192.0.2.7", name="home.ill.example")])])
+        for task in asking:
+            task.cancel()
+        return outcome
+
+    assert publishing(home, work, timeout=12) is OK
 
 
 def test_many_zones_at_once_wait_for_their_turn_not_in_the_time_of_their_requests(

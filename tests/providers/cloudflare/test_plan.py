@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from sftdyn.providers.cloudflare.plan import (
     Making,
     Nonsense,
+    Obstacle,
     Operations,
-    Verdict,
     joined,
     plan,
     read_record,
 )
-from sftdyn.values.update import RRset, RRType
+from sftdyn.providers.texts import quoted, unquoted
+from sftdyn.values.update import RRset, RRType, Text
 
 ADDRESSES: dict[RRType, list[str]] = {
     "A": [f"192.0.2.{n}" for n in range(5)],
     "AAAA": [f"2001:db8::{n:x}" for n in range(1, 6)],
 }
+TEXTS = ['"one"', "two", "a b", '"a b"', '"with \\" and \\\\"', '"on" "e"']
 KEPT = ("proxied", "ttl", "comment", "tags", "settings")
 
 
@@ -51,12 +53,18 @@ class Zone:
         assert not [other for other in others if all(other[key] == record[key] for key in same)], "81058"
         self.records[record["id"]] = record
 
-    def plan(self, wanted: RRset, making: Making) -> tuple[Verdict, Operations]:
+    def plan(self, wanted: RRset, making: Making) -> Operations | Obstacle:
         there = [read_record(record) for record in self.records.values()]
         return plan(wanted, [record for record in there if record.name == wanted.name], making)
 
     def contents(self, name: str, kind: str) -> list[str]:
         return sorted(r["content"] for r in self.records.values() if (r["name"], r["type"]) == (name, kind))
+
+
+def done(planned: Operations | Obstacle) -> Operations:
+    """What can be done."""
+    assert isinstance(planned, Operations)
+    return planned
 
 
 @st.composite
@@ -93,19 +101,20 @@ def rrsets(draw: st.DrawFn) -> RRset:
 def test_the_zone_is_as_wanted_afterwards(zone: Zone, wanted: RRset, create: bool, proxied: bool | None) -> None:
     name, before = "home.example.org", {key: dict(record) for key, record in zone.records.items()}
     there = zone.contents(name, wanted.type)
-    verdict, operations = zone.plan(wanted, Making(create, proxied))
-    zone.apply(operations)
-    if verdict is Verdict.MISSING:
+    planned = zone.plan(wanted, Making(create, proxied))
+    if isinstance(planned, Operations):
+        zone.apply(planned)
+    if planned is Obstacle.MISSING:
         assert not there
         assert not create
-    elif verdict is Verdict.KEPT:
+    elif planned is Obstacle.KEPT:
         assert there
         assert not wanted.addresses
         assert not create
     else:
         assert zone.contents(name, wanted.type) == sorted(wanted.addresses)
-        assert (verdict is Verdict.NOTHING) == (there == sorted(wanted.addresses))
-    if verdict in (Verdict.MISSING, Verdict.KEPT, Verdict.NOTHING):
+        assert (planned == Operations()) == (there == sorted(wanted.addresses))
+    if isinstance(planned, Obstacle) or not planned.size():
         assert zone.records == before
     others = {key: record for key, record in before.items() if (record["name"], record["type"]) != (name, wanted.type)}
     assert {key: zone.records.get(key) for key in others} == others
@@ -115,7 +124,7 @@ def test_the_zone_is_as_wanted_afterwards(zone: Zone, wanted: RRset, create: boo
 def test_as_many_records_as_can_be_keep_their_fields(zone: Zone, wanted: RRset) -> None:
     before = {key: dict(record) for key, record in zone.records.items()}
     there = [key for key, r in before.items() if (r["name"], r["type"]) == ("home.example.org", wanted.type)]
-    zone.apply(zone.plan(wanted, Making(create=True))[1])
+    zone.apply(done(zone.plan(wanted, Making(create=True))))
     stayed = [key for key in there if key in zone.records]
     assert len(stayed) == min(len(there), len(wanted.addresses))
     for key in stayed:
@@ -130,7 +139,7 @@ def test_as_many_records_as_can_be_keep_their_fields(zone: Zone, wanted: RRset) 
 @given(zones(), st.tuples(rrsets(), rrsets()))
 def test_plans_for_different_record_sets_can_be_one_batch(zone: Zone, wanted: tuple[RRset, RRset]) -> None:
     several = {rrset.key: rrset for rrset in wanted}
-    zone.apply(joined(zone.plan(rrset, Making(create=True))[1] for rrset in several.values()))
+    zone.apply(joined(done(zone.plan(rrset, Making(create=True))) for rrset in several.values()))
     for rrset in several.values():
         assert zone.contents("home.example.org", rrset.type) == sorted(rrset.addresses)
 
@@ -146,7 +155,7 @@ def test_plans_for_different_record_sets_can_be_one_batch(zone: Zone, wanted: tu
 )
 def test_the_first_record_of_a_name_has_the_fields_of_the_conf(ttl: int, proxied: bool | None, made: Any) -> None:
     wanted = RRset("home.example.org.", "A", ("192.0.2.7",), ttl)
-    _, operations = plan(wanted, [], Making(True, proxied))
+    operations = done(plan(wanted, [], Making(True, proxied)))
     new = {"type": "A", "name": "home.example.org", "content": "192.0.2.7"}
     assert operations.json() == {"posts": [new | made]}
 
@@ -155,14 +164,30 @@ def test_an_alias_hides_addresses_but_not_their_absence() -> None:
     alias = read_record({"id": "1", "name": "Home.Example.ORG", "type": "CNAME", "content": "www.example.org"})
     assert alias.name == "home.example.org."
     wanted = RRset("home.example.org.", "A", ("192.0.2.7",), 60)
-    assert plan(wanted, [alias], Making(True)).verdict is Verdict.HIDDEN
-    assert plan(wanted._replace(addresses=()), [alias], Making(True)).verdict is Verdict.NOTHING
+    assert plan(wanted, [alias], Making(True)) is Obstacle.HIDDEN
+    assert plan(wanted._replace(addresses=()), [alias], Making(True)) == Operations()
+
+
+@given(zones(), st.lists(st.sampled_from(TEXTS), unique=True), st.sampled_from(TEXTS), st.booleans(), st.booleans())
+def test_a_text_comes_and_goes_and_no_other_with_it(
+    zone: Zone, there: list[str], value: str, is_there: bool, create: bool
+) -> None:
+    for number, text in enumerate(there):
+        zone.records[f"t{number}"] = {"id": f"t{number}", "name": "home.example.org", "type": "TXT", "content": text}
+    before, others = dict(zone.records), [text for text in there if unquoted(text) != unquoted(value)]
+    wanted = Text("home.example.org.", unquoted(value), is_there, 30)
+    zone.apply(done(plan(wanted, [read_record(record) for record in zone.records.values()], Making(create))))
+    texts = zone.contents("home.example.org", "TXT")
+    assert [text for text in texts if unquoted(text) != unquoted(value)] == sorted(others)
+    assert (unquoted(value) in [unquoted(text) for text in texts]) == is_there
+    made = [zone.records[key] for key in zone.records.keys() - before.keys()]
+    assert [(record["ttl"], record["content"]) for record in made] in ([], [(60, quoted(unquoted(value)))])
 
 
 def test_addresses_are_compared_as_addresses() -> None:
     long = read_record({"id": "1", "name": "a.example", "type": "AAAA", "content": "2001:0DB8:0:0:0:0:0:7"})
     wanted = RRset("a.example.", "AAAA", ("2001:db8::7",), 60)
-    assert plan(wanted, [long], Making()).verdict is Verdict.NOTHING
+    assert plan(wanted, [long], Making()) == Operations()
 
 
 @pytest.mark.parametrize("json", [None, 1, [], {}, {"id": 1, "name": "a", "type": "A", "content": "x"}])

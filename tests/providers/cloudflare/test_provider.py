@@ -12,7 +12,23 @@ import pytest
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.update import Place
 from tests.lab.api import Fault, silent, slow
-from tests.lab.cloudflare import EDIT_DNS, FORBIDDEN, READ_ZONE, Cloudflare, Dialect, no, refusal, success
+from tests.lab.cloudflare import (
+    EDIT_DNS,
+    FORBIDDEN,
+    FORBIDDEN_ZONE,
+    MISSING,
+    NOT_LISTED,
+    READ_ZONE,
+    UNVERIFIED_TOKEN,
+    WRONG_PLACE,
+    WRONG_TOKEN,
+    Cloudflare,
+    Dialect,
+    no,
+    refusal,
+    success,
+)
+from tests.lab.cloudflare_zone import Refusal
 from tests.providers.alone import Alone
 from tests.providers.cloudflare.conftest import HOME, outcomes, publish, publishing, spec, wanted
 
@@ -285,6 +301,40 @@ def test_a_wrong_token_fails_and_is_not_told(cloudflare: Cloudflare) -> None:
     malformed = only(publish(cloudflare, wanted("192.0.2.7"), token="SECRET!"))
     assert (malformed.outcome, "SECRET" in malformed.reason) == (Outcome.REFUSED, False)
     assert "complete" in malformed.reason
+
+
+@pytest.mark.parametrize("denial", [NOT_LISTED, FORBIDDEN, no(403, 0, "no"), no(400, 0, "no"), FORBIDDEN_ZONE])
+def test_a_token_that_hears_no_of_names_that_are_no_zones_is_good(cloudflare: Cloudflare, denial: Refusal) -> None:
+    """As long as a label above is left."""
+    cloudflare.no_such_name = denial
+    names = ["a.b.example.org", "c.example.org"]
+    for name in names:
+        cloudflare.add(name, "A", "192.0.2.1")
+
+    async def work(provider: Alone) -> list[Outcome]:
+        return outcomes([await provider.publish([wanted("192.0.2.7", name=name)]) for name in names])
+
+    assert publishing(cloudflare, work) == [OK, OK]
+    assert outcomes(publish(cloudflare, wanted("192.0.2.7", name="a.example.net"))) == [Outcome.REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (WRONG_TOKEN, "may have expired"),
+        (WRONG_PLACE, "IP filter"),
+        (UNVERIFIED_TOKEN, "may have expired"),
+        (MISSING, "may have expired"),
+        (no(400, 6003, "Invalid request headers"), "is the token complete?"),
+    ],
+)
+def test_credentials_that_are_good_for_nothing_end_the_search_at_once(
+    cloudflare: Cloudflare, wrong: Refusal, said: str
+) -> None:
+    cloudflare.wrong_token = wrong
+    failed = only(publish(cloudflare, wanted("192.0.2.7", name="a.b.c.example.org"), token="x" * 40))
+    assert (failed.outcome, said in failed.reason) == (Outcome.REFUSED, True)
+    assert len(cloudflare.requests) == 1
 
 
 def test_a_revoked_token_fails_from_then_on(cloudflare: Cloudflare) -> None:

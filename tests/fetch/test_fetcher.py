@@ -1,154 +1,29 @@
 """The outgoing client, against servers that do what servers do, and what they should not."""
 
 import asyncio
-import contextlib
 import gc
-import os
 import socket
-import ssl
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import copy
 
 import pytest
 
 from sftdyn import __version__
-from sftdyn.fetch import LOOKUPS, Answer, Failed, Family, Fetcher, Lookup, Route, Trouble
+from sftdyn.fetch.answer import Answer, Failed, Obstacle
+from sftdyn.fetch.fetcher import Fetcher
+from sftdyn.fetch.route import LOOKUPS, Dialer, Family, Lookup
 from sftdyn.values.mistake import Mistake
 from tests.doors.hosts import Authority
-from tests.lab.machine import make_certificate
+from tests.fetch.peers import FINE, Peer, Talk, drips, is_cut_off_after, keeps_saying, says, serving, waits
+from tests.fetch.test_answer import HOSTILE
+from tests.lab.machine import find_program, make_certificate
+from tests.watchdog import watching
 
-FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 FAMILIES = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
-Talk = Callable[["Peer"], object]
-
-
-class Peer:
-    """One accepted connection, as the server sees it."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-
-    def request(self) -> bytes:
-        """The next request with its body; b"" at the end of the connection."""
-        octets = b""
-        while b"\r\n\r\n" not in octets:
-            more = self.connection.recv(65536)
-            if not more:
-                return b""
-            octets += more
-        head, _, body = octets.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
-        while len(body) < length:
-            body += self.connection.recv(65536)
-        return head + b"\r\n\r\n" + body
-
-    def say(self, octets: bytes) -> None:
-        self.connection.sendall(octets)
-
-
-class Server:
-    """Talks to each connection in a thread of its own: to the first one by the first of `talks`, the last for the rest."""
-
-    def __init__(self, *talks: Talk, host: str = "127.0.0.1", port: int = 0, tls: Path | None = None) -> None:
-        self.accepted = 0
-        self.heard: list[bytes] = []
-        self._talks = talks
-        self._context: ssl.SSLContext | None = None
-        if tls:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(tls / "server.crt", tls / "server.key")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family)
-        self.port = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            talk = self._talks[min(self.accepted, len(self._talks) - 1)]
-            self.accepted += 1
-            self._open.append(connection)
-            self._threads.append(threading.Thread(target=self._talk, args=[connection, talk]))
-            self._threads[-1].start()
-
-    def _talk(self, connection: socket.socket, talk: Talk) -> None:
-        try:
-            if self._context:
-                connection = self._context.wrap_socket(connection, server_side=True)
-                self._open.append(connection)
-            talk(Peer(connection))
-        except OSError:
-            pass
-        finally:
-            connection.close()
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._threads[0].join()
-        for connection in self._open:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
-        for thread in self._threads[1:]:
-            thread.join()
-        for connection in self._open:
-            connection.close()
-
-
-@contextlib.contextmanager
-def serving(*talks: Talk, host: str = "127.0.0.1", port: int = 0, tls: Path | None = None) -> Iterator[Server]:
-    server = Server(*talks, host=host, port=port, tls=tls)
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-def says(octets: bytes) -> Talk:
-    """Hears one request, says this, and closes the connection."""
-
-    def talk(peer: Peer) -> None:
-        if peer.request():
-            peer.say(octets)
-
-    return talk
-
-
-def keeps_saying(octets: bytes) -> Talk:
-    """The same for all requests of a connection."""
-
-    def talk(peer: Peer) -> None:
-        while peer.request():
-            peer.say(octets)
-
-    return talk
-
-
-def waits(peer: Peer) -> None:
-    """Says nothing, ever."""
-    while peer.connection.recv(65536):
-        pass
-
-
-def drips(octets: bytes) -> Talk:
-    """An octet every few milliseconds."""
-
-    def talk(peer: Peer) -> None:
-        peer.request()
-        for octet in octets:
-            peer.say(bytes([octet]))
-            time.sleep(0.02)
-
-    return talk
 
 
 def ask(
@@ -164,7 +39,7 @@ def ask(
     """What became of some requests, one after the other."""
 
     async def all_of_them() -> list[Answer | Failed]:
-        fetcher = Fetcher(Route(ca, family), limit)
+        fetcher = Fetcher(Dialer(ca, family), limit)
         became: list[Answer | Failed] = []
         for request in requests or ["GET"]:
             try:
@@ -178,7 +53,7 @@ def ask(
     return asyncio.run(all_of_them())
 
 
-def trouble(became: Sequence[Answer | Failed]) -> tuple[Trouble, bool]:
+def trouble(became: Sequence[Answer | Failed]) -> tuple[Obstacle, bool]:
     """Of the only request, which has failed."""
     [failed] = became
     assert isinstance(failed, Failed), failed
@@ -259,7 +134,7 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing() -> None:
     with serving(says(FINE)) as server:
 
         async def twice() -> None:
-            fetcher = Fetcher(Route())
+            fetcher = Fetcher(Dialer())
             for _ in range(2):
                 answer = await fetcher.fetch("POST", f"http://127.0.0.1:{server.port}/", 5, body=b"x")
                 assert answer.status == 200
@@ -283,7 +158,7 @@ def test_a_connection_that_ends_with_the_next_request_is_tried_again_for_questio
         if method == "GET":
             assert isinstance(second, Answer)
         else:
-            assert trouble([second]) == (Trouble.CLOSED, True)
+            assert trouble([second]) == (Obstacle.CLOSED, True)
         assert server.accepted == (2 if method == "GET" else 1)
 
 
@@ -317,7 +192,7 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
 def test_the_deadline_is_for_the_whole_request(talk: Talk) -> None:
     with serving(talk) as server:
         start = time.monotonic()
-        assert trouble(ask(server.port, seconds=0.4)) == (Trouble.SILENT, True)
+        assert trouble(ask(server.port, seconds=0.4)) == (Obstacle.SILENT, True)
         assert 0.35 < time.monotonic() - start < 3
 
 
@@ -344,8 +219,8 @@ def test_a_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
         start = time.monotonic()
         for _ in range(LOOKUPS + 3):
             assert trouble(ask(80, host="www.example", seconds=0.01)) in (
-                (Trouble.SILENT, False),
-                (Trouble.NO_ADDRESS, False),
+                (Obstacle.SILENT, False),
+                (Obstacle.NO_ADDRESS, False),
             )
         assert len(asked) == LOOKUPS
         assert time.monotonic() - start < 2
@@ -369,7 +244,7 @@ def test_one_lookup_serves_all_who_want_to_know_the_same(monkeypatch: pytest.Mon
     monkeypatch.setattr(socket, "getaddrinfo", slow)
 
     async def many(port: int) -> None:
-        route = Route()
+        route = Dialer()
         fetchers = [Fetcher(route) for _ in range(20)]
         await asyncio.gather(*(fetcher.fetch("GET", f"http://www.example:{port}/", 5) for fetcher in fetchers))
         for fetcher in fetchers:
@@ -390,7 +265,7 @@ def test_one_lookup_serves_all_who_want_to_know_the_same(monkeypatch: pytest.Mon
 )
 def test_a_huge_body_is_not_read(octets: bytes) -> None:
     with serving(says(octets)) as server:
-        assert trouble(ask(server.port, limit=1000)) == (Trouble.TOO_LARGE, True)
+        assert trouble(ask(server.port, limit=1000)) == (Obstacle.TOO_LARGE, True)
 
 
 @pytest.mark.parametrize(
@@ -412,40 +287,40 @@ def test_a_huge_body_is_not_read(octets: bytes) -> None:
 )
 def test_what_is_no_http_is_said_to_be_none(octets: bytes) -> None:
     with serving(says(octets)) as server:
-        assert trouble(ask(server.port)) == (Trouble.NO_HTTP, True)
+        assert trouble(ask(server.port)) == (Obstacle.NO_HTTP, True)
 
 
 @pytest.mark.parametrize("octets", [b"", b"HTTP/1.1 2", FINE[:-1], b"HTTP/1.1 200 OK\r\n\n"[:-1]])
 def test_a_connection_that_ends_early_may_have_brought_the_request(octets: bytes) -> None:
     with serving(says(octets)) as server:
-        assert trouble(ask(server.port)) == (Trouble.CLOSED, True)
+        assert trouble(ask(server.port)) == (Obstacle.CLOSED, True)
         assert server.accepted == 1
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
     with serving(waits) as server:
         pass
-    assert trouble(ask(server.port)) == (Trouble.NO_CONNECTION, False)
+    assert trouble(ask(server.port)) == (Obstacle.NO_CONNECTION, False)
 
 
 def test_a_name_without_address_says_so() -> None:
-    assert trouble(ask(80, host="nobody.invalid")) == (Trouble.NO_ADDRESS, False)
+    assert trouble(ask(80, host="nobody.invalid")) == (Obstacle.NO_ADDRESS, False)
 
 
 def test_tls_is_verified(certificate: Path, tmp_path: Path) -> None:
     make_certificate(tmp_path)
     (tmp_path / "broken").write_text("no certificate")
 
-    def fetched(ca: Path | None) -> bytes | tuple[Trouble, bool]:
+    def fetched(ca: Path | None) -> bytes | tuple[Obstacle, bool]:
         became = ask(server.port, scheme="https", ca=ca, host="localhost")
         return trouble(became) if isinstance(became[0], Failed) else body(became)
 
     with serving(says(FINE), tls=certificate) as server:
         assert fetched(certificate / "server.crt") == b"hi"
-        assert fetched(None) == (Trouble.BAD_CERTIFICATE, False)
-        assert fetched(tmp_path / "server.crt") == (Trouble.BAD_CERTIFICATE, False)
+        assert fetched(None) == (Obstacle.BAD_CERTIFICATE, False)
+        assert fetched(tmp_path / "server.crt") == (Obstacle.BAD_CERTIFICATE, False)
         for ca in ("broken", "missing"):
-            assert fetched(tmp_path / ca) == (Trouble.BAD_CA, False)
+            assert fetched(tmp_path / ca) == (Obstacle.BAD_CA, False)
 
 
 def test_a_certificate_in_ca_is_believed_that_an_authority_issued(tmp_path: Path) -> None:
@@ -462,12 +337,12 @@ def test_a_certificate_for_another_name_is_not_taken(certificate: Path, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *others: real("127.0.0.1", *others))
     with serving(says(FINE), tls=certificate) as server:
         became = ask(server.port, scheme="https", ca=certificate / "server.crt", host="www.example")
-        assert trouble(became) == (Trouble.BAD_CERTIFICATE, False)
+        assert trouble(became) == (Obstacle.BAD_CERTIFICATE, False)
 
 
 def test_what_does_not_speak_tls_is_told_apart() -> None:
     with serving(lambda peer: peer.say(FINE)) as server:
-        assert trouble(ask(server.port, scheme="https")) == (Trouble.NO_TLS, False)
+        assert trouble(ask(server.port, scheme="https")) == (Obstacle.NO_TLS, False)
 
 
 def test_a_family_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -486,7 +361,7 @@ def test_a_family_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
             assert body(ask(four.port, host="www.example", family=6)) == b"six"
             assert body(ask(four.port, host="www.example")) == b"six"
             assert body(ask(four.port, host="[::1]")) == b"six"
-            assert trouble(ask(four.port, host="[::1]", family=4)) == (Trouble.NO_ADDRESS, False)
+            assert trouble(ask(four.port, host="[::1]", family=4)) == (Obstacle.NO_ADDRESS, False)
             assert (four.accepted, six.accepted) == (1, 3)
         assert body(ask(four.port, host="www.example")) == b"four"
 
@@ -498,7 +373,7 @@ def test_an_address_that_leads_nowhere_costs_its_share_of_the_time_once(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [*real("::1", 0), *real("127.0.0.1", 0)])
 
     async def work(port: int) -> None:
-        fetcher = Fetcher(Route(certificate / "server.crt"))
+        fetcher = Fetcher(Dialer(certificate / "server.crt"))
         for seconds in (1.0, 0.4):  # half of this would not do for the address that is silent
             answer = await fetcher.fetch("GET", f"https://localhost:{port}/", seconds)
             assert answer.body == b"four"
@@ -511,14 +386,14 @@ def test_an_address_that_leads_nowhere_costs_its_share_of_the_time_once(
 
 def test_who_waits_for_a_turn_waits_within_the_own_time() -> None:
     async def work(port: int) -> float:
-        fetcher = Fetcher(Route(), at_once=1)
+        fetcher = Fetcher(Dialer(), at_once=1)
         url = f"http://127.0.0.1:{port}/"
         first = asyncio.create_task(fetcher.fetch("GET", url, 1))
         await asyncio.sleep(0)
         start = time.monotonic()
         with pytest.raises(Failed) as failed:
             await fetcher.fetch("GET", url, 0.2)
-        assert (failed.value.trouble, failed.value.sent) == (Trouble.SILENT, False)
+        assert (failed.value.trouble, failed.value.sent) == (Obstacle.SILENT, False)
         took = time.monotonic() - start
         await asyncio.gather(first, return_exceptions=True)
         return took
@@ -536,7 +411,7 @@ def test_more_at_once_than_allowed_wait_for_their_turn_within_their_time() -> No
             peer.say(FINE)
 
     async def many(port: int) -> list[Answer | BaseException]:
-        fetcher = Fetcher(Route(), at_once=2)
+        fetcher = Fetcher(Dialer(), at_once=2)
         url = f"http://127.0.0.1:{port}/"
         asking = [fetcher.fetch("GET", url, seconds) for seconds in (0.5, 0.5, 0.3, 0.3)]
         late = await asyncio.gather(*asking, return_exceptions=True)
@@ -550,7 +425,7 @@ def test_more_at_once_than_allowed_wait_for_their_turn_within_their_time() -> No
     with serving(slow) as server:
         late, became = (results := asyncio.run(many(server.port)))[:4], results[4:]
     failed = [(one.trouble, one.sent) for one in late if isinstance(one, Failed)]
-    assert failed == [(Trouble.SILENT, True)] * 2 + [(Trouble.SILENT, False)] * 2
+    assert failed == [(Obstacle.SILENT, True)] * 2 + [(Obstacle.SILENT, False)] * 2
     assert [one.status for one in became if isinstance(one, Answer)] == [200] * 6
 
 
@@ -560,7 +435,7 @@ def test_more_at_once_than_allowed_wait_for_their_turn_within_their_time() -> No
 )
 def test_what_is_no_url_is_not_asked(url: str) -> None:
     async def once() -> None:
-        await Fetcher(Route()).fetch("GET", url, 1)
+        await Fetcher(Dialer()).fetch("GET", url, 1)
 
     with pytest.raises(Mistake, match="write it like"):
         asyncio.run(once())
@@ -568,7 +443,7 @@ def test_what_is_no_url_is_not_asked(url: str) -> None:
 
 def test_a_header_that_would_be_two_is_not_sent_and_not_told() -> None:
     async def once() -> None:
-        await Fetcher(Route()).fetch("GET", "http://127.0.0.1:1/", 1, {"Authorization": "Bearer secret\r\nX: y"})
+        await Fetcher(Dialer()).fetch("GET", "http://127.0.0.1:1/", 1, {"Authorization": "Bearer secret\r\nX: y"})
 
     with pytest.raises(Mistake) as raised:
         asyncio.run(once())
@@ -577,7 +452,7 @@ def test_a_header_that_would_be_two_is_not_sent_and_not_told() -> None:
 
 def test_a_closed_fetcher_keeps_no_connection() -> None:
     async def once(port: int) -> None:
-        fetcher = Fetcher(Route())
+        fetcher = Fetcher(Dialer())
         await fetcher.fetch("GET", f"http://127.0.0.1:{port}/", 5)
         fetcher.close()
         del fetcher
@@ -594,19 +469,94 @@ def test_a_closed_fetcher_keeps_no_connection() -> None:
         assert ended.wait(5)
 
 
+def octets_read() -> int:
+    """By this process, ever, of files and others."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
 def test_many_first_requests_read_the_certificates_once(certificate: Path, tmp_path: Path) -> None:
-    """From a pipe, which has them once."""
-    pipe = tmp_path / "ca"
-    os.mkfifo(pipe)
+    ca = tmp_path / "ca"
+    ca.write_bytes((certificate / "server.crt").read_bytes() * 500)
 
     async def many(port: int) -> list[Answer]:
-        fetcher = Fetcher(Route(pipe), 1000, at_once=8)
-        requests = [fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5) for _ in range(8)]
-        writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, (certificate / "server.crt").read_bytes()))
-        answers = await asyncio.gather(*requests)
-        await writing
+        fetcher = Fetcher(Dialer(ca), 1000, at_once=8)
+        answers = await asyncio.gather(*(fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5) for _ in range(8)))
         fetcher.close()
         return answers
 
     with serving(says(FINE), tls=certificate) as server:
+        before = octets_read()
         assert [answer.body for answer in asyncio.run(many(server.port))] == [b"hi"] * 8
+        assert ca.stat().st_size <= octets_read() - before < 2 * ca.stat().st_size
+
+
+def test_certificates_that_were_renewed_are_believed_at_once(certificate: Path, tmp_path: Path) -> None:
+    make_certificate(tmp_path)
+
+    async def before_and_after(port: int) -> None:
+        fetcher = Fetcher(Dialer(tmp_path / "server.crt"), 1000)
+        with pytest.raises(Failed, match="not valid"):
+            await fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5)
+        copy(certificate / "server.crt", tmp_path)
+        assert (await fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5)).body == b"hi"
+        fetcher.close()
+
+    with serving(says(FINE), tls=certificate) as server:
+        asyncio.run(before_and_after(server.port))
+
+
+@pytest.mark.parametrize(
+    ("octets", "is_whole"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n192.0.2.1", False),
+        (FINE[:-1], False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n", False),
+        (FINE, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", True),
+    ],
+)
+def test_what_was_cut_off_is_no_answer_unless_it_says_where_it_ends(
+    certificate: Path, octets: bytes, is_whole: bool
+) -> None:
+    """By TLS, where 192.0.2.1 may be the half of 192.0.2.17 (RFC 9112, 8)."""
+    with serving(is_cut_off_after(octets), tls=certificate) as server:
+        became = ask(server.port, scheme="https", ca=certificate / "server.crt")
+    if is_whole:
+        assert body(became) == b"hi"
+    else:
+        assert trouble(became) == (Obstacle.CLOSED, True)
+
+
+def test_what_ends_with_a_connection_that_was_ended_as_it_should_is_an_answer(certificate: Path) -> None:
+    with serving(says(b"HTTP/1.1 200 OK\r\n\r\n192.0.2.1"), tls=certificate) as server:
+        assert body(ask(server.port, scheme="https", ca=certificate / "server.crt")) == b"192.0.2.1"
+
+
+def test_a_connection_by_tls_is_kept_alive(certificate: Path) -> None:
+    """With the tickets that a server sends after the handshake in between, and with large bodies."""
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+    with serving(keeps_saying(large), tls=certificate) as server:
+        became = ask(server.port, *["GET", "POST"] * 3, scheme="https", ca=certificate / "server.crt", limit=300_000)
+        assert [len(one.body) for one in became if isinstance(one, Answer)] == [300_000] * 6
+        assert server.accepted == 1
+
+
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
+def test_no_server_holds_up_others(said: bytes) -> None:
+    with serving(says(said)) as server, watching():
+        ask(server.port, limit=1 << 20)
+
+
+def test_a_handshake_that_takes_long_to_compute_holds_up_nobody(certificate: Path) -> None:
+    """By Diffie-Hellman with 8192 bits, which the server chooses."""
+    command = [find_program("openssl", "openssl"), *"s_server -accept 127.0.0.1:0 -groups ffdhe8192 -www".split()]
+    files = ["-cert", str(certificate / "server.crt"), "-key", str(certificate / "server.key")]
+    with subprocess.Popen([*command, *files], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout
+            port = next(int(line.rpartition(":")[2]) for line in server.stdout if line.startswith("ACCEPT"))
+            with watching():
+                became = ask(port, seconds=20, scheme="https", ca=certificate / "server.crt", limit=1 << 16)
+        finally:
+            server.terminate()
+    assert b"ffdhe8192" in body(became)

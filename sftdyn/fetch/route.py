@@ -1,0 +1,138 @@
+"""The way to a server: its addresses, one after the other, until one of them lets us in.
+
+The system's resolver cannot be cancelled, so it has daemon threads, and few of them. Source: RFC 8305.
+"""
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ..threads import Returned, in_thread
+from ..trust import Trust
+from .answer import Failed, Obstacle
+from .stream import Origin, Stream, open_stream
+
+ALL_AT_ONCE = 128  # requests by one Dialer; 40 MiB while as many servers are silent
+LOOKUPS = 16  # threads that ask the system for addresses, all together
+LOOKUP = 5.0  # seconds after which a lookup is not waited for by others any more
+FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
+
+Family: TypeAlias = Literal[4, 6] | None  # of addresses; None: any
+
+
+class Dialer:
+    """Connects to servers, over one family or both; `ca` says whose certificates are believed (None: the system's).
+
+    Several Fetchers may share one. Made and used inside one running event loop.
+    """
+
+    def __init__(self, ca: Path | None = None, family: Family = None) -> None:
+        self.turns = asyncio.Semaphore(ALL_AT_ONCE)
+        self._ca = ca
+        self._family = family
+        self._trust = Trust(["http/1.1"])
+        self._lookups: dict[Origin, Lookup] = {}
+        self._worked: str | None = None  # the address of the last connection
+
+    async def connect(self, origin: Origin, deadline: float) -> Stream:
+        """A connection by `deadline` (event loop time): each address gets its share of the time. Raises Failed."""
+        loop = asyncio.get_running_loop()
+        context = await self._tls() if origin.tls else None
+        addresses = sorted(await self._addresses(origin), key=lambda address: address != self._worked)
+        obstacle = Obstacle.NO_ADDRESS
+        for tried, address in enumerate(addresses):
+            share = (deadline - loop.time()) / (len(addresses) - tried)
+            attempt = await _attempt(origin, address, context, share)
+            if isinstance(attempt, Stream):
+                self._worked = address
+                return attempt
+            obstacle = attempt
+        raise Failed(obstacle)
+
+    async def _tls(self) -> ssl.SSLContext:
+        """Raises Failed."""
+        try:
+            return await self._trust.context(self._ca)
+        except OSError:
+            raise Failed(Obstacle.BAD_CA) from None
+
+    async def _addresses(self, origin: Origin) -> list[str]:
+        """Raises Failed."""
+        if version := _version(origin.host):
+            return [origin.host] if self._family in (None, version) else []
+        now = asyncio.get_running_loop().time()
+        lookup = self._lookups.get(origin)
+        if lookup is None or lookup.is_over(now):
+            lookup = self._lookups[origin] = Lookup(origin, FAMILIES[self._family], now)
+        return await lookup.addresses()
+
+
+class Lookup:
+    """A question to the system's resolver, which may take its time. All who want to know the same may wait for it."""
+
+    places = threading.BoundedSemaphore(LOOKUPS)
+
+    def __init__(self, origin: Origin, family: socket.AddressFamily, now: float) -> None:
+        self._until = now + LOOKUP
+        self._ends = None
+        if self.places.acquire(blocking=False):
+            try:
+                self._ends = in_thread(self._run, origin, family, late=lambda: None)
+            except RuntimeError:  # no more threads
+                self.places.release()
+
+    def _run(self, origin: Origin, family: socket.AddressFamily) -> list[str]:
+        """In its thread. Raises OSError and UnicodeError."""
+        try:
+            found = socket.getaddrinfo(origin.host, origin.port, family, socket.SOCK_STREAM)
+        finally:
+            self.places.release()
+        return _in_turn([(kind, str(address[0])) for kind, *_, address in found])
+
+    def is_over(self, now: float) -> bool:
+        """Whether others had better ask anew."""
+        return self._ends is None or self._ends.done() or self._until <= now
+
+    async def addresses(self) -> list[str]:
+        """Raises Failed."""
+        if self._ends is None:
+            raise Failed(Obstacle.NO_ADDRESS)
+        await asyncio.wait([self._ends])
+        ended = self._ends.result()
+        if not isinstance(ended, Returned) or not ended.value:
+            raise Failed(Obstacle.NO_ADDRESS)
+        return list(ended.value)
+
+
+def _version(host: str) -> int | None:
+    """Of an address; None for a name."""
+    try:
+        return ip_address(host).version
+    except ValueError:
+        return None
+
+
+def _in_turn(found: Sequence[tuple[int, str]]) -> list[str]:
+    """Addresses, each once, one family after the other (RFC 8305, 4): if one leads nowhere, the other is next."""
+    first = [address for family, address in found if family == found[0][0]]
+    second = [address for family, address in found if family != found[0][0]]
+    return [address for address in dict.fromkeys(chain(*zip_longest(first, second))) if address]
+
+
+async def _attempt(origin: Origin, address: str, context: ssl.SSLContext | None, seconds: float) -> Stream | Obstacle:
+    """A connection to one address, or what is in the way."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await open_stream(origin, address, context)
+    except ssl.SSLCertVerificationError:
+        return Obstacle.BAD_CERTIFICATE
+    except ssl.SSLError:
+        return Obstacle.NO_TLS
+    except OSError:  # TimeoutError is one
+        return Obstacle.NO_CONNECTION

@@ -1,0 +1,58 @@
+"""Looks after late writes: when, through whom, and in the order among the updates, so that nothing newer is passed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...values.update import Key, Record
+from .accounts import Accounts
+from .backend import Addresses, Fate, Manner
+from .late import LateWrites, Look
+from .order import Order
+from .session import Session
+from .tickets import Account, Turn, Zone
+
+
+class Watch:
+    """The watch at one place. `keep_time` sees to it that `sweep` is called, as long as `late` is watching."""
+
+    def __init__(self, manner: Manner, order: Order[Any], accounts: Accounts, keep_time: Callable[[], None]) -> None:
+        self.late = LateWrites(manner)
+        self._order = order
+        self._accounts = accounts
+        self._keep_time = keep_time
+
+    def unanswered(self, zone: Zone, records: Sequence[Record], now: float) -> None:
+        """These were sent, and no answer came."""
+        self.late.unanswered(zone.name, records, now)
+        self._keep_time()
+
+    def sweep(self, now: float) -> None:
+        """Send who is due."""
+        for zone, account in self.late.due(now) if self.late.is_watching() else ():
+            if session := self._accounts.custodian(account, zone):
+                session.look_after(zone)
+
+    def begin(self, session: Session, zone: Zone) -> Look | None:
+        """What this session shall look at there: only what nobody wants something of; who comes now waits."""
+        custodians: dict[Account, Session | None] = {}
+
+        def is_for(account: Account, key: Key) -> bool:
+            if account not in custodians:
+                custodians[account] = self._accounts.custodian(account, zone.name)
+            return custodians[account] is session and not self._order.has(key)
+
+        watched = self.late.watched(zone.name, is_for, asyncio.get_running_loop().time())
+        if not watched:
+            return None
+        look = Look(watched, Turn([record.key for record, _ in watched]))
+        self._order.enter(look.turn)
+        return look
+
+    def end(self, look: Look, fates: Sequence[tuple[Fate, Addresses]]) -> None:
+        """What it has found, if it came to that; who waits may go on."""
+        now = asyncio.get_running_loop().time()
+        for (record, _), (fate, late) in zip(look.watched, fates, strict=False):
+            self.late.found(record, fate, late, now)
+        self._keep_time()
+        self._order.leave(look.turn, look.turn.keys)

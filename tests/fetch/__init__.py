@@ -1,0 +1,1 @@
+"""The outgoing client, and servers for it."""

@@ -1,0 +1,256 @@
+"""What must hold, whatever happened. Each takes a story that is over, and says what broke, a sentence each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from sftdyn.values.outcome import SUCCESSES, Outcome
+from sftdyn.values.update import Script
+
+from .engine import EACH_ITS_OWN, RECOVERS, TOLD_OF_QUESTIONS
+from .ledger import GIVEN_UP, OF_OURS, Cause, Change
+from .primary import WOKEN
+from .story import Asked, Said, Story, value
+from .world import Place
+
+SWEPT = 0.15  # seconds after its deadline within which a request is answered
+BETWEEN_PROVIDERS = 2.0  # times the timeout, where another provider may have to settle an update first
+NOTHING_DONE = (Outcome.REFUSED, Outcome.UNPUBLISHABLE, Outcome.NOZONE)
+
+
+class Bounds(NamedTuple):
+    """What a kind of provider is held to, in virtual seconds."""
+
+    undisturbed: float  # until an update is answered whose zones are well, whatever the others suffer
+    mended: float  # until a late write over an acknowledged value is undone, in a zone that is well
+    settled: float  # of calm, after which no trouble is felt any more
+    troubled: tuple[str, ...]  # names and zones that have troubles of their own
+    shifting: tuple[str, ...] = ()  # zones that come and go
+
+
+class Run(NamedTuple):
+    """What is looked at."""
+
+    story: Story
+    timeout: float
+    bounds: Bounds
+
+
+Invariant = Callable[[Run], Iterator[str]]
+
+
+def ok_is_true(run: Run) -> Iterator[str]:
+    """I1. What was acknowledged held at an instant between its arrival and its answer (promises 1, 2 and 9).
+
+    Of scripts the last success is remembered, so their UPTODATE is not looked at.
+    """
+    for said in run.story.said():
+        asked = said.asked
+        if not said.is_acknowledged or (isinstance(said.item, Script) and said.result.outcome is Outcome.UPTODATE):
+            continue
+        if not asked.place.ledger.held(said.item.key, said.value, asked.at, asked.ended or 0.0):
+            yield f"untrue {said.result.outcome.name}: {_history(run, said)}"
+
+
+def newest_wins(run: Run) -> Iterator[str]:
+    """I2. When all is quiet, a record set is the newest acknowledged one, or one that came later and failed (promise 7).
+
+    What strangers wrote since then is theirs. Nobody can mend a late write over what a script did, nor where only the
+    clients have the token, nor at a place that the conf has left.
+    """
+    for (place, key), said in run.story.by_record().items():
+        newest = max((number for number, one in enumerate(said) if one.is_acknowledged), default=None)
+        if newest is None or (said[newest].asked.ask_only and not TOLD_OF_QUESTIONS):
+            continue
+        allowed = {said[newest].value} | {one.value for one in said[newest:] if not one.asked.ask_only}
+        there, changes = place.ledger.value(key), place.ledger.of(key)
+        if there in allowed or any(one.cause is Cause.STRANGER and one.at >= said[newest].asked.at for one in changes):
+            continue
+        if changes and changes[-1].cause in GIVEN_UP and not _can_be_mended(run, said[newest]):
+            continue
+        yield f"lost: {_history(run, said[newest])}"
+
+
+def answered_in_time(run: Run) -> Iterator[str]:
+    """I3. Each answer within the timeout (promise 6 has a bound)."""
+    times = 1.0 if run.story.is_alone() else BETWEEN_PROVIDERS
+    for asked in run.story.asked:
+        if asked.ended is None:
+            yield f"never answered: {asked}"
+        elif asked.ended - asked.at > times * run.timeout + SWEPT:
+            yield f"answered after {asked.ended - asked.at:.2f} s: {asked}"
+        elif any(result.outcome is Outcome.INTERNAL for result in asked.results):
+            yield f"a defect: {asked}"
+        elif len(asked.results) != len(asked.items):
+            yield f"{len(asked.results)} results for {len(asked.items)} items: {asked}"
+
+
+def only_what_was_wanted(run: Run) -> Iterator[str]:
+    """I4. Nothing is written that was only asked about, or that nobody wanted (promise 3).
+
+    What a question confirmed may be mended, for its client relies on it.
+    """
+    wanted: dict[int, set[object]] = {}
+    for asked in run.story.asked:
+        succeeded = {
+            id(item) for item, result in zip(asked.items, asked.results, strict=False) if result.outcome in SUCCESSES
+        }
+        items = [item for item in asked.items if not asked.ask_only or id(item) in succeeded]
+        wanted.setdefault(id(asked.place), set()).update((item.key, value(item)) for item in items)
+    for place in _places(run):
+        for change in place.ledger.changes:
+            if change.cause in OF_OURS and (change.key, change.value) not in wanted.get(id(place), set()):
+                yield f"not wanted: {change}"
+
+
+def atomic_in_a_zone(run: Run) -> Iterator[str]:
+    """I5. What a zone holds of an update becomes true together. Seen where nobody else wants its values."""
+    for asked in _unique(run):
+        for keys in _by_zones(run, asked):
+            changes = [change for change in _written(asked) if change.key in keys]
+            first = {change.key for change in changes if change.message == changes[0].message}
+            if changes and first != keys:
+                yield f"in parts, {' '.join(changes[0].key)} first: {asked}"
+
+
+def nobody_slows_another(run: Run) -> Iterator[str]:
+    """I7. An update whose zones are well, at a place that answers, is soon answered, whatever other zones suffer
+    (promise 8). What has an earlier update of a name in front of it waits for that."""
+    for asked in run.story.asked:
+        took = (asked.ended or float("inf")) - asked.at
+        if took <= run.bounds.undisturbed or any(isinstance(item, Script) for item in asked.items):
+            continue
+        if _is_undisturbed(run, asked):
+            yield f"took {took:.2f} s: {asked}"
+
+
+def failure_changes_nothing(run: Run) -> Iterator[str]:
+    """I8. What was refused for good was not written: each item's own result is true (promises 3 and 9)."""
+    for asked in _unique(run):
+        if not EACH_ITS_OWN and len(set(asked.zones)) > 1:
+            continue
+        refused = {
+            item.key for item, result in zip(asked.items, asked.results, strict=False) if result.outcome in NOTHING_DONE
+        }
+        calm = asked.place.weather.is_calm(None, asked.at - run.bounds.settled, asked.ended or asked.at)
+        for change in _written(asked) if refused and calm else ():
+            if change.key in refused:
+                yield f"said to have failed, and {change}: {asked}"
+
+
+def late_writes_are_mended(run: Run) -> Iterator[str]:
+    """I9. An acknowledged value that a late write has undone is soon right again (promise 1)."""
+    for (place, key), said in run.story.by_record().items():
+        for change in place.ledger.of(key):
+            if change.cause not in GIVEN_UP:
+                continue
+            until = change.at + run.bounds.mended
+            before = [one for one in said if one.is_acknowledged and (one.asked.ended or 0.0) < change.at]
+            if before and before[-1].asked.ask_only and not TOLD_OF_QUESTIONS:
+                continue
+            if not before or before[-1].value == change.value or not _can_be_mended(run, before[-1]):
+                continue
+            if any(one.asked.at <= until and (one.asked.ended or 0.0) >= change.at for one in said):
+                continue
+            newer = said[said.index(before[-1]) + 1 :]
+            if any(not one.asked.ask_only and one.asked.at < change.at for one in newer):
+                continue
+            since = before[-1].asked.at
+            if any(one.cause is Cause.STRANGER and since <= one.at <= until for one in place.ledger.of(key)):
+                continue
+            zone = place.zone_of(key[0])
+            if not place.weather.is_calm(zone, change.at - run.bounds.settled, until):
+                continue
+            if not place.ledger.held(key, before[-1].value, change.at + 1e-6, until):
+                yield f"not mended within {run.bounds.mended:g} s of {change.at:.2f}: {_history(run, before[-1])}"
+
+
+def woken_writes_undo_no_ok(run: Run) -> Iterator[str]:
+    """I10. Who wakes up works off what lay in its sockets: an OK is given when that cannot undo it any more
+    (promise 1). That is what a second look is for."""
+    for (place, key), said in run.story.by_record().items():
+        for change in place.ledger.of(key):
+            if change.cause is not Cause.WOKEN:
+                continue
+            for one in said:
+                was_ok = one.result.outcome is Outcome.OK and not isinstance(one.item, Script)
+                just_now = change.at - WOKEN <= (one.asked.ended or 0.0) < change.at
+                if was_ok and just_now and one.value != change.value:
+                    yield f"OK was undone at once: {_history(run, one)}"
+
+
+INVARIANTS: Sequence[Invariant] = (
+    ok_is_true,
+    newest_wins,
+    answered_in_time,
+    only_what_was_wanted,
+    atomic_in_a_zone,
+    nobody_slows_another,
+    failure_changes_nothing,
+    late_writes_are_mended,
+    woken_writes_undo_no_ok,
+)
+
+
+def broken(run: Run) -> list[str]:
+    """What does not hold, with the invariant's name in front."""
+    return [f"{invariant.__name__}: {said}" for invariant in INVARIANTS for said in invariant(run)]
+
+
+def _history(run: Run, said: Said) -> str:
+    return f"{' '.join(said.item.key)}\n    {run.story.history(said.asked.place, said.item.key)}"
+
+
+def _places(run: Run) -> Sequence[Place]:
+    return list(run.story.world.places.values())
+
+
+def _can_be_mended(run: Run, said: Said) -> bool:
+    """Whether somebody knows what should be there, and may write it."""
+    asked = said.asked
+    has_token = not getattr(asked.spec, "passes_secret", False)
+    return has_token and not isinstance(said.item, Script) and run.story.was_served(asked.place, asked.at)
+
+
+def _unique(run: Run) -> Iterator[Asked]:
+    return (asked for asked in run.story.asked if asked.is_unique and not asked.ask_only)
+
+
+def _written(asked: Asked) -> list[Change]:
+    """The changes that are its alone."""
+    values = {item.key: value(item) for item in asked.items if value(item)}
+    return [one for key, wanted in values.items() for one in asked.place.ledger.of(key) if one.value == wanted]
+
+
+def _by_zones(run: Run, asked: Asked) -> Iterator[set[object]]:
+    """Its record sets, zone by zone, where zones stay what they are."""
+    zones: dict[str | None, set[object]] = {}
+    for item, zone in zip(asked.items, asked.zones, strict=True):
+        shifts = any(item.name.endswith(shifting) for shifting in run.bounds.shifting)
+        if not shifts and not isinstance(item, Script) and value(item):
+            zones.setdefault(zone, set()).add(item.key)
+    yield from zones.values()
+
+
+def _is_undisturbed(run: Run, asked: Asked) -> bool:
+    place, since, until = asked.place, asked.at - run.bounds.settled, asked.at + run.bounds.undisturbed
+    if any(item.name.endswith(run.bounds.troubled) for item in asked.items):
+        return False
+    if any(since <= at <= until for at, _ in run.story.confs[1:]):
+        return False
+    if not all(place.weather.is_calm(zone or "", since, until) for zone in asked.zones):
+        return False
+    if not RECOVERS and not all(_has_worked(run, asked, zone or "") for zone in asked.zones):
+        return False
+    keys = {item.key for item in asked.items}
+    in_front = (one for one in run.story.asked[: asked.number] if one.place is place and (one.ended or 0) > asked.at)
+    return not any(item.key in keys for one in in_front for item in one.items)
+
+
+def _has_worked(run: Run, asked: Asked, zone: str) -> bool:
+    """Whether the zone has served somebody since its last trouble."""
+    since = asked.place.weather.last_trouble(zone, asked.at)
+    return since is None or any(
+        one.spec == asked.spec and zone in one.zones and one.at > since and (one.ended or asked.at) < asked.at
+        for one in run.story.asked[: asked.number]
+        if any(result.outcome in SUCCESSES for result in one.results)
+    )

@@ -1,0 +1,196 @@
+"""One seed's history: who calls, what the conf says, what goes wrong. Then all is well, and everything must end."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from sftdyn.providers.running import Providers
+from sftdyn.values.update import Item, RRset, RRType, Script, Text
+
+from . import casts, clock, invariants
+from .casts import Cast
+from .clock import now
+from .engine import ONE_ORDER, TAKES_TEXT
+from .residue import residue
+from .story import Story
+from .weather import WHOLE
+from .world import World
+
+TIMEOUT = 10.0  # seconds
+LASTS = 60.0  # virtual seconds of calls and troubles
+QUIET = 400.0  # virtual seconds until nothing comes late any more, and nothing is watched
+CLIENTS = 12
+
+
+@dataclass
+class Report:
+    """What came of a seed."""
+
+    seed: int
+    problems: list[str] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    updates: int = 0
+    messages: int = 0
+    seconds: float = 0.0  # virtual
+
+
+class Temper:
+    """What kind of a history this is: not every seed has everything, so that each is also seen alone."""
+
+    def __init__(self, rng: random.Random, cast: Cast) -> None:
+        self.values = rng.choice((2, 3, 3, 9))
+        self.unique = rng.choice((0.0, 0.0, 0.3, 1.0))
+        self.strangers = rng.random() < 0.3
+        self.scripts = rng.choice((0.0, 0.0, 0.1)) if cast.has_scripts and ONE_ORDER else 0.0
+        self.texts = rng.choice((0.0, 0.2)) if TAKES_TEXT else 0.0
+        self.reloads = rng.choice((0.0, 0.3, 1.0))
+        self.fronts = rng.choice((0.0, 0.1, 0.5))
+        self.shifts = cast.shifting is not None and rng.random() < 0.3
+        self.several = rng.choice((0.0, 0.0, 0.5)) if ONE_ORDER else 0.0  # confs with more than one provider
+
+
+class Scenario:
+    """Clients, strangers, the owner and the weather."""
+
+    def __init__(self, rng: random.Random, cast: Cast, world: World) -> None:
+        self.rng, self.cast, self.world = rng, cast, world
+        self.temper = Temper(rng, cast)
+        self.conf = cast.conf(rng, self.temper.several)
+        self.providers = Providers(self.conf[0], self.conf, TIMEOUT)
+        self.story = Story(world, self.providers)
+        self.story.use(self.conf)
+        self._end = now() + LASTS
+        self._numbers = count(1)
+
+    async def play(self) -> None:
+        """All of it, until nothing is to be expected any more."""
+        loop = asyncio.get_running_loop()
+        clients = [loop.create_task(self._client()) for _ in range(CLIENTS)]
+        others = [loop.create_task(self._stranger())] if self.temper.strangers else []
+        await self._trouble()
+        await asyncio.gather(*clients, *others)
+        await asyncio.sleep(QUIET)
+
+    # Who calls
+
+    async def _client(self) -> None:
+        rng = self.rng
+        while now() < self._end:
+            is_unique = rng.random() < self.temper.unique
+            items = self._items(is_unique)
+            spec = rng.choice(self.conf)
+            secret = rng.choice(self.cast.secrets) if self.cast.secrets else None
+            if rng.random() < self.temper.fronts:
+                await self.story.as_doors_do(spec, items, secret, is_unique)
+            else:
+                await self.story.publish(spec, items, rng.random() < 0.05, secret, is_unique)
+            await asyncio.sleep(self.cast.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
+
+    def _items(self, is_unique: bool) -> Sequence[Item]:
+        rng = self.rng
+        names = rng.sample(self.cast.names, rng.choice((1, 1, 1, 2, 3)))
+        address = self._address("A", is_unique)
+        items: list[Item] = [RRset(name, "A", (address,), 60) for name in names]
+        if rng.random() < self.temper.texts:
+            return [Text(name, self._value(), rng.random() < 0.6, 60) for name in names]
+        if rng.random() < self.temper.scripts:
+            return [self._script(name, address) for name in names if name not in self.cast.hidden] or items
+        if not is_unique and rng.random() < 0.05:
+            items = [RRset(name, "A", (), 60) for name in names]
+        if rng.random() < 0.1:
+            items.append(RRset(names[0], "AAAA", (self._address("AAAA", is_unique),), 60))
+        return items
+
+    def _address(self, kind: RRType, is_unique: bool) -> str:
+        prefix = "192.0.2." if kind == "A" else "2001:db8::"
+        if is_unique:
+            high, low = divmod(next(self._numbers), 250)
+            return f"198.18.{high}.{low}" if kind == "A" else f"2001:db8:{high + 1:x}::{low + 1:x}"
+        return f"{prefix}{self.rng.randrange(self.temper.values) + 1}"
+
+    def _value(self) -> str:
+        return str(self.rng.randrange(self.temper.values)) * 43
+
+    def _script(self, name: str, address: str) -> Script:
+        return Script(name, "A", address, f"update delete {name} A\nupdate add {name} 60 A {address}")
+
+    async def _stranger(self) -> None:
+        while now() < self._end:
+            await asyncio.sleep(self.rng.uniform(0, 2))
+            place = self.world.places[self.rng.choice(list(self.world.places))]
+            name = self.rng.choice(self.cast.names)
+            if place.zone_of(name) and name not in self.cast.hidden:
+                place.set((name, "A"), (f"203.0.113.{self.rng.randrange(3)}",))
+
+    # What goes wrong
+
+    async def _trouble(self) -> None:
+        rng = self.rng
+        while now() < self._end:
+            await asyncio.sleep(rng.uniform(0.3, 6))
+            place = self.world.places[rng.choice(list(self.world.places))]
+            event = rng.choice(("whole", "zone", "zone", "heal", "reload", "shift"))
+            if event == "whole":
+                place.weather.set(WHOLE, rng.choice(self.cast.troubles(place)))
+            elif event == "zone":
+                place.weather.set(rng.choice(place.zones()), rng.choice(self.cast.troubles(place, of_zones=True)))
+            elif event == "heal":
+                place.weather.heal()
+            elif event == "shift" and self.temper.shifts and self.cast.shifting:
+                self.cast.shifting(place)
+            elif event == "reload" and rng.random() < self.temper.reloads:
+                self._reload()
+            if place.weather.state(WHOLE) != "asleep":
+                place.wake()
+        for place in self.world.places.values():
+            place.weather.heal()
+            place.wake()
+
+    def _reload(self) -> None:
+        self.conf = self.cast.conf(self.rng, self.temper.several)
+        self.story.use(self.conf)
+        self.providers.use(self.conf[0], self.conf, TIMEOUT)
+
+
+async def _played(seed: int, kind: str) -> Report:
+    rng = random.Random(seed)
+    world = World(rng)
+    cast = casts.CASTS[kind](rng, world)
+    with world.install():
+        scenario = Scenario(rng, cast, world)
+        await scenario.play()
+        story, report = scenario.story, Report(seed)
+        report.problems += invariants.broken(invariants.Run(story, TIMEOUT, cast.bounds))
+        report.problems += [f"nothing_is_left: {said}" for said in residue(scenario.providers)]
+        report.problems += [f"late messages never came: {place.late}" for place in world.places.values() if place.late]
+        report.problems += [f"the API complains: {said}" for said in cast.complaints()]
+        before = now()
+        await scenario.providers.close()
+        if now() - before > TIMEOUT:
+            report.problems.append(f"the end takes {now() - before:.1f} s")
+    report.outcomes.update(said.result.outcome.name for said in story.said())
+    report.updates, report.seconds = len(story.asked), now() - clock.START
+    report.messages = sum(place.messages for place in world.places.values())
+    return report
+
+
+def play(seed: int, kind: str) -> Report:
+    """One seed with one kind of providers."""
+    return guarded(seed, lambda: _played(seed, kind))
+
+
+def guarded(seed: int, make: Callable[[], Awaitable[Report]]) -> Report:
+    """What came of it; what breaks the run itself is a problem, too."""
+
+    async def main() -> Report:
+        return await make()
+
+    try:
+        report, beside = clock.run(main())
+    except Exception as error:
+        return Report(seed, [f"{type(error).__name__}: {error}"])
+    report.problems += [f"nobody heard of: {said}" for said in beside]
+    return report
