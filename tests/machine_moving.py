@@ -14,7 +14,15 @@ from tests.booted import IPV4, RELEASES, Machine, call, pristine
 from tests.machine import CONF, KEY, ROOT, Step, answer, blocks, check, found, packages, typed, walk
 
 MOVING = (ROOT / "docs/moving.md").read_text()
-NEEDED = {"ddclient", "python3-aiohttp", "python3-pip", "python3-setuptools", "python3-venv", "python3-wheel"}
+NEEDED = {
+    "ddclient",
+    "libio-socket-ssl-perl",
+    "python3-aiohttp",
+    "python3-pip",
+    "python3-setuptools",
+    "python3-venv",
+    "python3-wheel",
+}
 OLD = "/root/old"  # 1.1
 PYTHON = ROOT / "tests/.venv/bin/python"  # ./tests/run makes it, with what pip needs to look at an old package
 SAMPLE_KEY = "example"  # of 0.10's sample conf
@@ -120,7 +128,7 @@ def a_dyndns2_client(machine: Machine) -> str:
     key = found(r'^clients\["([0-9a-f]+)"\]', machine.sh(f"cat {CONF}"))
     (machine.root / "root/ddclient.conf").write_text(lines.replace(KEY, key))
     machine.sh(
-        """export DEBIAN_FRONTEND=noninteractive; apt-get install -q --no-install-recommends ddclient
+        """export DEBIAN_FRONTEND=noninteractive; apt-get install -q --no-install-recommends ddclient libio-socket-ssl-perl
         cp /etc/sftdyn/server.crt /etc/sftdyn.crt; chmod 600 /root/ddclient.conf"""
     )
     said = machine.says(
