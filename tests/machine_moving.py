@@ -4,14 +4,12 @@
 """
 
 import shlex
-import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-from tests.booted import IPV4, RELEASES, Machine, call, pristine
-from tests.machine import CONF, KEY, ROOT, Step, answer, blocks, check, found, packages, typed, walk
+from tests.booted import IPV4, Machine, call
+from tests.machine import CONF, KEY, ROOT, Step, answer, blocks, check, found, typed
+from tests.machine_package import main
 
 MOVING = (ROOT / "docs/moving.md").read_text()
 NEEDED = {
@@ -142,26 +140,5 @@ def a_dyndns2_client(machine: Machine) -> str:
 STEPS: list[Step] = [from_1_1, step_by_step, from_pip, from_0_10, a_dyndns2_client]
 
 
-def on_a_machine(release: str) -> int:
-    """How many steps failed."""
-    tree = pristine(release, packages() | NEEDED)
-    with tempfile.TemporaryDirectory(prefix="moving-", dir=tree.parent) as folder:
-        machine = Machine(tree, Path(folder) / "root")
-        try:
-            print(f"# Debian {release}, moving: up after {machine.boot():.1f} s", flush=True)
-            return walk(machine, STEPS)
-        finally:
-            machine.switch_off()
-            machine.remove()
-
-
-def main() -> int:
-    """Each Debian that is named, or all."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # no machine stays behind
-    releases = [word for word in sys.argv[1:] if word in RELEASES]
-    return 1 if sum(on_a_machine(release) for release in releases or RELEASES) else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("moving", NEEDED, STEPS))

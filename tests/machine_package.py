@@ -126,26 +126,26 @@ def purge(machine: Machine) -> str:
 STEPS: list[Step] = [build, install, autopkgtest, upgrade, upgrade_with_socket, remove, purge]
 
 
-def on_a_machine(release: str) -> int:
-    """How many steps failed."""
-    tree = pristine(release, packages() | build_dependencies() | NEEDED)
-    with tempfile.TemporaryDirectory(prefix="package-", dir=tree.parent) as folder:
+def on_a_machine(release: str, part: str, needed: set[str], steps: list[Step]) -> int:
+    """Boot one of its own for a part, which needs these packages beside the papers'; how many of its steps failed."""
+    tree = pristine(release, packages() | needed)
+    with tempfile.TemporaryDirectory(prefix=f"{part}-", dir=tree.parent) as folder:
         machine = Machine(tree, Path(folder) / "root")
         try:
-            print(f"# Debian {release}, package: up after {machine.boot():.1f} s", flush=True)
-            return walk(machine, STEPS)
+            print(f"# Debian {release}, {part}: up after {machine.boot():.1f} s", flush=True)
+            return walk(machine, steps)
         finally:
             machine.switch_off()
             machine.remove()
 
 
-def main() -> int:
+def main(part: str, needed: set[str], steps: list[Step]) -> int:
     """Each Debian that is named, or all."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # no machine stays behind
     releases = [word for word in sys.argv[1:] if word in RELEASES]
-    return 1 if sum(on_a_machine(release) for release in releases or RELEASES) else 0
+    return 1 if sum(on_a_machine(release, part, needed, steps) for release in releases or RELEASES) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("package", build_dependencies() | NEEDED, STEPS))
