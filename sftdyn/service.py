@@ -39,24 +39,26 @@ RENEWAL_INTERVAL = 20.0  # seconds between two looks at the certificate's files
 SLOW_CONF = 10  # seconds until the log says that the conf is still being read
 GARBAGE = 20_000  # objects more than there were, until those that form cycles are looked for
 STATUS_INTERVAL = 10.0  # seconds between two status lines for systemd,
-STATUS_PAUSE = 1.0  # and where there are failures
+STATUS_PAUSE = 1.0  # and where there is news
 
 
 class Tally:
-    """What happened since the start, for the status line. `failed` is called after each failure."""
+    """What happened since the start, for the status line. `news` is called after the first update, and each failure."""
 
-    def __init__(self, failed: Callable[[], None]) -> None:
+    def __init__(self, news: Callable[[], None]) -> None:
         self.updates = 0
-        self._failed = failed
+        self._news = news
         self._last: tuple[float, Subject, str] | None = None  # when, what about, why
 
     def count(self, result: Result, subject: Subject) -> None:
         """Take note of one result, and what it is about."""
         if result.outcome is Outcome.OK:
             self.updates += 1
+            if self.updates == 1:
+                self._news()
         elif result.reason and result.outcome.level >= logging.WARNING:  # not of strangers
             self._last = (time(), subject, result.reason)
-            self._failed()
+            self._news()
 
     @property
     def last_failure(self) -> str:

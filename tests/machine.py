@@ -8,6 +8,7 @@ Cloudflare. Prints a line for each step; exits with 1 if one failed.
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def found(pattern: str, text: str) -> str:
 # What the papers say
 
 
-KEY = found(r"^    http://dyn.example:8080/(\w+)$", SETUP)
+KEY = found(r"^    http://dyn.example.org:8080/(\w+)$", SETUP)
 
 
 def blocks(title: str, language: str = "sh", paper: str = SETUP) -> list[str]:
@@ -96,7 +97,7 @@ def answer(machine: Machine, url: str, *options: str, address: str = IPV4) -> st
 
 def calls(machine: Machine, address: str = "", port: int = 8080) -> str:
     """The answer to the router's URL."""
-    return answer(machine, f"http://dyn.example:{port}/{KEY}{address and '?myip=' + address}")
+    return answer(machine, f"http://dyn.example.org:{port}/{KEY}{address and '?myip=' + address}")
 
 
 def works(machine: Machine, port: int = 8080) -> bool:
@@ -104,7 +105,7 @@ def works(machine: Machine, port: int = 8080) -> bool:
 
 
 def published(machine: Machine, kind: str = "A") -> str:
-    return machine.visit("dig", "+short", f"@{IPV4}", "home.dyn.example", kind).stdout.strip()
+    return machine.visit("dig", "+short", f"@{IPV4}", "home.dyn.example.org", kind).stdout.strip()
 
 
 def fingerprint(machine: Machine, port: int) -> str:
@@ -122,10 +123,10 @@ def exposure(machine: Machine, unit: str = "sftdyn.service") -> float:
 
 def new_certificate(machine: Machine) -> None:
     """What certbot leaves behind, before it calls its hooks."""
-    live = "/etc/letsencrypt/live/dyn.example"
+    live = "/etc/letsencrypt/live/dyn.example.org"
     machine.sh(
         f"mkdir -p {live} /etc/letsencrypt/renewal-hooks/deploy; openssl req -x509 -newkey ec "
-        f"-pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=dyn.example -keyout {live}/privkey.pem -out {live}/fullchain.pem"
+        f"-pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=dyn.example.org -keyout {live}/privkey.pem -out {live}/fullchain.pem"
     )
 
 
@@ -140,7 +141,7 @@ def change_conf(machine: Machine, line: str) -> None:
 def the_zone(machine: Machine) -> str:
     """1. The zone"""
     typed(machine, *blocks("1. The zone"))
-    seen = machine.visit("dig", "+short", f"@{IPV4}", "dyn.example", "AAAA").stdout
+    seen = machine.visit("dig", "+short", f"@{IPV4}", "dyn.example.org", "AAAA").stdout
     check(seen.strip() == IPV6, seen)
     return "the visitor finds it"
 
@@ -196,9 +197,9 @@ def a_hang(machine: Machine) -> str:
 
 def a_reload(machine: Machine) -> str:
     """Reload, and a reload of a broken conf"""
-    change_conf(machine, 'clients["another key, long enough"] = "more.dyn.example"')
+    change_conf(machine, 'clients["another key, long enough"] = "more.dyn.example.org"')
     machine.sh("systemctl reload sftdyn")
-    url = "http://dyn.example:8080/another%20key,%20long%20enough"
+    url = "http://dyn.example.org:8080/another%20key,%20long%20enough"
     wait_until(lambda: answer(machine, url) in ("OK", "UPTODATE"), "the new client is known", 10)
     change_conf(machine, "htps = 1")
     refused = machine.says("systemctl reload sftdyn")
@@ -272,7 +273,7 @@ def fail2ban(machine: Machine) -> str:
     typed(machine, *blocks("fail2ban"))
     wait_until(lambda: not machine.says("fail2ban-client status sftdyn").returncode, "the jail is there", 20)
     for number in range(10):
-        check(answer(machine, f"http://dyn.example:8080/guess{number}") == "BADKEY", "no BADKEY")
+        check(answer(machine, f"http://dyn.example.org:8080/guess{number}") == "BADKEY", "no BADKEY")
     took = wait_until(lambda: "connect to" in calls(machine), "the visitor is refused", 30)
     machine.sh(f"fail2ban-client set sftdyn unbanip {VISITOR}")
     check(works(machine), calls(machine))
@@ -341,24 +342,35 @@ def the_end(machine: Machine) -> str:
 def something_in_the_way(machine: Machine) -> str:
     """The installer, where something is in the way"""
     [command] = blocks("Setting it up", paper=README)
+    stops(machine, f"mv /var/cache/apt/archives /root; {command}", "Is there a network, and a mirror?")
+    machine.sh("rm -rf /var/cache/apt/archives; mv /root/archives /var/cache/apt; apt-get install python3")
     machine.sh("mkdir /opt/sftdyn")
-    said = machine.says(command)
-    check(said.returncode and "/opt/sftdyn is there, and not from here" in said.stdout, said.stdout)
+    stops(machine, command, "/opt/sftdyn is there, and not from here")
     machine.sh("rmdir /opt/sftdyn")
-    wrong = machine.says("./etc/install dyn.example 203.0.113")
-    check(wrong.returncode and "./etc/install dyn.example 203.0.113.10" in wrong.stdout, wrong.stdout)
+    for words, reason in {
+        "dyn.example.org 203.0.113": "203.0.113 is no IPv4 address",
+        "dyn.example.org 127.0.0.1": "write the address by which the world reaches this server",
+        "dyn.example.org 203.0.113.10 2001:db8::10%wan": "2001:db8::10%wan is no IPv6 address",
+        "example 203.0.113.10": "example is a whole top-level domain: write a name below",
+        "example.org 203.0.113.10 </dev/null": "Type yes: etc/install: nothing was done",
+    }.items():
+        stops(machine, f"./etc/install {words}", reason)
     machine.sh("systemd-run -q --unit=other python3 -m http.server 8080")
     wait_until(lambda: "Directory" in answer(machine, f"http://{IPV4}:8080/"), "the other server listens")
-    said = machine.says(command)
-    check(said.returncode and "another program listens on port 8080" in said.stdout, said.stdout)
+    stops(machine, command, "another program listens on port 8080")
     machine.sh("systemctl stop other; echo pip >/usr/local/bin/sftdyn; chmod +x /usr/local/bin/sftdyn")
-    said = machine.says(command)
-    check(said.returncode and "/usr/local/bin/sftdyn is there already" in said.stdout, said.stdout)
+    stops(machine, command, "/usr/local/bin/sftdyn is there already")
     machine.sh("rm /usr/local/bin/sftdyn")
-    scoped = machine.says(f"{command.strip()}%eth0")
-    check(scoped.returncode and "./etc/install dyn.example 203.0.113.10" in scoped.stdout, scoped.stdout)
+    said = machine.sh("./etc/install --uninstall")
+    check("There is nothing from etc/install here." in said, said)
     nothing_is_left(machine)
     return "it says what, and stops"
+
+
+def stops(machine: Machine, command: str, reason: str) -> None:
+    """It fails, and its last line has the reason."""
+    said = machine.says(command)
+    check(said.returncode and reason in said.stdout.strip().splitlines()[-1], said.stdout)
 
 
 # The installer, cut short before its command number $1.
@@ -382,7 +394,7 @@ def cut_short(machine: Machine) -> str:
         url = found(r"^(https://\S+)$", said)
         check(answer(machine, url, "--cacert", str(machine.root / "etc/sftdyn/server.crt")) == "OK", said)
         machine.sh("systemctl stop named" if number == 1 else ":")
-        machine.sh("./etc/install --uninstall DYN.example.")
+        machine.sh("./etc/install --uninstall DYN.example.ORG.")
         nothing_is_left(machine)
         if code == 0:
             return f"{number - 1} commands; each time the second run made it good, and --uninstall left nothing"
@@ -404,25 +416,25 @@ def a_newer_one(machine: Machine) -> str:
 
 def nothing_is_left(machine: Machine) -> None:
     places = "-not -path '/root/*' -not -path '/var/log/*'"
-    left = machine.says(f"find / -xdev \\( -name '*sftdyn*' -o -name '*dyn.example*' \\) {places}").stdout
+    left = machine.says(f"find / -xdev \\( -name '*sftdyn*' -o -name '*dyn.example.org*' \\) {places}").stdout
     check(not left, left)
 
 
 def the_owners_own(machine: Machine) -> str:
     """A conf that was there before, a folder for its owner alone, and a zone that BIND does not take there"""
-    before = f'http = 8080\nclients["{KEY}"] = "home.dyn.example"\n'
+    before = f'http = 8080\nclients["{KEY}"] = "home.dyn.example.org"\n'
     machine.sh("mkdir /etc/sftdyn; mkdir '/root/a copy'; cp -r . '/root/a copy/of it'; chmod -R go= '/root/a copy'")
     (machine.root / CONF[1:]).write_text(before)
-    machine.sh("cd '/root/a copy/of it/etc'; umask 077; ./install dyn.example 203.0.113.10")
+    machine.sh("cd '/root/a copy/of it/etc'; umask 077; ./install dyn.example.org 203.0.113.10")
     check(works(machine), machine.says("journalctl -u sftdyn -n 20").stdout)
-    machine.sh("cd /root; 'a copy/of it/etc/install' --uninstall dyn.example")
+    machine.sh("cd /root; 'a copy/of it/etc/install' --uninstall dyn.example.org")
     left = machine.sh(f"ls -A /etc/sftdyn; cat {CONF}; rm -r /etc/sftdyn '/root/a copy'")
     check(left == f"conf\n{before}", left)
     machine.sh(
         """cd /etc/bind; cp -a . /root/bind; for file in default-zones root-hints; do : >named.conf.$file; done
         echo 'view one { match-clients { any; }; };' >>named.conf.local; named-checkconf"""
     )
-    refused = machine.says("./etc/install dyn.example 203.0.113.10")
+    refused = machine.says("./etc/install dyn.example.org 203.0.113.10")
     check(refused.returncode and "BIND does not take it there" in refused.stdout, refused.stdout)
     machine.sh("named-checkconf; cp -a /root/bind/. /etc/bind; rm -r /root/bind")
     nothing_is_left(machine)
@@ -445,23 +457,78 @@ def one_command(machine: Machine) -> str:
 
 def installed(machine: Machine) -> str:
     """What a second run could change."""
-    files = "/opt/sftdyn /usr/local/bin /etc/sftdyn /etc/systemd/system $(ls -d /etc/bind /var/lib/bind/db.dyn.example)"
+    files = (
+        "/opt/sftdyn /usr/local/bin /etc/sftdyn /etc/systemd/system $(ls -d /etc/bind /var/lib/bind/db.dyn.example.org)"
+    )
     return machine.sh(
         f"systemctl show -p MainPID sftdyn named; find {files} -not -type d -printf '%p %T@ %i %m %u %g\\n'"
     )
 
 
+def another_address(machine: Machine) -> str:
+    """The installer again, after the server has moved to another address"""
+    machine.ip("address", "add", "203.0.113.12/24", "dev", "wan")
+    said = machine.sh("./etc/install dyn.example.org 203.0.113.12 2001:db8::12")
+    seen = machine.visit("dig", "+short", "@203.0.113.12", "dyn.example.org", "A", "dyn.example.org", "AAAA").stdout
+    check(seen == "203.0.113.12\n2001:db8::12\n", seen + said)
+    url = found(r"^(https://\S+)$", said).replace("dyn.example.org", "203.0.113.12")
+    crt = str(machine.root / "etc/sftdyn/server.crt")
+    check(answer(machine, url, "--cacert", crt, address="203.0.113.12") == "UPTODATE", said)
+    check("dyn A 203.0.113.12" in said and "Clients that had the old one" in said, said)
+    before = installed(machine)
+    machine.sh("./etc/install dyn.example.org 203.0.113.12")
+    check(installed(machine) == before, installed(machine))
+    machine.sh("./etc/install dyn.example.org 203.0.113.10 2001:db8::10")
+    machine.ip("address", "del", "203.0.113.12/24", "dev", "wan")
+    return "zone and certificate have it"
+
+
 def the_way_back(machine: Machine) -> str:
-    """--uninstall, with and without the zone"""
+    """--uninstall, with and without the zone; what its owner changed stays"""
     machine.sh("./etc/install --uninstall")
-    check(machine.visit("dig", "+short", f"@{IPV4}", "dyn.example").stdout.strip() == IPV4, "the zone is gone, too")
-    machine.sh("./etc/install dyn.example 203.0.113.10")
-    uninstall = found("`(./etc/install --uninstall dyn.example)`", SETUP)
-    machine.sh(uninstall)
-    check(machine.visit("dig", "+short", f"@{IPV4}", "dyn.example").stdout == "", "the zone is there")
+    seen = machine.visit("dig", "+short", f"@{IPV4}", "dyn.example.org").stdout.strip()
+    check(seen == IPV4, "the zone is gone, too")
+    machine.sh("./etc/install dyn.example.org 203.0.113.10")
+    by_hand = f"{CONF} /etc/sftdyn/server.key /etc/systemd/system/sftdyn.socket"
+    machine.sh(f"""echo "# mine" >>{CONF}; echo "certbot's" >/etc/sftdyn/server.key
+        cp sftdyn.socket /etc/systemd/system; ./etc/install dyn-example.org 203.0.113.10 <<END
+yes
+END""")
+    before = machine.sh(f"sha256sum {by_hand}")
+    uninstall = found("`(./etc/install --uninstall dyn.example.org)`", SETUP)
+    said = machine.sh(uninstall)
+    check(machine.sh(f"sha256sum {by_hand}") == before, said)
+    stays = said.partition("# What stays")[2].partition("$ ")[0]
+    check(said.index("# What goes") < said.index("$ ") and all(name in stays for name in by_hand.split()), said)
+    check(machine.visit("dig", "+short", f"@{IPV4}", "dyn.example.org").stdout == "", "the zone is there")
+    seen = machine.visit("dig", "+short", f"@{IPV4}", "dyn-example.org").stdout.strip()
+    check(seen == IPV4, "the other zone is gone, too")
+    machine.sh("rm -r /etc/sftdyn /etc/systemd/system/sftdyn.socket; ./etc/install --uninstall dyn-example.org")
     nothing_is_left(machine)
-    machine.sh(uninstall.replace(" dyn.example", ""))
-    return "nothing is left; a second time is no error"
+    machine.sh(uninstall.replace(" dyn.example.org", ""))
+    return "nothing else is left; a second time is no error"
+
+
+def beside_its_parent(machine: Machine) -> str:
+    """A BIND that serves the zone above; and one that has the zone already, by the papers' single steps"""
+    zone = "/var/lib/bind/db.example.org"
+    statement = f'zone "example.org" {{ type primary; file "{zone}"; }};'
+    machine.sh(
+        f"""printf '$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A {IPV4}\ndyn NS dyn\ndyn A {IPV4}\n' >{zone}
+        echo '{statement}' >>/etc/bind/named.conf.local; systemctl reload named"""
+    )
+    [command] = blocks("Setting it up", paper=README)
+    for prepare in ("", *(text for text in blocks("1. The zone") if "named.conf.local" in text)):
+        typed(machine, prepare)
+        said = machine.sh(command)
+        url = found(r"^(https://\S+)$", said)
+        check(answer(machine, url, "--cacert", str(machine.root / "etc/sftdyn/server.crt")) == "OK", said)
+        machine.sh(f"./etc/install --uninstall {'' if prepare else 'dyn.example.org'}")
+    machine.sh(
+        """sed -i '/^zone /,/^};/d' /etc/bind/named.conf.local; rm /var/lib/bind/*example*; systemctl reload named"""
+    )
+    nothing_is_left(machine)
+    return "OK with both"
 
 
 # Without a name server
@@ -476,6 +543,7 @@ api.add_token([api.add_zone("example.org")], text="{TOKEN}")
 api.start()
 signal.pause()
 """
+START_API = "systemd-run -q --unit=api --working-directory=/root/sftdyn -E PYTHONPATH=. python3 /root/api.py"
 
 
 def an_api(machine: Machine) -> str:
@@ -487,7 +555,7 @@ def an_api(machine: Machine) -> str:
             -addext subjectAltName=DNS:api.cloudflare.com -keyout /root/api/server.key -out /root/api/server.crt
         cp /root/api/server.crt /usr/local/share/ca-certificates/api.crt
         update-ca-certificates; apt-get install python3 curl
-        systemd-run -q --unit=api --working-directory=/root/sftdyn -E PYTHONPATH=. python3 /root/api.py"""
+        {START_API}"""
     )
     took = wait_until(lambda: not machine.says("curl -sS https://api.cloudflare.com/").returncode, "the API answers")
     check(at_cloudflare(machine) == [], at_cloudflare(machine))
@@ -522,7 +590,7 @@ def mistakes(machine: Machine) -> str:
     check("the API does not let these credentials" in shown, shown)
     shown = machine.sh(f"{elsewhere} --token-file token")
     check("Not everything" not in shown, shown)
-    for command in (f"{here} --own wan", "./etc/install dyn.example 203.0.113.10"):
+    for command in (f"{here} --own wan", "./etc/install dyn.example.org 203.0.113.10"):
         other = machine.says(command)
         check(other.returncode and f"{CONF} is " in other.stdout, other.stdout)
     uninstalled(machine)
@@ -555,6 +623,14 @@ def for_routers(machine: Machine) -> str:
     before = installed(machine)
     again = machine.sh(command)
     check(installed(machine) == before and url in again and TOKEN not in said + again, again)
+    named = machine.sh(f"{command} --at server.example.org")
+    url = found(r"^(https://server.example.org:4443/\S+)$", named)
+    curl = shlex.split(found(r"^(curl -sS .*/[0-9a-f]{32}')$", named))
+    check(curl[-1] == url and "--cacert" in curl, named)
+    curl[curl.index("--cacert") + 1] = str(machine.root / "etc/sftdyn/server.crt")
+    said = answer(machine, url, *curl[1:-1])
+    check(said == "UPTODATE" and "# Next" in named, said + named)
+    check(HOME in machine.sh("sftdyn --list"), machine.sh("sftdyn --list"))
     value = exposure(machine)
     uninstalled(machine)
     return f"the visitor's OK over HTTPS; exposure {value}; the second run changed nothing; --uninstall left nothing"
@@ -580,6 +656,52 @@ def for_itself(machine: Machine) -> str:
     return f"published, and again after a change; exposure {value}; the second run changed nothing; --uninstall left nothing"
 
 
+# Three servers on the web that say which address asks.
+ECHOES = """
+import http.server, ssl
+class Echo(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"203.0.113.10")
+server = http.server.ThreadingHTTPServer(("127.0.0.2", 443), Echo)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/root/api/echo.crt", "/root/api/echo.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+def behind_a_router(machine: Machine) -> str:
+    """--own of an interface whose address the world does not reach, and --own web"""
+    machine.ip("link", "add", "nat", "type", "veth", "peer", "name", "tan")
+    machine.ip("address", "add", "192.168.1.5/24", "dev", "nat")
+    command = f"echo {TOKEN} | ./etc/install --cloudflare {HOME} --own"
+    stops(machine, f"{command} nat", "(192.168.1.5 alone). Behind a router that translates addresses write --own web")
+    nothing_is_left(machine)
+    (machine.root / "root/echo.py").write_text(ECHOES)
+    hosts = "www.cloudflare.com api64.ipify.org ifconfig.co"
+    names = ",".join(f"DNS:{name}" for name in hosts.split())
+    machine.sh(
+        f"""echo 127.0.0.2 {hosts} >>/etc/hosts
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=echo \\
+            -addext subjectAltName={names} -keyout /root/api/echo.key -out /root/api/echo.crt
+        cp /root/api/echo.crt /usr/local/share/ca-certificates/echo.crt; update-ca-certificates
+        systemd-run -q --unit=echo python3 /root/echo.py"""
+    )
+    wait_until(lambda: not machine.says("curl -sS https://ifconfig.co/ip").returncode, "they answer")
+    timer = "systemctl is-enabled sftdyn-own.timer"
+    machine.sh("systemctl stop api")
+    said = machine.says(f"{command} wan")
+    check(said.returncode and machine.says(timer).returncode, said.stdout)
+    machine.sh(START_API)
+    wait_until(lambda: not machine.says("curl -sS https://api.cloudflare.com/").returncode, "the API answers")
+    failed = machine.sh(f"{command} web")
+    check(IPV4 in at_cloudflare(machine) and machine.sh(timer) == "enabled\n", failed)
+    uninstalled(machine)
+    return "says what to write; after a failure no timer stays; web takes the place of the interface, and is published"
+
+
 def uninstalled(machine: Machine) -> None:
     machine.sh("./etc/install --uninstall")
     nothing_is_left(machine)
@@ -600,8 +722,11 @@ PARTS: dict[str, list[Step]] = {
             the_end,
         ),
     ],
-    "installer": [something_in_the_way, one_command, a_newer_one, the_way_back, cut_short, the_owners_own],
-    "cloudflare": [an_api, mistakes, a_terminal, for_routers, for_itself],
+    "installer": [
+        *(something_in_the_way, one_command, a_newer_one, another_address, the_way_back, beside_its_parent),
+        *(cut_short, the_owners_own),
+    ],
+    "cloudflare": [an_api, mistakes, a_terminal, for_routers, for_itself, behind_a_router],
 }
 
 
@@ -643,7 +768,7 @@ def main() -> int:
     if len(releases) + len(parts) < len(sys.argv) - 1:
         print(f"usage: ./tests/machine [{'|'.join(RELEASES)}] [{'|'.join(PARTS)}]", file=sys.stderr)
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background jobs ignore Ctrl-C
         signal.signal(number, signal.default_int_handler)  # no machine stays behind
     start = time.monotonic()
     failures = [on_a_machine(release, part) for release in releases or RELEASES for part in parts or PARTS]

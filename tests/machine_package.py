@@ -40,7 +40,8 @@ def key(machine: Machine) -> str:
 
 def build(machine: Machine) -> str:
     """./debian/build"""
-    said = machine.sh("./debian/build")
+    other = "mkdir /root/bin; printf '#!/bin/sh\\nexit 1\\n' >/root/bin/python3; chmod +x /root/bin/python3"
+    said = machine.sh(f"{other}; PATH=/root/bin:$PATH ./debian/build")  # as with pyenv
     check(not re.search("^[A-Z]: sftdyn", said, re.MULTILINE), said)
     size = machine.sh("stat -c %s dist/*.deb").strip()
     return f"{found('([^/]*deb)$', said.strip())} has {size} octets; lintian has nothing to say"
@@ -51,6 +52,8 @@ def install(machine: Machine) -> str:
     machine.sh("apt-get install -q --no-install-recommends ./dist/sftdyn_*.deb")
     listed = machine.sh("dpkg -L sftdyn")
     check("test" not in listed and "bench" not in listed, listed)
+    there = machine.says("grep -r /opt/sftdyn/bin /usr/share/doc/sftdyn/docs /lib/systemd/system/sftdyn*").stdout
+    check(not there, there)
     check(machine.says("systemctl is-enabled sftdyn.service sftdyn.socket").stdout == "disabled\n" * 2, "enabled")
     check(machine.says("systemctl is-active sftdyn.service sftdyn.socket").stdout == "inactive\n" * 2, "active")
     check(conf(machine).startswith("root bind 640\n"), conf(machine))
@@ -108,8 +111,12 @@ def remove(machine: Machine) -> str:
 
 
 def purge(machine: Machine) -> str:
-    """apt purge"""
-    machine.sh("apt-get purge -q sftdyn")
+    """apt purge, also beside a copy in /opt, which lives from the same conf"""
+    before = conf(machine)
+    copy = "cp -r --parents bin sftdyn etc/clients /opt/sftdyn"
+    machine.sh(f"mkdir /opt/sftdyn; {copy}; apt-get purge -q sftdyn")
+    check(conf(machine) == before, conf(machine))
+    machine.sh("rm -r /opt/sftdyn; apt-get install -q --no-install-recommends ./newer.deb; apt-get purge -q sftdyn")
     places = "-not -path '/root/*' -not -path '/tmp/*' -not -path '/var/log/*'"
     left = machine.says(f"find / -xdev -name '*sftdyn*' {places}").stdout
     check(not left, left)
@@ -119,26 +126,26 @@ def purge(machine: Machine) -> str:
 STEPS: list[Step] = [build, install, autopkgtest, upgrade, upgrade_with_socket, remove, purge]
 
 
-def on_a_machine(release: str) -> int:
-    """How many steps failed."""
-    tree = pristine(release, packages() | build_dependencies() | NEEDED)
-    with tempfile.TemporaryDirectory(prefix="package-", dir=tree.parent) as folder:
+def on_a_machine(release: str, part: str, needed: set[str], steps: list[Step]) -> int:
+    """Boot one of its own for a part, which needs these packages beside the papers'; how many of its steps failed."""
+    tree = pristine(release, packages() | needed)
+    with tempfile.TemporaryDirectory(prefix=f"{part}-", dir=tree.parent) as folder:
         machine = Machine(tree, Path(folder) / "root")
         try:
-            print(f"# Debian {release}, package: up after {machine.boot():.1f} s", flush=True)
-            return walk(machine, STEPS)
+            print(f"# Debian {release}, {part}: up after {machine.boot():.1f} s", flush=True)
+            return walk(machine, steps)
         finally:
             machine.switch_off()
             machine.remove()
 
 
-def main() -> int:
+def main(part: str, needed: set[str], steps: list[Step]) -> int:
     """Each Debian that is named, or all."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # no machine stays behind
     releases = [word for word in sys.argv[1:] if word in RELEASES]
-    return 1 if sum(on_a_machine(release) for release in releases or RELEASES) else 0
+    return 1 if sum(on_a_machine(release, part, needed, steps) for release in releases or RELEASES) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("package", build_dependencies() | NEEDED, STEPS))

@@ -11,6 +11,7 @@ import sys
 import venv
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -48,6 +49,8 @@ def test_check_says_what_the_conf_means(tmp_path: Path, certificate: Path) -> No
         "updates: the local name server (nsupdate -l)",
         "zones: found by asking",
         "clients: 2, with 3 host names",
+        "client: a.dyn.example, b.dyn.example",
+        "client: c.dyn.example",
         f"warning: everyone on this machine can read {conf}; chmod o-r it, and let its group read it",
         "warning: keys shorter than 16 characters can be guessed: those of a.dyn.example",
         "warning: http://*:8080 is plain HTTP: whoever sees the traffic learns the keys; prefer https",
@@ -67,7 +70,13 @@ def test_check_without_warnings(tmp_path: Path) -> None:
         "updates: the local name server (nsupdate -l)",
         "zones: dyn.example",
         "clients: 1, with 1 host name",
+        "client: c.dyn.example",
     ]
+
+
+def test_check_names_an_interface_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "conf").write_text('own = [Client("home.dyn.example", address=Interface("wann"))]\n')
+    assert "warning: own: there is no interface wann now; there are: " in run("--check", str(tmp_path / "conf")).stdout
 
 
 SAFE = 'http = "192.168.0.1:8080"\nclients["a key that is long enough"] = "c.dyn.example"\n'
@@ -359,7 +368,12 @@ def test_the_list_is_what_the_running_sftdyn_has_seen(serve: ServeFixture, bind:
 def test_the_list_fits_the_terminal(serve: ServeFixture, bind: Bind, tmp_path: Path) -> None:
     served = serve(conf(bind, clients={"l": "refused.policy.example"}, status=free_port(), status_token=TOKEN))
     served.get("/l", headers={"User-Agent": "x" * 40})
-    command = ["script", "-qec", f"stty cols 80; {sys.executable} -m sftdyn --list {tmp_path}/conf0", "/dev/null"]
+    command = [
+        "script",
+        "-qec",
+        f"stty cols 80; {quote(sys.executable)} -m sftdyn --list {tmp_path}/conf0",
+        "/dev/null",
+    ]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "1 host name, 1 failing" in shown
     assert "\x1b[31mrefused.policy.example" in shown

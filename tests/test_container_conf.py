@@ -1,5 +1,6 @@
 """The container's conf: what it makes of each variable of the environment."""
 
+import json
 import logging
 import re
 import subprocess
@@ -12,7 +13,10 @@ import pytest
 from sftdyn.conf.config import Config, load
 from sftdyn.conf.program import ConfigError
 from sftdyn.values.specs import Cloudflare
-from tests.lab.machine import ROOT
+from tests.conftest import ServeFixture
+from tests.lab.bind import Bind
+from tests.lab.conf import conf
+from tests.lab.machine import ROOT, free_port
 
 CONF = ROOT / "etc/container/conf"
 VARIABLES = re.findall(r"^#   ([A-Z_]+) ", CONF.read_text(), re.MULTILINE)
@@ -194,3 +198,30 @@ def test_check_says_what_the_environment_means() -> None:
     assert done.returncode == 0, done.stderr
     assert "own: home.example from www.cloudflare.com" in done.stdout
     assert TOKEN["CLOUDFLARE_API_TOKEN"] not in done.stdout + done.stderr
+
+
+HEALTHCHECK = re.compile(r"^HEALTHCHECK CMD (\[.*\])$", re.MULTILINE)
+
+
+def test_the_health_check_asks_the_sftdyn_that_runs_with_a_conf_of_its_own(serve: ServeFixture, bind: Bind) -> None:
+    """The image's own conf reads variables that are not there then."""
+    served = serve(conf(bind, f'status = "127.0.0.1:{free_port()}"\n', clients={"k": "health.dyn.example"}))
+    [check] = HEALTHCHECK.findall((ROOT / "etc/container/Containerfile").read_text())
+    command = json.loads(check.replace("/proc/1/", f"/proc/{served.process.pid}/"))
+    healthy = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (healthy.returncode, healthy.stdout) == (0, "ok\n"), healthy.stderr
+
+
+@pytest.mark.parametrize("folder", ["bind", "caddy"])
+def test_the_confs_of_compose_are_ones(folder: str, tmp_path: Path) -> None:
+    text = (ROOT / f"etc/container/{folder}/conf").read_text().replace("# clients[", "clients[")
+    (tmp_path / "update.key").write_text('key "k" { algorithm hmac-sha256; secret "c2VjcmV0"; };')
+    text = (
+        text.replace("/run/secrets/", f"{tmp_path}/")
+        .replace("change-me-to-a-new-key", 32 * "0")
+        .replace("sha256:…", f"sha256:{64 * '0'}")
+    )
+    (tmp_path / "conf").write_text(text)
+    config = load(tmp_path / "conf")
+    assert len(config.keyring.clients) == 1
+    assert config.status

@@ -3,12 +3,16 @@
 import re
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from shutil import copy
 
 import pytest
 
+from etc.installing import zones
+
 ROOT = Path(__file__).parent.parent
+SETUP = ROOT / "docs/setup.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAPERS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 
@@ -62,17 +66,15 @@ def test_the_tree_in_readme_has_every_folder_of_the_package() -> None:
 
 def test_the_installer_does_what_the_single_steps_do() -> None:
     """So that a correction to one is one to the other."""
-    installer = (ROOT / "etc/install").read_text().replace("${3:+@\tIN\tAAAA\t$3}", "@\tIN\tAAAA\t2001:db8::10")
-    for name, value in (("$1", "dyn.example"), ("$2", "203.0.113.10"), ("$file", "/var/lib/bind/db.dyn.example")):
-        installer = installer.replace(name, value)
-    steps = (ROOT / "docs/setup.md").read_text()
-    zone = re.findall(r"^@\t.*\n", steps, re.MULTILINE)
-    [statement] = re.findall(r'^zone "dyn.example" \{.*?^\};\n', steps, re.MULTILINE | re.DOTALL)
+    zone = "dyn.example.org"
+    server = [ip_address("203.0.113.10"), ip_address("2001:db8::10")]
+    statement = "".join(zones.statement(zone).splitlines(keepends=True)[1:-1])
+    installer = (ROOT / "etc/install").read_text() + zones.zone_file(zone, server) + statement
     copying = "cp -r --parents bin sftdyn etc/clients"
     certificate = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj"
-    for text in (*zone, statement, copying, certificate):
+    for text in (zones.zone_file(zone, server), statement, copying, certificate):
         assert text in installer
-        assert text in steps
+        assert text in SETUP.read_text()
 
 
 CONFS = [(paper, text) for paper in PAPERS for text in blocks(paper, "python")]
@@ -103,7 +105,7 @@ def test_the_zone_of_the_papers_is_one_that_bind_loads(tmp_path: Path) -> None:
     [commands] = [
         text
         for text in blocks(ROOT / "docs/setup.md", "sh")
-        if "named-checkconf -z" in text and "db.dyn.example" in text
+        if "named-checkconf -z" in text and "db.dyn.example.org" in text
     ]
     commands = re.sub(r"^(apt|systemctl) .*$", "", commands, flags=re.MULTILINE).replace("-o bind -g bind ", "")
     conf = tmp_path / "named.conf.local"
@@ -111,4 +113,4 @@ def test_the_zone_of_the_papers_is_one_that_bind_loads(tmp_path: Path) -> None:
     commands = commands.replace("named-checkconf -z", f"named-checkconf -z {conf}")
     done = subprocess.run(["sh", "-ec", commands], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "zone dyn.example/IN: loaded serial 1" in done.stdout
+    assert "zone dyn.example.org/IN: loaded serial 1" in done.stdout

@@ -81,6 +81,19 @@ def test_it_tells_systemd_why_it_does_not_start(
             assert reason in said
 
 
+def test_the_first_update_is_told_at_once(
+    serve: ServeFixture, bind: Bind, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has just set it up looks at `systemctl status`."""
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
+    served = serve(conf(bind, clients={"k": "first.dyn.example"}))
+    assert manager.recv(4096).startswith(b"READY=1")
+    begin = time.monotonic()
+    assert served.update("k") == "OK"
+    assert manager.recv(4096) == b"STATUS=1 client, 1 update, last failure: none"
+    assert time.monotonic() - begin < 5  # others come every ten seconds
+
+
 def test_the_last_failure_is_told_at_once_with_time_and_name(
     serve: ServeFixture, bind: Bind, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

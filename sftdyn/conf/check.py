@@ -1,18 +1,23 @@
 """What `sftdyn --check` says of a conf: what it means, and what is dangerous about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
-from ..values.specs import Bind, Listener, Own, Web
+from ..values.names import listed
+from ..values.specs import Bind, Interface, Listener, Own, Web
 from .config import Config
 from .permissions import others_can_read
 
+INTERFACES = Path("/sys/class/net")  # sysfs(5)
+LISTED = 200  # clients, a line each
 NARROW = {4: 8, 6: 7}  # IP version → bits that the prefix of a network of proxies has at least
 
 
 def describe(config: Config) -> list[str]:
     """What the conf means, and what is dangerous about it, a line each; without any key."""
     clients = config.keyring.clients.values()
+    listed_clients = [] if config.hooks.get_host else _each_with_its_names([client.names for client in clients])
     names = {name for client in clients for name in client.names}
     who = "get_host decides" if config.hooks.get_host else f"{len(clients)}, with {counted(len(names), 'host name')}"
     return [
@@ -21,9 +26,18 @@ def describe(config: Config) -> list[str]:
         *(f"status: {listener}{_without_token(config)}" for listener in config.status),
         *_about_providers(config),
         f"clients: {who}",
+        *listed_clients,
         *(f"own: {_described(own)}" for own in config.own),
         *(f"warning: {warning}" for warning in warnings(config)),
     ]
+
+
+def _each_with_its_names(clients: Sequence[Sequence[str]]) -> Iterator[str]:
+    """By their names, in the conf's order. One without a dot may be a key in the wrong place: a warning is about it."""
+    for names in clients[:LISTED]:
+        yield f"client: {listed(name for name in names if '.' in name[:-1]) or 'a name without a dot'}"
+    if len(clients) > LISTED:
+        yield f"and {counted(len(clients) - LISTED, 'client')} more"
 
 
 def _about_providers(config: Config) -> Iterator[str]:
@@ -52,6 +66,7 @@ def warnings(config: Config) -> list[str]:
     exposed = [listener for listener in config.listeners if not listener.tls and _is_public(listener)]
     found += [f"{url} is plain HTTP: whoever sees the traffic learns the keys; prefer https" for url in exposed]
     found += _about_proxies(config)
+    found += _about_interfaces(config)
     if config.cert and not any(listener.tls for listener in config.listeners):
         found.append("cert and key are set, but https is not: nothing uses them")
     found += _about_status(config)
@@ -76,6 +91,15 @@ def _about_proxies(config: Config) -> list[str]:
             'trusted_proxies = ["127.0.0.1", "::1"]'
         )
     return found
+
+
+def _about_interfaces(config: Config) -> list[str]:
+    """Those of own that this machine does not have: a typing mistake, or a line that is down."""
+    there = sorted(path.name for path in INTERFACES.iterdir()) if INTERFACES.is_dir() else []
+    missing = {own.source.name for own in config.own if isinstance(own.source, Interface)} - set(there)
+    return (
+        [f"own: there is no interface {name} now; there are: {', '.join(there)}" for name in missing] if there else []
+    )
 
 
 def _about_status(config: Config) -> list[str]:

@@ -4,6 +4,7 @@ Text and code are dropped as soon as it has run; who wants to know a line then h
 """
 
 import ast
+import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,12 @@ from ..values.mistake import Mistake
 from .constructors import did_you_mean, nearest
 
 LARGE = 1 << 20  # octets of a conf whose compilation takes much memory
+CURES = {
+    FileNotFoundError: "; write one (docs/setup.md, step 3), or name yours behind sftdyn",
+    PermissionError: "; as root put sudo in front. For the service: its user must be able to read it, such as by "
+    "chgrp bind and chmod 640",
+}
+TOO_FEW = re.compile(r"not enough values to unpack \(expected \d+, got \d+\)")
 TRUTH = frozenset("no yes on off true false".split())
 
 
@@ -62,17 +69,19 @@ class Program:
     def _run(self, text: bytes, namespace: dict[str, Any], settings: Collection[str], new: Collection[str]) -> None:
         code = self._compiled(text)
         self._look_for_typing_mistakes(set(code.co_names) - set(namespace), settings, new)
+        known = {*settings, *namespace}
         try:
             exec(code, namespace)
         except BaseException as error:
             place = self._place(error_line(error, self.path))
-            raise ConfigError(f"{place}: the conf stopped with {_described(error)}") from None
+            raise ConfigError(f"{place}: the conf stopped with {_described(error, known)}") from None
 
     def _read(self) -> bytes:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot read the conf: {error.strerror}") from None
+            cure = CURES.get(type(error), "")
+            raise ConfigError(f"{self.path}: cannot read the conf: {error.strerror}{cure}") from None
 
     def _compiled(self, text: bytes) -> CodeType:
         try:
@@ -140,7 +149,7 @@ def _defined(node: ast.stmt) -> Iterator[str]:
                 yield part.id
 
 
-def _described(error: BaseException) -> str:
+def _described(error: BaseException, known: Collection[str]) -> str:
     """The exception's type, and its text only where that cannot hold a value of the conf."""
     kind = type(error).__name__
     if isinstance(error, Mistake):
@@ -148,6 +157,15 @@ def _described(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{kind}: {error.strerror}"
     if isinstance(error, NameError):
-        instead = "write True or False" if str(error.name).lower() in TRUTH else "a text needs quotes"
-        return f"{kind}: a name that is not defined; {instead}"
+        return f"{kind}: a name that is not defined; {_instead(str(error.name), known)}"
+    if isinstance(error, ValueError) and TOO_FEW.fullmatch(str(error)):
+        return f"{kind}: {error}; if it is a line of a file, skip the empty ones: if line.strip()"
     return kind
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    """What a name that is not defined should have been."""
+    if name.lower() in TRUTH:
+        return "write True or False"
+    near = nearest(name, [one for one in known if not one.startswith("_")])
+    return f"did you mean {near}?" if near else "a text needs quotes"

@@ -1,5 +1,6 @@
 """The conf: what it may say, and what is said to someone who got it wrong."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,12 @@ def test_the_confs_own_variables_are_its_own(path: Path) -> None:
         ("http = \n", 1, "the conf is not valid Python"),
         ("x = 1\n\0", None, "null byte"),
         (MINIMAL + "x = s3cr3t\n", 2, "NameError: a name that is not defined; a text needs quotes"),
+        (
+            MINIMAL + "client['s3cr3t'] = 'a.example'\n",
+            2,
+            "NameError: a name that is not defined; did you mean clients?",
+        ),
+        (MINIMAL + "for line in ['k a', '']: key_, name = line.split()\n", 2, "skip the empty ones: if line.strip()"),
         (MINIMAL + "\n\nx = {}['s3cr3t']\n", 4, "the conf stopped with KeyError"),
         (MINIMAL + "raise SystemExit('s3cr3t')\n", 2, "the conf stopped with SystemExit"),
         (MINIMAL + "open('/no/such/s3cr3t')\n", 2, "FileNotFoundError: No such file or directory"),
@@ -227,8 +234,16 @@ def test_an_option_that_cannot_work_names_the_option(path: Path) -> None:
 
 
 def test_no_conf() -> None:
-    with pytest.raises(ConfigError, match="cannot read the conf: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot read the conf: No such file or directory; write one \(docs/setup"):
         load(Path("/no/such/conf"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_conf_that_may_not_be_read(path: Path) -> None:
+    path.write_text(MINIMAL)
+    path.chmod(0)
+    with pytest.raises(ConfigError, match="as root put sudo in front"):
+        load(path)
 
 
 # The docs

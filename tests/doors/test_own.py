@@ -169,6 +169,11 @@ def test_of_several_addresses_one_that_goes_is_taken_out_but_never_the_last(
     assert addresses(inner_bind) == (["192.0.2.2"], ["2001:db8::2"])
 
 
+def test_behind_a_router_that_translates_addresses_the_reason_says_what_to_write(start: Place, wan: Network) -> None:
+    wan.ip(*add("192.168.1.5/24"))
+    start().wait_for("no address that can be published; behind a router that translates addresses, Web(…) says which")
+
+
 def test_a_link_that_goes_down_takes_nothing_along(start: Place, wan: Network, inner_bind: Bind) -> None:
     wan.ip(*add("192.0.2.1/32", "2001:db8::1/64"))
     served = start()

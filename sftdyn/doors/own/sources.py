@@ -153,9 +153,11 @@ def _addresses_of(function: Callable[[], Any]) -> set[Address]:
 
 def _of_interface(interface: Interface, client: Client) -> tuple[Address, ...]:
     """Those of its addresses that this client may have. Raises Unknown, Untold."""
-    found = [address for address in stable_addresses(interface.name) if may_be_published(address, client)]
+    there = stable_addresses(interface.name)
+    found = [address for address in there if may_be_published(address, client)]
     if not found:
-        raise Unknown("it has no address that can be published")
+        cure = "; behind a router that translates addresses, Web(…) says which one the world sees" if there else ""
+        raise Unknown(f"it has no address that can be published{cure}")
     return _bounded(found)
 
 
