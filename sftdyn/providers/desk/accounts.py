@@ -71,14 +71,14 @@ class Accounts:
             session.retire()
             self._retired.add(session)
         for session in self:
-            session.is_leaving = session.account.spec not in named
+            session.is_temporary = session.account.secret is not None or session.account.spec not in named
             session.zones.doubt()
             self.let_go(session)
         return retired
 
     def let_go(self, session: Session) -> None:
         """Rules 1 and 2, if it has nothing to do any more."""
-        if session.is_idle() and (session.is_retired or session.is_leaving or session.account.secret is not None):
+        if session.is_temporary and session.is_idle():
             self._end(session)
 
     def _end_an_idle_one(self) -> None:

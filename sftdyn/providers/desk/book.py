@@ -24,13 +24,14 @@ class Book:
         self.order: Order[Ticket | Turn] = Order(comes)
         self.tickets: dict[Ticket, None] = {}  # that are not answered
         self._left = left
+        self._loop = asyncio.get_running_loop()
         self._no_answer = no_answer
 
     def enter(
         self, update: Sequence[Item], ask_only: bool, account: Account, until: float, now: float
     ) -> tuple[Promise, Ticket | None]:
         """What will become of an update, and its ticket, if it needs a new one: the last one may want just the same."""
-        promise: Promise = asyncio.get_running_loop().create_future()
+        promise: Promise = self._loop.create_future()
         keys = [item.key for item in update]
         last = self.order.last(keys)
         if isinstance(last, Ticket) and last.is_open and last.wants(update, ask_only, account):
@@ -43,12 +44,14 @@ class Book:
 
     def count(self, ticket: Ticket, session: Session | None) -> None:
         """It is there from now on."""
-        before, ticket.session = ticket.session, session
+        before: Session | None = ticket.session
+        ticket.session = session
         if session:
             session.tickets += 1
         if before:
             before.tickets -= 1
-            self._left(before)
+            if before.is_temporary:
+                self._left(before)
 
     def settle(self, share: Share, result: Result) -> None:
         """A share is settled; perhaps its ticket with it."""
@@ -76,10 +79,11 @@ class Book:
 
     def _answer(self, ticket: Ticket, results: Sequence[Result]) -> None:
         """Answer all who wait for a ticket; of those who wanted the same, the first one has changed it."""
+        several = len(ticket.waiters) > 1
         for _, promise in ticket.waiters:
             if not promise.done():
                 promise.set_result(results)
-            if len(ticket.waiters) > 1:
+            if several:
                 results = [UPTODATE if result is OK else result for result in results]
         ticket.waiters.clear()
         self._dismiss(ticket)
@@ -104,12 +108,15 @@ class Book:
         ticket.is_over = True
         ticket.is_open = False
         self.tickets.pop(ticket, None)
+        under_way: list[Key] = []
         for share in ticket.shares:
-            if not share.result:
+            if share.result is None:
                 share.zone.waiting -= 1
-        under_way = {item.key for share in ticket.shares if share.under_way for item in share.items}
+                if share.under_way:
+                    under_way += [item.key for item in share.items]
         self.order.leave(ticket, [key for key in ticket.keys if key not in under_way] if under_way else ticket.keys)
-        self.leave(ticket)
+        if not under_way:
+            self.count(ticket, None)
 
     def leave(self, ticket: Ticket) -> None:
         """It has gone, if nothing of it is under way."""

@@ -59,6 +59,8 @@ class Desk:
         self._book = Book(self._comes, self._accounts.let_go, f"no answer from {manner.called}")
         self._watch = Watch(manner, self._book.order, self._accounts, self._keep_time)
         self._judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
+        self._usual = Account(None)  # that of the last update
+        self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
 
     def _start(self, account: Account) -> Session | None:
@@ -132,9 +134,11 @@ class Desk:
 
         Nothing of it is done before all of `after` is.
         """
-        scripts = [item for item in update if isinstance(item, Script)] if self._maker.scripts else ()
-        if not scripts:
-            return self._enter(Account(spec, secret), update, ask_only, after)
+        if not isinstance(update[-1], Script):  # scripts stand behind all records
+            if self._usual.spec is not spec or self._usual.secret != secret:
+                self._usual = Account(spec, secret)
+            return self._enter(self._usual, update, ask_only, after)
+        scripts = [item for item in update if isinstance(item, Script)]
         promise = self._enter(Account(spec, scripts=True), scripts, ask_only, after)
         if len(scripts) == len(update):
             return promise
@@ -144,7 +148,7 @@ class Desk:
     def _enter(
         self, account: Account, update: Sequence[Item], ask_only: bool, after: "Sequence[asyncio.Future[None]]"
     ) -> Promise:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if after:
             self._book.hold([item.key for item in update], after)
         promise, ticket = self._book.enter(update, ask_only, account, now + self._timeout, now)
@@ -177,22 +181,26 @@ class Desk:
         ticket.shares += shares
         for share in shares:
             share.zone.waiting += 1
-        until = ticket.waiters[-1][0]
+        refusal = session.refusal(ticket.waiters[-1][0])
         for share in shares:
             if not share.zone.name:
                 self._book.settle(share, self._maker.manner.no_zone)
             elif session.is_full(share.zone.name, share.zone.waiting):
                 self._book.settle(share, self._full())
-            elif refusal := session.refusal(until):
+            elif refusal:
                 self._book.settle(share, refusal)
             else:
                 session.stand_in_line(share)
 
-    def _parts(self, session: Session, ticket: Ticket) -> dict[str, list[Item]]:
+    def _parts(self, session: Session, ticket: Ticket) -> Mapping[str, Sequence[Item]]:
         """What of a ticket can be placed now, by zones: nothing, as long as some zone must be found first."""
+        now, zone_of, arrived = self._loop.time(), session.zones.zone_of, ticket.arrived
+        if len(ticket.update) == 1:
+            zone = None if ticket.shares else zone_of(ticket.update[0].name, now, arrived)
+            if zone is not None:
+                return {zone: ticket.update}
         placed = {item.key for share in ticket.shares for item in share.items} if ticket.shares else ()
         parts: dict[str, list[Item]] = {}
-        now, zone_of, arrived = asyncio.get_running_loop().time(), session.zones.zone_of, ticket.arrived
         unknown: list[str] = []
         for item in ticket.update:
             if placed and item.key in placed:
@@ -259,11 +267,11 @@ class Desk:
 
     def _keep_time(self) -> None:
         if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+            self._sweeper = self._loop.call_later(SWEEP, self._sweep)
 
     def _sweep(self) -> None:
         """Answer those whose time is over; look after what is watched."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._sweeper = None
         try:
             self._book.expire(now, self._timeout)

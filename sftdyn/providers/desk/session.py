@@ -74,12 +74,13 @@ class Session:
         self.exchanging = 0  # workers that wait for an answer
         self.paused_until = 0.0  # event loop time; all lanes
         self.is_retired = False  # nothing more comes
-        self.is_leaving = False  # it ends when it has nothing to do
+        self.is_temporary = account.secret is not None  # it ends when it has nothing to do
         self.suspects: set[str] = set()  # names
         self._clerk = clerk
         self._court = court
         self._exchanges = exchanges
         self._states: dict[str, Zone] = {}
+        self._loop = asyncio.get_running_loop()
         self._full: set[str] = set()  # zones of which the log said so
         self._lanes = {health: Lane(health, n, self) for health, n in zip(LANES, backend.manner.at_once, strict=True)}
 
@@ -107,8 +108,7 @@ class Session:
 
     def stand_in_line(self, share: Share) -> None:
         """Let it be served."""
-        suspects = bool(self.suspects) and any(item.name in self.suspects for item in share.items)
-        kind = share.ticket.ask_only, suspects
+        kind = share.ticket.ask_only, bool(self.suspects) and any(item.name in self.suspects for item in share.items)
         line = share.zone.lines.get(kind)
         if line is None:
             line = share.zone.lines[kind] = Line(share.zone, *kind)
@@ -146,7 +146,9 @@ class Session:
 
     def refusal(self, until: float) -> Result | None:
         """What becomes of who waits until then, where the place wants no question before."""
-        seconds = self.paused_until - asyncio.get_running_loop().time()
+        if not self.paused_until:
+            return None
+        seconds = self.paused_until - self._loop.time()
         if seconds <= SHORT or self.paused_until < until:
             return None
         wait = int(seconds) + 1
@@ -163,7 +165,7 @@ class Session:
 
     def retire(self) -> None:
         """Nothing more comes; what is under way comes to its end."""
-        self.is_retired = True
+        self.is_retired = self.is_temporary = True
         for lane in self._lanes.values():
             lane.lines.clear()
             lane.looks.clear()
@@ -196,7 +198,7 @@ class Session:
         if error.reason and not error.final:
             self._exchanges.note(answered=False)
         if error.wait > SHORT:
-            self._pause(error.wait, asyncio.get_running_loop().time())
+            self._pause(error.wait, self._loop.time())
 
     def _pause(self, seconds: float, now: float) -> None:
         self.paused_until = max(self.paused_until, now + seconds)
@@ -245,7 +247,7 @@ class Session:
         batch = self._next_batch(lane, line)
         if not batch:
             return
-        start = asyncio.get_running_loop().time()
+        start = self._loop.time()
         try:
             self._begin(line.zone)
             wanted = lambda number: not batch[number].ticket.is_over  # noqa: E731
@@ -255,7 +257,7 @@ class Session:
             settlements = []
         finally:
             self._free(line.zone)
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if settlements and self._exchanges.are_kept:
             self._exchanges.note(any(s.verdict not in UNANSWERED for s in settlements), now - start, len(batch))
         if line.suspects:
@@ -277,7 +279,7 @@ class Session:
             self._begin(zone)
             fates = await channel.mend(zone, look.watched)
         except Interrupted as interruption:
-            self.suffer(zone, interruption.settlement, asyncio.get_running_loop().time())
+            self.suffer(zone, interruption.settlement, self._loop.time())
         except Exception as error:
             _log_defect(error)
             fates = [(Fate.UNKNOWN, ())] * len(look.watched)
