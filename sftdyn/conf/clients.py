@@ -145,8 +145,6 @@ def _client(names: tuple[str, ...], **given: Any) -> Client:
     behind = [name for name, _ in client.lan]
     if len(set(behind)) < len(behind):
         raise Mistake("lan: the same name twice")
-    if set(behind) & set(names):
-        raise Mistake("lan: a name that is the client's own, too; give the hosts behind the router other names")
     if len(names) + len(behind) > MAX_NAMES or sum(map(len, [*names, *behind])) > MAX_LETTERS:
         raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
     if client.prove and not client.prove.name and any(name.startswith("*") for name in (*names, *behind)):

@@ -21,7 +21,8 @@ def test_a_conf_may_have_nothing_but_own(path: Path) -> None:
     config = loaded(path, f"own = [{HOME}]")
     assert config.own == (Own(Client(("home.example.",)), Interface("ppp0"), 300),)
     assert config.listeners == ()
-    assert describe(config)[1:] == [
+    said = [line for line in describe(config) if "there is no interface" not in line]  # of this machine
+    assert said[1:] == [
         "updates: the local name server (nsupdate -l)",
         "zones: found by asking",
         "clients: 0, with 0 host names",

@@ -5,6 +5,7 @@ instead, for each host and family, until something else is written there. Each h
 in the order of arrival, and one whose lines hang delays nobody else.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from ...values.outcome import Outcome, Result
@@ -42,6 +43,7 @@ class ScriptBackend:
         self._route = Route(spec.primary)
         self._scouts = Scouts(self._route)
         self._last = last
+        self._places = asyncio.Semaphore(AT_ONCE)  # of all lanes
 
     def channel(self, asks: bool = False) -> "ScriptBackend":
         return self
@@ -79,7 +81,8 @@ class ScriptBackend:
         self._last.pop(script.key, None)  # from here on, who knows
         way = self._route.choice.way
         try:
-            code, output = await converse(self._route, script.lines + "\n", DEADLINE)
+            async with self._places:
+                code, output = await converse(self._route, script.lines + "\n", DEADLINE)
         except (OSError, NotInstalled, NoAddress) as error:
             code, output = None, message.not_started(error)
         if code == 0:

@@ -8,6 +8,7 @@ from .backend import Backend, Channel, Health
 from .tickets import Line, Zone
 
 FOR_EVER = float("inf")
+TICK = 0.001  # seconds; nothing rests shorter
 
 
 class Served(Protocol):
@@ -89,7 +90,7 @@ class Lane:
         self._wake.clear()
         self._resting += 1
         try:
-            async with asyncio.timeout(seconds if seconds < FOR_EVER else None):
+            async with asyncio.timeout(max(seconds, TICK) if seconds < FOR_EVER else None):
                 await self._wake.wait()
         except TimeoutError:
             return False
