@@ -69,6 +69,7 @@ MANNER = Manner(
     missed=15.0,  # somebody may be about to add it
     watched=150.0,
     rests=(2.0, 2.0, 60.0),
+    texts_together=True,
 )
 FEW, MANY = 3, 12  # names that are asked for one by one, with their parents; for more there is the list of domains
 BODY = 4 << 20  # octets of an answer

@@ -24,7 +24,8 @@ async def mend(
 ) -> list[tuple[Fate, Addresses]]:
     """What comes of each, where these values are shown. `mend_them` makes those with these numbers what they should be.
 
-    `is_mixed`: a late write may have come beside what is right. Raises Interrupted if no mend could be sent.
+    `is_mixed`: a late write adds and takes away single records, so a part of what is right may stand beside it, or be
+    gone. Raises Interrupted if no mend could be sent.
     """
     fates = [_fate(set(values), *one, is_mixed) for one, values in zip(watched, shown, strict=True)]
     late = [number for number, (fate, _) in enumerate(fates) if fate is Fate.MENDED]
@@ -41,12 +42,14 @@ def _fate(
     shown: Collection[str], wanted: Record, late: Collection[Addresses], is_mixed: bool
 ) -> tuple[Fate, Addresses]:
     """MENDED stands for a late value that is to be mended. Pure."""
-    more = set(shown) - set(wanted.addresses)
     if shown == set(wanted.addresses):
         return RIGHT
+    more = set(shown) - set(wanted.addresses)
     for value in late:
         if shown == set(value) or (is_mixed and more and more <= set(value)):
             return Fate.MENDED, value
+    if is_mixed and more <= {address for value in late for address in value}:  # several late writes, or a part of one
+        return Fate.MENDED, next((value for value in late if more & set(value)), ())
     return Fate.FOREIGN, ()
 
 

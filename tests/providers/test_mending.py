@@ -47,3 +47,16 @@ def test_what_somebody_else_wrote_is_left_alone() -> None:
     mixed = [{"192.0.2.7", "192.0.2.66"}, {"192.0.2.66", "192.0.2.3"}]
     assert fates(mixed, Settlement(Verdict.DONE), is_mixed=True) == [Fate.MENDED, Fate.FOREIGN]
     assert fates(mixed) == [Fate.FOREIGN, Fate.FOREIGN]
+
+
+def test_where_single_records_are_written_several_late_writes_may_stand_together_or_have_taken_what_is_right() -> None:
+    late = [("192.0.2.66",), ("192.0.2.67",)]
+    watched: Watched = [(RRset("h.example.", "A", ("192.0.2.7",), 60), late)] * 4
+    shown = [{"192.0.2.66", "192.0.2.67"}, {"192.0.2.7", "192.0.2.66", "192.0.2.67"}, set[str](), {"192.0.2.3"}]
+
+    async def mend_them(numbers: Sequence[int]) -> Mapping[int, Settlement]:
+        return {number: Settlement(Verdict.DONE, True) for number in numbers}
+
+    found = asyncio.run(mend(watched, shown, mend_them, is_mixed=True))
+    assert [fate for fate, _ in found] == [Fate.MENDED, Fate.MENDED, Fate.MENDED, Fate.FOREIGN]
+    assert found[2] == (Fate.MENDED, ()), "which one took it away nobody knows"

@@ -57,8 +57,7 @@ class Accounts:
         if account.secret is None and account.spec in self._named:
             return self.session(account)
         others = (session for session in self if session.knows(zone) and session.account.scripts == account.scripts)
-        first = next(iter(self._named), None)
-        return next(others, None) or (self.session(Account(first)) if first else None)
+        return next(others, None) or next(filter(None, (self.session(Account(spec)) for spec in self._named)), None)
 
     def use(
         self, named: Sequence[Hashable], successors: Mapping[Hashable, Hashable], has_changed: bool

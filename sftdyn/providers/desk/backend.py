@@ -124,6 +124,7 @@ class Manner(NamedTuple):
     watched: float = 330.0  # after a change without an answer
     rests: tuple[float, float, float] = (1.0, 1.0, 1.0)  # between looks: the first, its growth, the longest
     second_look: float = 0.0  # after a change that a late write threatens
+    texts_together: bool = False  # a change of one TXT value writes all those of its name
     idle: float = 0.0  # until a channel is closed
 
 

@@ -115,7 +115,9 @@ class Desk:
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end all work."""
         while self._book.tickets:
-            await asyncio.wait([promise for ticket in self._book.tickets for _, promise in ticket.waiters])
+            waiters = [promise for ticket in self._book.tickets for _, promise in ticket.waiters]
+            waiting = [promise for promise in waiters if not promise.done()]  # who went away has cancelled theirs
+            await (asyncio.wait(waiting) if waiting else asyncio.sleep(SWEEP))
         if self._sweeper:
             self._sweeper.cancel()
         await self._accounts.close()
@@ -178,6 +180,8 @@ class Desk:
         if not parts:
             return
         shares = [Share(ticket, session.zone(zone), items) for zone, items in parts.items()]
+        for zone in parts if ticket.account.secret else ():
+            self._watch.comes(session, zone)
         ticket.shares += shares
         for share in shares:
             share.zone.waiting += 1

@@ -6,6 +6,9 @@ newest acknowledged one. A mend is a change, too: unanswered, it may itself come
 Rule 2. What somebody else wrote meanwhile is not touched.
 
 Rule 3. What is right is seen by who acknowledged it: through other credentials, a name server may show another view.
+
+Rule 4. Where a change of one TXT value writes all those of its name, a late one may take any of them away or bring it
+back: so those that are acknowledged meanwhile are watched, too.
 """
 
 import logging
@@ -14,11 +17,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ...values.update import Key, Record
+from ...values.update import Key, Record, Text
 from .backend import Addresses, Fate, Manner
 from .tickets import Account, Turn
 
 log = logging.getLogger(__name__)
+
+ALWAYS = 1_000_000  # times that a value may come late
 
 
 @dataclass(slots=True)
@@ -57,16 +62,30 @@ class LateWrites:
         self.mended = 0  # since the start
         self._manner = manner
         self._suspects: dict[Key, Suspect] = {}
+        self._texts: dict[str, list[Suspect]] = {}  # by name, where they are written together
         self._looks: dict[str, tuple[float, float]] = {}  # zone → time of the next one, seconds until the one behind it
 
     def unanswered(self, zone: str, records: Iterable[Record], now: float) -> None:
         """These were sent, and no answer came."""
         for record in records:
-            suspect = self._suspects.setdefault(record.key, Suspect(zone, 0.0))
+            suspect = self._suspects.get(record.key) or self._suspect(record, zone)
             suspect.values[record.addresses] += 1
-            suspect.zone, suspect.until = zone, now + self._manner.watched
+            for one in self._beside(record) or [suspect]:
+                one.zone, one.until = zone, now + self._manner.watched
         first = self._manner.rests[0]
         self._looks[zone] = now + first, first
+
+    def _suspect(self, record: Record, zone: str, until: float = 0.0) -> Suspect:
+        """A new one."""
+        suspect = self._suspects[record.key] = Suspect(zone, until)
+        if self._manner.texts_together and isinstance(record, Text):
+            suspect.values.update(dict.fromkeys(((), (record.value,)), ALWAYS))
+            self._texts.setdefault(record.name, []).append(suspect)
+        return suspect
+
+    def _beside(self, record: Record) -> Sequence[Suspect]:
+        """All that are written together with a TXT value."""
+        return self._texts.get(record.name, ()) if isinstance(record, Text) else ()
 
     def threaten(self, records: Iterable[Record]) -> bool:
         """Whether a late write could still put another value in the place of one of these."""
@@ -76,7 +95,10 @@ class LateWrites:
     def acknowledged(self, records: Iterable[Record], account: Account) -> None:
         """These are confirmed: from now on they are what a late write would undo."""
         for record in records if self._suspects else ():
-            if suspect := self._suspects.get(record.key):
+            suspect = self._suspects.get(record.key)
+            if beside := () if suspect else self._beside(record):
+                suspect = self._suspect(record, beside[0].zone, beside[0].until)
+            if suspect:
                 suspect.newest, suspect.account = record, account
 
     def leave_alone(self, keys: Iterable[Key]) -> None:
@@ -95,6 +117,8 @@ class LateWrites:
         if not zones:
             return []
         self._suspects = {key: suspect for key, suspect in self._suspects.items() if suspect.until > now}
+        left = {name: [one for one in texts if one.until > now] for name, texts in self._texts.items()}
+        self._texts = {name: texts for name, texts in left.items() if texts}
         watched = {suspect.zone for suspect in self._suspects.values()}
         self._looks = {zone: look for zone, look in self._looks.items() if zone in watched}
         _, growth, longest = self._manner.rests

@@ -21,6 +21,7 @@ class Watch:
         self._order = order
         self._accounts = accounts
         self._keep_time = keep_time
+        self._owed: set[tuple[str, Account]] = set()  # looks for which nobody has the credentials now
 
     def unanswered(self, zone: Zone, records: Sequence[Record], now: float) -> None:
         """These were sent, and no answer came."""
@@ -32,6 +33,16 @@ class Watch:
         for zone, account in self.late.due(now) if self.late.is_watching() else ():
             if session := self._accounts.custodian(account, zone):
                 session.look_after(zone)
+            else:
+                self._owed.add((zone, account))
+        if not self.late.is_watching():
+            self._owed.clear()
+
+    def comes(self, session: Session, zone: str) -> None:
+        """A request has brought credentials for a zone: what is owed there is looked at with them."""
+        if owed := {look for look in self._owed if look[0] == zone}:
+            self._owed -= owed
+            session.look_after(zone)
 
     def begin(self, session: Session, zone: Zone) -> Look | None:
         """What this session shall look at there: only what nobody wants something of; who comes now waits."""

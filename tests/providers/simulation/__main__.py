@@ -25,14 +25,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first one")
     parser.add_argument("--provider", choices=CASTS, action="append", help="one kind of providers; else all of them")
-    parser.add_argument("--everything", action="store_true", help="also what the engine is known not to do yet")
     parser.add_argument("--package", type=Path, default=ROOT, help="the folder that holds another sftdyn")
     parser.add_argument("--mutate", action="store_true", help="break each rule of the engine: is it noticed?")
     said = parser.parse_args()
     kinds = said.provider or list(CASTS)
     if said.mutate:
         return mutate.main(said.seeds, said.first, said.provider or [])
-    seeds = [runner.Seeds(kind, said.first, said.seeds, said.package.resolve(), said.everything) for kind in kinds]
+    seeds = [runner.Seeds(kind, said.first, said.seeds, said.package.resolve()) for kind in kinds]
     with Progress() as progress:
         return max(_simulate(one, progress) for one in seeds)
 

@@ -45,7 +45,8 @@ class Cast:
 
     def conf(self, rng: random.Random, several: float) -> list[Any]:
         """What a conf has; the first one is its default."""
-        return rng.sample(self.specs(), rng.choice((2, 3)) if rng.random() < several else 1)
+        specs = self.specs()
+        return rng.sample(specs, min(len(specs), rng.choice((2, 3))) if rng.random() < several else 1)
 
     def troubles(self, place: Place, of_zones: bool = False) -> Sequence[str]:
         """What can be wrong with a place, or with one of its zones."""

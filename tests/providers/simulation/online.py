@@ -125,7 +125,10 @@ class Online:
             state = "silent" if changes else WELL
         planned = self.planned.pop(0) if self.planned and changes else WELL
         if state == WELL and planned == WELL:
-            return carry_out(Cause.OURS)
+            said = carry_out(Cause.OURS)
+            if said.status == 429:
+                self.weather.limit(self.scope(path), float(said.headers["retry-after"]))
+            return said
         if state == "dead":
             raise Failed(Obstacle.NO_CONNECTION)
         if state == "limited":

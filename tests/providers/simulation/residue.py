@@ -7,15 +7,19 @@ from sftdyn.providers.running import Providers
 
 # Attributes that are empty (or 0) when nothing is under way, wherever in the engine they are.
 EMPTY = (
-    "_tickets",
-    "_pending",
-    "_retired",
-    "_ready",
-    "_suspects",
-    "_looks",
-    "_wanted",
-    "_homeless",
+    "_before",
+    "_closing",
     "_ending",
+    "_entries",
+    "_looks",
+    "_names",
+    "_owed",
+    "_ready",
+    "_retired",
+    "_suspects",
+    "_texts",
+    "_tickets",
+    "_wanted",
     "tickets",
     "waiting",
     "exchanging",
@@ -25,7 +29,7 @@ EMPTY = (
     "lines",
 )
 # Kept on purpose: the lines of a zone stay with it.
-KEPT = {("Zone", "lines"), ("ZoneState", "lines")}
+KEPT = {("Zone", "lines")}
 DEPTH = 9
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from tests.lab.machine import ROOT
 
-from .engine import EVERYTHING
 from .scenario import Report
 
 CHUNK = 10  # seeds for each process
@@ -30,7 +29,6 @@ class Seeds:
     first: int
     count: int
     package: Path = ROOT  # the folder that holds sftdyn
-    everything: bool = False
 
     def chunks(self) -> list["Seeds"]:
         """Of which each has one seed of hashes."""
@@ -50,8 +48,7 @@ def hash_seed(seed: int) -> str:
 
 def again(seeds: Seeds, seed: int) -> str:
     """The command that repeats one."""
-    more = " --everything" if seeds.everything else ""
-    more += f" --package {seeds.package}" if seeds.package != ROOT else ""
+    more = f" --package {seeds.package}" if seeds.package != ROOT else ""
     command = f"./tests/simulate --provider {seeds.kind} --from {seed} --seeds 1{more}"
     return f"PYTHONHASHSEED={hash_seed(seed)} {command}"
 
@@ -96,7 +93,6 @@ def _chunk(seeds: Seeds, running: list[subprocess.Popen[str]]) -> Iterator[Repor
         **os.environ,
         "PYTHONHASHSEED": hash_seed(seeds.first),
         "PYTHONPATH": f"{seeds.package}:{ROOT}",
-        EVERYTHING: "1" if seeds.everything else "",
     }
     command = [sys.executable, *WORKER, seeds.kind, str(seeds.first), str(seeds.count)]
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)

@@ -15,7 +15,6 @@ from sftdyn.values.update import Item, RRset, RRType, Script, Text
 from . import casts, clock, invariants
 from .casts import Cast
 from .clock import now
-from .engine import ONE_ORDER, TAKES_TEXT
 from .residue import residue
 from .story import Story
 from .weather import WHOLE
@@ -46,13 +45,13 @@ class Temper:
         self.values = rng.choice((2, 3, 3, 9))
         self.unique = rng.choice((0.0, 0.0, 0.3, 1.0))
         self.strangers = rng.random() < 0.5
-        self.scripts = rng.choice((0.0, 0.0, 0.1)) if cast.has_scripts and ONE_ORDER else 0.0
-        self.texts = rng.choice((0.0, 0.2)) if TAKES_TEXT else 0.0
+        self.scripts = rng.choice((0.0, 0.0, 0.1)) if cast.has_scripts else 0.0
+        self.texts = rng.choice((0.0, 0.2))
         self.reloads = rng.choice((0.0, 0.3, 1.0))
         self.fronts = rng.choice((0.0, 0.1, 0.5))
         self.returns = rng.choice((0.0, 0.8))
         self.shifts = cast.shifting is not None and rng.random() < 0.3
-        self.several = rng.choice((0.0, 0.0, 0.5)) if ONE_ORDER else 0.0  # confs with more than one provider
+        self.several = rng.choice((0.0, 0.0, 0.5))  # confs with more than one provider
 
 
 class Scenario:
@@ -86,7 +85,7 @@ class Scenario:
             is_unique = rng.random() < self.temper.unique
             items = self._items(is_unique)
             spec = rng.choice(self.conf)
-            secret = rng.choice(self.cast.secrets) if self.cast.secrets else None
+            secret = rng.choice(self.cast.secrets) if spec.passes_secret else None
             if rng.random() < self.temper.fronts:
                 await self.story.as_doors_do(spec, items, secret, is_unique)
             else:

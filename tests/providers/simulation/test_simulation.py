@@ -5,26 +5,17 @@ import pytest
 from tests.lab.machine import ROOT
 
 from . import mutate, runner
-
-REWRITE = pytest.mark.xfail(
-    strict=True, reason="a provider that ends, or a look during a reload, blocks names for ever"
-)
-KINDS = [
-    pytest.param("bind", marks=REWRITE),
-    pytest.param("cloudflare", marks=REWRITE),
-    "desec",
-    pytest.param("mixed", marks=REWRITE),
-]
+from .casts import CASTS
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CASTS)
 def test_promises_hold_in_twenty_histories(kind: str) -> None:
     clean(runner.Seeds(kind, 0, 20))
 
 
 @pytest.mark.extra
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CASTS)
 def test_promises_hold_in_a_thousand_histories(kind: str) -> None:
     clean(runner.Seeds(kind, 1000, 1000))
 

@@ -12,6 +12,7 @@ class Weather:
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
         self._log: list[tuple[float, str, str]] = []
+        self._limits: list[tuple[str, float, float]] = []  # a scope, since when, until when
 
     def set(self, scope: str, state: str) -> None:
         """From now on, a zone (or the place) is like this."""
@@ -23,6 +24,10 @@ class Weather:
         for scope in list(self._states):
             self.set(scope, WELL)
 
+    def limit(self, scope: str, seconds: float) -> None:
+        """The place wants no requests for so long."""
+        self._limits.append((scope, now(), now() + seconds))
+
     def state(self, zone: str) -> str:
         """What a message to this zone meets."""
         whole = self._states.get(WHOLE, WELL)
@@ -30,13 +35,9 @@ class Weather:
 
     def is_calm(self, zone: str | None, since: float, until: float) -> bool:
         """Whether nothing was in the way of a zone (None: of any) all that time."""
+        if any(s in (WHOLE, zone) or zone is None for s, began, end in self._limits if began <= until and end >= since):
+            return False
         mine = [entry for entry in self._log if zone is None or entry[1] in (WHOLE, zone)]
         before = {scope: state for at, scope, state in mine if at < since}
         during = (state for at, _, state in mine if since <= at <= until)
         return all(state == WELL for state in (*before.values(), *during))
-
-    def last_trouble(self, zone: str, before: float) -> float | None:
-        """When the last one of a zone, or of the whole place, had ended; None if there was none."""
-        mine = [entry for entry in self._log if entry[1] in (WHOLE, zone) and entry[0] < before]
-        ill = [number for number, (_, _, state) in enumerate(mine) if state != WELL]
-        return max((at for at, _, _ in mine[ill[-1] :]), default=before) if ill else None
