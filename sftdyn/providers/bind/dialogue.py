@@ -18,6 +18,7 @@ from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
 from .sayings import diagnosis
 from .scouts import Scouts
+from .strays import Strays
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
@@ -72,11 +73,12 @@ class Sight:
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
 
-    def __init__(self, child: Child, sight: Sight, scouts: Scouts, failures: Failures) -> None:
+    def __init__(self, child: Child, sight: Sight, scouts: Scouts, failures: Failures, strays: Strays) -> None:
         self._child = child
         self._sight = sight
         self._failures = failures
         self._scouts = scouts
+        self._strays = strays
 
     async def settle(self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False) -> list[Settlement]:
         """One settlement for each of `updates`, which must not share a record set."""
@@ -193,6 +195,8 @@ class Dialogue:
         finally:
             watching.cancel()
         verdict = message.verdict(transcript)
+        if verdict is Verdict.UNKNOWN and self._child.way and message.is_change(lines):
+            self._strays.lost(self._child.way.address)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)
         elif message.is_unsigned(transcript):

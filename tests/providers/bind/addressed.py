@@ -267,3 +267,23 @@ def two_places_turn_out_to_be_one(world: World) -> None:
             await providers.close()
 
         asyncio.run(work())
+
+
+def what_comes_late_at_an_address_that_was_left_is_mended_there(world: World) -> None:
+    """With another zone at each, to tell them apart."""
+    world.address(FIRST, SECOND)
+    with (
+        primary(world, "first", "127.0.0.1", FIRST) as first,
+        primary(world, "second", SECOND) as standby,
+        served(world, standby, [f"{FIRST}:5300", f"{SECOND}:5300"]) as one,
+    ):
+        first.kill()
+        first.keyfile.write_text(standby.keyfile.read_text())
+        first.start()
+        assert update(one, "a", "192.0.2.1") == "OK"
+        first.signal(signal.SIGSTOP)
+        assert update(one, "a", "192.0.2.66") == "OK"  # at the second; the first will hear of it late
+        assert update(one, "a", "192.0.2.2") == "OK"
+        first.signal(signal.SIGCONT)
+        one.wait_for("a.dyn.example. A: an update that the name server applied late is mended")
+        assert first.lookup("a.dyn.example") == ["192.0.2.2"]
