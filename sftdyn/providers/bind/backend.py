@@ -11,6 +11,7 @@ from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Make
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
+from .dialogue import Settlement as Said
 from .failures import Failures
 from .findings import findings
 from .message import Verdict
@@ -124,11 +125,14 @@ class BindChannel:
     async def settle(
         self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
-
         return [
-            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(zone.name, *one)
+            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else self._trouble(zone.name, one)
             for one in await self._dialogue.settle(zone.name, updates, ask_only)
         ]
+
+    def _trouble(self, zone: str, said: Said) -> Settlement:
+        is_apart = said.verdict is Verdict.TOO_LARGE and self._child.is_narrow()
+        return _settlement(zone, *said)._replace(apart=is_apart)
 
     async def mend(
         self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]

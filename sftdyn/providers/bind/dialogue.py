@@ -96,11 +96,8 @@ class Dialogue:
         if verdict is Verdict.DONE:
             self._done(zone, rrsets, beliefs, ask_only)
         elif await self._is_about_one(verdict, zone):
-            is_narrow = verdict is Verdict.TOO_LARGE and self._child.is_narrow()
-            parts = _by_name(updates[0]) if is_narrow and len(updates) == 1 else updates
-            if len(parts) > 1:
-                found = await in_parts(parts, lambda part: self.settle(zone, part, ask_only))
-                return found if parts is updates else [_together(found)]
+            if len(updates) > 1:
+                return await in_parts(updates, lambda part: self.settle(zone, part, ask_only))
         elif verdict in OF_ALL:
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = OF_ALL[verdict]
@@ -221,20 +218,6 @@ class Dialogue:
 
 def _fits(zone: str, lines: str) -> bool:
     return message.octets(zone, lines) <= MAX_UDP
-
-
-def _by_name(update: Sequence[Record]) -> Sequence[Sequence[Record]]:
-    """Each name's record sets together."""
-    names: dict[str, list[Record]] = {}
-    for rrset in update:
-        names.setdefault(rrset.name, []).append(rrset)
-    return list(names.values())
-
-
-def _together(parts: Sequence[Settlement]) -> Settlement:
-    """What became of one update that was settled in parts: the first trouble, if there is any."""
-    trouble = next((part for part in parts if part.verdict is not Verdict.DONE), parts[0])
-    return trouble._replace(changed=any(part.changed for part in parts))
 
 
 def _absent(rrsets: Sequence[Record], beliefs: Beliefs) -> list[Record]:

@@ -65,6 +65,7 @@ class Settlement(NamedTuple):
     wait: float = 0.0  # seconds that the place wants to be left alone
     costly: bool = False  # it alone failed others with it: it is settled apart from now on
     moved: bool = False  # its zone may be elsewhere: it is asked for once more
+    apart: bool = False  # the place cannot take it as a whole: it goes name by name, each with its own result
 
 
 class Interrupted(Exception):

@@ -287,3 +287,19 @@ def what_comes_late_at_an_address_that_was_left_is_mended_there(world: World) ->
         first.signal(signal.SIGCONT)
         one.wait_for("a.dyn.example. A: an update that the name server applied late is mended")
         assert first.lookup("a.dyn.example") == ["192.0.2.2"]
+
+
+def what_goes_in_parts_has_results_of_its_own(world: World) -> None:
+    """One of 20 names cannot be published: the others are, and the log says which."""
+    world.block("tcp dport 5300 drop")
+    with primary(world, "ns", "127.0.0.1") as bind:
+        names = [f"many{n}.dyn.example" for n in range(20)]
+        bind.edit("zone dyn.example", "update add many7.dyn.example 60 CNAME ns.dyn.example")
+        with served(world, bind, "127.0.0.1:5300", clients={"many": names}) as one:
+            assert update(one, "many", "192.0.2.1") == "FAIL"
+            one.wait_for("FAIL many7.dyn.example A 192.0.2.1 from 192.0.2.1 via 127.0.0.1: a CNAME at the name")
+            [good] = [line for line in one.log if "OK many0.dyn.example" in line]
+            assert "many7" not in good
+            assert bind.lookup("many19.dyn.example") == ["192.0.2.1"]
+            assert update(one, "many", "192.0.2.1") == "FAIL"
+            one.wait_for("UPTODATE many0.dyn.example")
