@@ -6,7 +6,7 @@ from typing import TypeAlias
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Place, Record, RRset, Text
+from ...values.update import Key, Plan, Record, RRset, Text
 from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message, questions
@@ -105,8 +105,8 @@ class BindBackend:
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
-        return await findings(self.route, self.given, keys)
+    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
+        return await findings(self.route, self.given, plan)
 
     def stop(self) -> None:
         self._scouts.stop()
@@ -127,7 +127,7 @@ class BindChannel:
     ) -> list[Settlement]:
         return [
             (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else self._trouble(zone.name, one)
-            for one in await self._dialogue.settle(zone.name, updates, ask_only)
+            for one in await self._dialogue.settle(zone.name, updates, ask_only, zone.reloads)
         ]
 
     def _trouble(self, zone: str, said: Said) -> Settlement:

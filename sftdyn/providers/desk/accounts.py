@@ -72,7 +72,7 @@ class Accounts:
             self._retired.add(session)
         for session in self:
             session.is_leaving = session.account.spec not in named
-            session.zones.doubt()
+            session.reload()
             self.let_go(session)
         return retired
 

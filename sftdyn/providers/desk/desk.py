@@ -26,7 +26,7 @@ from typing import Any
 
 from ...values.exchanges import Exchanges, Vitals
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Place, Promise, Script
+from ...values.update import Item, Key, Plan, Promise, Script
 from .accounts import Accounts
 from .backend import Addresses, Fate, Maker, Unfound
 from .book import Book
@@ -106,10 +106,10 @@ class Desk:
         """How it is: what waits, and the exchanges."""
         return Vitals(self._exchanges, len(self._book.tickets), self._watch.late.mended)
 
-    async def findings(self, spec: Any, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, spec: Any, plan: Plan) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each."""
         session = self._accounts.session(Account(spec))
-        return await session.backend.findings(keys, partial(self._ask, spec)) if session else []
+        return await session.backend.findings(plan, partial(self._ask, spec)) if session else []
 
     async def _ask(self, spec: Any, updates: Sequence[Sequence[Item]]) -> list[Result]:
         asking = [self.publish(spec, update, ask_only=True) for update in updates]

@@ -71,7 +71,9 @@ def check(world: World, unseen: bool = False) -> str:
     """What --check --online says of the conf that is there; `unseen`: also of what the world sees."""
     command = [sys.executable, "-m", "sftdyn", "--check", "--online", str(world.folder / "conf")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("problem: ", "remark: "))]
+    assert done.returncode in (0, 1), done.stderr
+    shown = ("zone ",) if unseen else ()
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("problem: ", "remark: ", *shown))]
     return "\n".join(line for line in lines if unseen or UNSEEN not in line)
 
 
