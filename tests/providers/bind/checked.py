@@ -60,7 +60,11 @@ def delegations_that_lead_nowhere_are_said(world: World) -> None:
 
 def a_filter_that_is_silent_about_other_zones_is_no_trouble_where_the_zone_is_given(world: World) -> None:
     zone = (b"\x03dyn\x07example\0").hex()
-    world.block(f"udp dport 5300 @th,160,{len(zone) * 4} != 0x{zone} drop")  # behind the headers of UDP and DNS
+    other = f"{len(zone) * 4} != 0x{zone} drop"
+    world.block(
+        f"udp dport 5300 @th,160,{other}",  # behind the headers of UDP and DNS
+        f"tcp dport 5300 tcp flags & psh == psh @th,368,{other}",  # of TCP with time stamps, with the length, and of DNS
+    )
     with primary(world, "ns", "127.0.0.1") as bind:
         with served(world, bind, "127.0.0.1:5300", zone="dyn.example"):
             assert check(world) == ""
