@@ -32,6 +32,7 @@ from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal,
 from .threads import log_only_the_type
 from .values.mistake import Mistake
 from .values.specs import Bind
+from .values.update import Remark, Shown
 from .web.listen import CannotListen
 
 DEFAULT_CONF = "/etc/sftdyn/conf"
@@ -113,9 +114,13 @@ def _check(config: Config, online: bool) -> int:
     """Say what the conf means, and `online` also what is not right around it; the exit code. Raises Mistake."""
     context = tls_context(config)
     print("\n".join(describe(config)), flush=True)
-    good_for, problems = asyncio.run(look(config, context)) if online else ([], [])
-    for line in (*good_for, *(f"problem: {problem}" for problem in problems)):
+    good_for, findings = asyncio.run(look(config, context)) if online else ([], [])
+    problems = [finding for finding in findings if not isinstance(finding, Shown | Remark)]
+    for line in (*good_for, *(finding for finding in findings if isinstance(finding, Shown))):
         print(line)
+    for finding in findings:
+        if not isinstance(finding, Shown):
+            print(f"{'remark' if isinstance(finding, Remark) else 'problem'}: {finding}")
     return EXIT_MACHINE if problems else 0
 
 

@@ -31,16 +31,18 @@ async def look(config: Config, context: ssl.SSLContext | None) -> tuple[list[str
 
 
 async def _about_providers(config: Config) -> list[str]:
-    keys: dict[Spec, dict[Place, None]] = {spec: {} for spec in config.providers}
+    plans: dict[Spec, dict[Place, int]] = {spec: {} for spec in config.providers}
     for client in config.clients:
-        keys[client.provider or config.provider].update(dict.fromkeys(_keys(client)))
-    providers = Providers(config.provider, keys, config.timeout)
+        ttl = config.ttl if client.ttl is None else client.ttl
+        plans[client.provider or config.provider].update(dict.fromkeys(_keys(client), ttl))
+    providers = Providers(config.provider, plans, config.timeout)
     try:
-        asked = await asyncio.gather(*(providers.findings(spec, list(keys[spec])) for spec in keys))
+        asked = await asyncio.gather(*(providers.findings(spec, plan) for spec, plan in plans.items()))
     finally:
         await providers.close()
-    several = len(keys) > 1
-    return [f"{spec}: {line}" if several else line for spec, lines in zip(keys, asked, strict=True) for line in lines]
+    where = "{}: " if len(plans) > 1 else ""
+    pairs = zip(plans, asked, strict=True)
+    return [type(line)(where.format(spec) + line) for spec, lines in pairs for line in lines]
 
 
 def _keys(client: Client) -> Iterator[Place]:

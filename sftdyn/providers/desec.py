@@ -16,7 +16,7 @@ from ..values.exchanges import Exchanges
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Desec
-from ..values.update import TXT, Place, Record, Text
+from ..values.update import TXT, Plan, Record, Text
 from .desec_sets import (
     MINIMUM_TTL,
     Contents,
@@ -105,8 +105,8 @@ class DesecBackend:
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
-        return await findings(keys, ask)
+    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
+        return await findings(list(plan), ask)
 
     def stop(self) -> None:
         self._fetcher.close()

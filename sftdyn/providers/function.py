@@ -16,7 +16,7 @@ from ..threads import Ended, Returned, in_thread, raised_at
 from ..values.exchanges import Exchanges, Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Function
-from ..values.update import Item, Key, Place, Promise, RRset, RRType
+from ..values.update import Item, Key, Plan, Promise, RRset, RRType
 
 AT_ONCE = 16  # calls before others wait for them
 GIVEN_UP = 100  # calls that may hang for ever before there are no more
@@ -78,7 +78,7 @@ class FunctionProvider:
         """Whether no call is under way."""
         return not self._promises and not any(lock.locked() for lock in self._locks.values())
 
-    async def findings(self, spec: Function, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, spec: Function, plan: Plan) -> list[str]:
         """Nothing: a function cannot be asked."""
         return []
 

@@ -1,7 +1,8 @@
 """The running providers: one for each place that the conf names, over all reloads.
 
 Rule 1. Whatever writes to the same place (the same name server, the same API) goes through one provider, which keeps
-the order of arrival. A reload changes nothing of that. Who ever shared a server is at one place.
+the order of arrival. A reload changes nothing of that. Who ever shared a server is at one place; where that turns out
+later, as its name stands for an address that another spec has, Rule 3 is for what is under way, too.
 
 Rule 2. A spec that a reload changes has a successor: the new one of the same kin that is not named already. Requests
 that are still for the old one are for it.
@@ -16,8 +17,10 @@ from typing import Any
 
 from ..values.exchanges import Vitals
 from ..values.specs import Function, Spec
-from ..values.update import Item, Key, Place, Promise, Provider
+from ..values.update import Item, Key, Plan, Promise, Provider
+from .desk.desk import Desk
 from .makers import MAKERS, Makers
+from .whereabouts import Whereabouts
 
 MANY = 100  # places that only get_host has named; beyond it, one goes that has nothing to do
 REMEMBERED = 1000  # specs that have a successor
@@ -37,7 +40,9 @@ class Providers:
         self._makers = makers
         self._keeps_exchanges = keeps_exchanges
         self._places: dict[Hashable, tuple[str, Provider]] = {}  # with the kind, in lower case
-        self._aliases: dict[Hashable, Hashable] = {}  # servers and the like → their place
+        self._whereabouts = Whereabouts(self._unite)
+        self._following: asyncio.Task[None] | None = None
+        self._united: set[Provider] = set()  # with another one, to which new updates go
         self._named: dict[Spec, None] = {}
         self._successors: dict[Spec, Spec] = {}
         self._recent: tuple[Spec, Provider] | None = None
@@ -57,10 +62,14 @@ class Providers:
         for spec in self._named:
             self._provider(spec)
         for place, (_, provider) in list(self._places.items()):
-            here = [spec for spec in self._named if self._place(spec) == place]
-            provider.use(here, self._successors, timeout)
-            if not here:
+            if not self._tell(place, provider):
                 self._do_later(self._end_when_free(place, provider))
+
+    def _tell(self, place: Hashable, provider: Provider) -> bool:
+        """What the conf names there. Whether it is anything."""
+        here = [spec for spec in self._named if self._place(spec) == place]
+        provider.use(here, self._successors, self._timeout)
+        return bool(here)
 
     def _succeed(self, gone: Sequence[Spec], new: Sequence[Spec]) -> None:
         """Rule 2; each new one comes after at most one."""
@@ -87,9 +96,9 @@ class Providers:
         after = self._in_front(recent[1], update) if self._before else ()
         return recent[1].publish(spec, update, ask_only, secret, after)
 
-    async def findings(self, spec: Spec, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, spec: Spec, plan: Plan) -> list[str]:
         """What stands in the way of publishing these record sets through this provider, a sentence each."""
-        return await self._provider(spec).findings(spec, keys)
+        return await self._provider(spec).findings(spec, plan)
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
@@ -101,7 +110,10 @@ class Providers:
 
     async def close(self) -> None:
         """Let what waits come to its end; then end all."""
-        await asyncio.gather(*(self._pop(place).close() for place in list(self._places)))
+        if self._following:
+            self._following.cancel()
+        here = [self._pop(place) for place in list(self._places)]
+        await asyncio.gather(*(provider.close() for provider in (*here, *self._united)))
         for task in self._ending:
             task.cancel()
         await asyncio.gather(*self._ending, return_exceptions=True)
@@ -116,6 +128,7 @@ class Providers:
             provider = self._makers[type(spec)](self._timeout)
             provider.vitals().exchanges.are_kept = self._keeps_exchanges
             found = self._places[place] = type(spec).__name__.lower(), provider
+            self._follow_names()
         return found[1]
 
     def _end_an_idle_one(self) -> None:
@@ -129,11 +142,33 @@ class Providers:
 
     def _place(self, spec: Spec) -> Hashable:
         """Where it writes (Rule 1)."""
-        places = spec.places
-        place = next((self._aliases[one] for one in places if one in self._aliases), places[0])
-        for one in places if not isinstance(spec, Function) else ():
-            self._aliases.setdefault(one, place)
-        return place
+        return self._whereabouts.place(spec)
+
+    def _follow_names(self) -> None:
+        """Where there are several places, see whether their names stand for the same."""
+        if self._following is None and len(self._places) > 1 and self._whereabouts.has_names(self._places):
+            self._following = asyncio.get_running_loop().create_task(self._whereabouts.follow(self._places))
+
+    def _unite(self, place: Hashable, other: Hashable) -> None:
+        """They are one: what is under way at the other one comes to its end there, before newer updates."""
+        self._recent = None
+        gone = self._places.pop(other, None)
+        heir = self._places.setdefault(place, gone) if gone else None
+        if gone is None or heir is None or heir is gone:
+            return
+        for key, end in gone[1].under_way().items():
+            self._remember(gone[1], key, end)
+        if isinstance(gone[1], Desk) and isinstance(heir[1], Desk):
+            gone[1].hand_over(heir[1])
+        self._tell(place, heir[1])
+        self._united.add(gone[1])
+        self._do_later(self._end_united(gone[1]))
+
+    async def _end_united(self, provider: Provider) -> None:
+        while ends := list(provider.under_way().values()):
+            await asyncio.wait(ends)
+        self._united.discard(provider)
+        await provider.close()
 
     def _kin(self, spec: Spec) -> Hashable:
         """The same for what a reload makes of it: a function is another one then, of the same name."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from .addresses import Network
@@ -17,6 +17,18 @@ DESEC = "https://desec.io/api/v1"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CREDENTIALS = ("token", "token_file", "key", "key_file")
 TOKEN = re.compile("[!-~]+")  # what can be a secret in a header
+
+
+class Endpoint(NamedTuple):
+    """Where a name server is; without `host` on this machine."""
+
+    host: str | None  # name or address
+    port: int
+
+    @classmethod
+    def of(cls, host: str, port: int) -> "Endpoint":
+        """All names of this machine are one."""
+        return cls(None if host in LOOPBACK else host, port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class Bind:
     @property
     def places(self) -> Sequence[Hashable]:
         """Who has one of these in common writes to the same data."""
-        return [(Bind, None if host in LOOPBACK else host, port) for host, port in self.primary.servers] or [LOCAL]
+        return [Endpoint.of(*server) for server in self.primary.servers] or [LOCAL]
 
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
@@ -64,7 +76,7 @@ class Bind:
         return str(self.primary)
 
 
-LOCAL = (Bind, None, DNS_PORT)
+LOCAL = Endpoint(None, DNS_PORT)
 
 
 class AtAnApi:

@@ -61,11 +61,24 @@ class Script:
         return self.name, self.type
 
 
+Plan: TypeAlias = Mapping[Place, int]  # record sets that may be published, each with its TTL in seconds
 Record: TypeAlias = RRset | Text
 Item: TypeAlias = RRset | Text | Script
 Update: TypeAlias = Sequence[RRset]  # one request's record sets, each (name, type) once
 Subject: TypeAlias = Update | Sequence[str]  # what a result is about: record sets, or absolute host names
 Promise: TypeAlias = "asyncio.Future[Sequence[Result]]"  # one for each item of the update, in its order
+
+
+class Remark(str):
+    """A finding that is no trouble, and worth a look."""
+
+    __slots__ = ()
+
+
+class Shown(str):
+    """What was seen, and is as it should be, as far as can be told."""
+
+    __slots__ = ()
 
 
 class Provider(Protocol):
@@ -103,9 +116,10 @@ class Provider(Protocol):
     def is_idle(self) -> bool:
         """Whether it has nothing to do, and nothing to watch."""
 
-    async def findings(self, spec: Any, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, spec: Any, plan: Plan) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each: what it is, and what to do.
 
+        A Remark is no trouble, and what is Shown is as it should be.
         Asking changes nothing. What cannot be asked for is no finding.
         """
 

@@ -35,7 +35,7 @@ class Alone:
 
     async def findings(self, keys: Sequence[Place]) -> list[str]:
         """What stands in the way of these record sets."""
-        return await self.providers.findings(self.spec, keys)
+        return await self.providers.findings(self.spec, dict.fromkeys(keys, 30))
 
     def is_busy(self) -> bool:
         """Whether something is under way, whoever waits for it."""

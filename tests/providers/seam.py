@@ -14,6 +14,7 @@ class ZoneState:
     name: str
     health: Health = Health.WELL
     pause: float = 0.0
+    reloads: int = 0
 
 
 WANTED: Callable[[int], bool] = lambda number: True  # noqa: E731

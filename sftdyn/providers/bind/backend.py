@@ -1,15 +1,17 @@
 """One primary, as the desk talks to it."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from typing import TypeAlias
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Place, Record, RRset, Text
+from ...values.update import Key, Plan, Record, RRset, Text
 from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
+from .dialogue import Settlement as Said
 from .failures import Failures
 from .findings import findings
 from .message import Verdict
@@ -17,6 +19,9 @@ from .nsupdate import ASKING, WRITING, Child
 from .route import Route
 from .scouts import Scouts
 from .script import ScriptBackend
+from .strays import Strays
+
+Fates: TypeAlias = dict[Key, tuple[Fate, Addresses]]
 
 MESSAGE_SIZE = 60_000  # octets; 65 535 are the limit of DNS over TCP
 MANNER = Manner(
@@ -73,6 +78,7 @@ class BindBackend:
         self.given = spec.zones
         self.route = Route(spec.primary)
         self._scouts = Scouts(self.route)
+        self._strays = Strays(self.route)
         self._sight = Sight()
         self._failures = Failures()
 
@@ -82,7 +88,8 @@ class BindBackend:
 
     def channel(self, asks: bool = False) -> "BindChannel":
         child = Child(self.route, ASKING if asks else WRITING)
-        return BindChannel(child, Dialogue(child, self._sight, self._scouts, self._failures), self._scouts)
+        dialogue = Dialogue(child, self._sight, self._scouts, self._failures, self._strays)
+        return BindChannel(child, dialogue, self._scouts, self._strays)
 
     def weigh(self, item: Record, zone: str) -> int:
         """The most octets that a record set adds to a message: its guards, what is believed of it, its change.
@@ -98,68 +105,97 @@ class BindBackend:
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
-        return await findings(self.route, self.given, keys)
+    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
+        return await findings(self.route, self.given, plan)
 
     def stop(self) -> None:
         self._scouts.stop()
+        self._strays.stop()
 
 
 class BindChannel:
     """One nsupdate."""
 
-    def __init__(self, child: Child, dialogue: Dialogue, scouts: Scouts) -> None:
+    def __init__(self, child: Child, dialogue: Dialogue, scouts: Scouts, strays: Strays) -> None:
         self._child = child
         self._scouts = scouts
         self._dialogue = dialogue
+        self._strays = strays
 
     async def settle(
         self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
-
         return [
-            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else _settlement(zone.name, *one)
-            for one in await self._dialogue.settle(zone.name, updates, ask_only)
+            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else self._trouble(zone.name, one)
+            for one in await self._dialogue.settle(zone.name, updates, ask_only, zone.reloads)
         ]
+
+    def _trouble(self, zone: str, said: Said) -> Settlement:
+        is_apart = said.verdict is Verdict.TOO_LARGE and self._child.is_narrow()
+        return _settlement(zone, *said)._replace(apart=is_apart)
 
     async def mend(
         self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
     ) -> list[tuple[Fate, Addresses]]:
-        fates: dict[Key, tuple[Fate, Addresses]] = {}
+        fates = await self._mend_at(self._dialogue, zone.name, watched)
+        for route in self._strays.answering(zone.name):
+            there = await self._mend_elsewhere(route, zone.name, watched)
+            fates |= {key: fate for key, fate in there.items() if key not in fates and fate[0] is not Fate.FOREIGN}
+        return [fates.get(record.key, (Fate.RIGHT, ())) for record, _ in watched]
+
+    async def _mend_elsewhere(
+        self, route: Route, zone: str, watched: Sequence[tuple[Record, Collection[Addresses]]]
+    ) -> Fates:
+        """At an address that was left; where it falls silent again, the next look asks again."""
+        child, scouts = Child(route, WRITING), Scouts(route)
+        try:
+            dialogue = Dialogue(child, Sight(), scouts, Failures(), self._strays)
+            return await self._mend_at(dialogue, zone, watched)
+        except Interrupted:
+            return {}
+        finally:
+            scouts.stop()
+            await child.stop()
+
+    async def _mend_at(
+        self, dialogue: Dialogue, zone: str, watched: Sequence[tuple[Record, Collection[Addresses]]]
+    ) -> Fates:
+        """What is not right there, and what has become of it. Raises Interrupted."""
+        fates: Fates = {}
         late = {record.key: values for record, values in watched}
         for start in range(0, len(watched), BATCH):
             some = [record for record, _ in watched[start : start + BATCH]]
-            texts = [[record] for record in some if isinstance(record, Text)]
-            for [text], again in zip(
-                texts, await self.settle(zone, texts, False, lambda _: True) if texts else (), strict=True
-            ):
-                if again.verdict is Became.UNKNOWN:  # to say it once more is all that can be done, and enough
+            texts = [record for record in some if isinstance(record, Text)]
+            again = await dialogue.settle(zone, [[text] for text in texts]) if texts else ()
+            for text, said in zip(texts, again, strict=True):
+                if said.verdict is Verdict.UNKNOWN:  # to say it once more is all that can be done, and enough
                     fates[text.key] = Fate.UNKNOWN, text.addresses
             try:
                 rrsets = [record for record in some if isinstance(record, RRset)]
-                wrong = await self._dialogue.wrong(zone.name, rrsets, {r.key: r.addresses for r in rrsets})
+                wrong = await dialogue.wrong(zone, rrsets, {r.key: r.addresses for r in rrsets})
             except message.Unanswered as error:
-                raise Interrupted(_settlement(zone.name, *error.said)) from None
+                raise Interrupted(_settlement(zone, *error.said)) from None
             for rrset in wrong:
-                fates[rrset.key] = await self._mend(zone.name, rrset, late[rrset.key])
-        return [fates.get(record.key, (Fate.RIGHT, ())) for record, _ in watched]
-
-    async def _mend(self, zone: str, rrset: Record, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
-        for value in late:
-            verdict = await self._dialogue.replace(zone, rrset, value)
-            if verdict is Verdict.DONE:
-                return Fate.MENDED, value
-            if verdict is Verdict.UNKNOWN:
-                return Fate.UNKNOWN, value
-            if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN):
-                return Fate.RIGHT, ()  # the next look finds it again
-        return Fate.FOREIGN, ()
+                fates[rrset.key] = await _mend(dialogue, zone, rrset, late[rrset.key])
+        return fates
 
     def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
         return questions.apexes(self._child, places, self._scouts)
 
     async def close(self) -> None:
         await self._child.stop()
+
+
+async def _mend(dialogue: Dialogue, zone: str, rrset: Record, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
+    for value in late:
+        verdict = await dialogue.replace(zone, rrset, value)
+        if verdict is Verdict.DONE:
+            return Fate.MENDED, value
+        if verdict is Verdict.UNKNOWN:
+            return Fate.UNKNOWN, value
+        if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN):
+            return Fate.RIGHT, ()  # the next look finds it again
+    return Fate.FOREIGN, ()
 
 
 def _settlement(zone: str, verdict: Verdict, changed: bool, reason: str) -> Settlement:

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 
+from ...values.update import Shown
 from ..desk.zones import upwards
 from .nsupdate import dig
 
@@ -15,6 +16,7 @@ STATUS = re.compile(r"status: (\w+)")
 SHOWN = ("+noall", "+comments", "+answer", "+authority", "+additional")
 MANY = 4  # servers above, and addresses of one that is named, that are asked
 
+FINE = "the zone above sends the world to {server} ({addresses}), which serves it"
 CNAME = "a CNAME to {target} stands in its place in the zone above: put NS records there instead"
 NO_ADDRESS = (
     "the zone above sends the world to {server}, which has no address: correct the NS record, or add the address"
@@ -29,7 +31,7 @@ SILENT = (
 
 
 async def delegation_findings(zone: str) -> list[str]:
-    """What the world meets when it looks for a zone, a sentence each."""
+    """What the world meets when it looks for a zone, a sentence each: trouble, or Shown."""
     referral = await _referral(zone)
     records = RECORD.findall(referral)
     if targets := [data for name, kind, data in records if kind == "CNAME" and name.lower() == zone]:
@@ -72,11 +74,14 @@ async def _about_server(zone: str, server: str, glue: Sequence[tuple[str, str]])
         alive = STATUS.search(await dig(*SHOWN, "-t", "A", "-q", server))
         return [NO_ADDRESS.format(server=name)] if alive else []
     found: list[str] = []
+    fine: list[str] = []
     for address in addresses[:MANY]:
         said = await dig(f"@{address}", "+norecurse", *SHOWN, "-t", "SOA", "-q", zone)
         status = STATUS.search(said)
         if status is None:
             found.append(SILENT.format(server=name, address=address))
-        elif not any(kind == "SOA" and owner.lower() == zone for owner, kind, _ in RECORD.findall(said)):
+        elif any(kind == "SOA" and owner.lower() == zone for owner, kind, _ in RECORD.findall(said)):
+            fine.append(address)
+        else:
             found.append(NO_ZONE.format(server=name, address=address, status=status[1]))
-    return found
+    return [*found, Shown(FINE.format(server=name, addresses=", ".join(fine)))] if fine else found

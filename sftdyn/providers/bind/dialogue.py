@@ -18,9 +18,10 @@ from .message import Belief, Beliefs, Unanswered, Verdict
 from .nsupdate import Child
 from .sayings import diagnosis
 from .scouts import Scouts
+from .strays import Strays
 
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
-REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 230 octets each
+REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 300 octets each
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
 HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
 ABOUT_ONE = frozenset({Verdict.REFUSED, Verdict.FAILED})  # so can these, unless all of the zone gets them
@@ -45,43 +46,63 @@ class Settlement(NamedTuple):
     reason: str = ""
 
 
+class Seen(NamedTuple):
+    """What was seen of a record set. Of its TTL nothing can be seen: it is the wanted one, or one set by hand."""
+
+    addresses: tuple[str, ...]
+    ttl: int
+    reloads: int
+
+
 class Sight:
-    """What was last seen of each record set, shared by all dialogues with one primary."""
+    """What was last seen of each record set, shared by all dialogues with one primary.
+
+    Where a reload of the conf has brought another TTL, nothing is known any more: so it is written with the new one.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[Key, tuple[str, ...]] = {}
+        self._seen: dict[Key, Seen] = {}
 
-    def guess(self, record: Record) -> Belief:
+    def guess(self, record: Record, reloads: int, ask_only: bool) -> Belief:
         """What it is probably now; where nothing is known, what it shall be. Nothing can be said of a single value."""
-        return None if isinstance(record, Text) else self._seen.get(record.key, record.addresses)
+        seen = None if isinstance(record, Text) else self._seen.get(record.key)
+        if seen is None:
+            return None if isinstance(record, Text) else record.addresses
+        is_over = seen.reloads < reloads and seen.ttl != record.ttl and not ask_only
+        return None if is_over and seen.addresses == record.addresses else seen.addresses
 
     def knows(self, rrset: Record) -> bool:
         """Whether it was seen."""
         return rrset.key in self._seen
 
-    def note(self, rrsets: Sequence[Record], beliefs: Beliefs) -> None:
+    def note(self, rrsets: Sequence[Record], beliefs: Beliefs, reloads: int, ask_only: bool) -> None:
         """The primary said that all these beliefs hold."""
         if len(self._seen) > REMEMBERED:
             self._seen.clear()
         for rrset in rrsets:
             belief = beliefs[rrset.key]
+            before = self._seen.get(rrset.key) if ask_only else None
             if belief is not None:
-                self._seen[rrset.key] = belief
+                ttl, reloads_then = (before.ttl, before.reloads) if before else (rrset.ttl, reloads)
+                self._seen[rrset.key] = Seen(belief, ttl, reloads_then)
 
 
 class Dialogue:
     """Talks to one primary through one child; one batch at a time."""
 
-    def __init__(self, child: Child, sight: Sight, scouts: Scouts, failures: Failures) -> None:
+    def __init__(self, child: Child, sight: Sight, scouts: Scouts, failures: Failures, strays: Strays) -> None:
         self._child = child
         self._sight = sight
         self._failures = failures
         self._scouts = scouts
+        self._strays = strays
 
-    async def settle(self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False) -> list[Settlement]:
+    async def settle(
+        self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False, reloads: int = 0
+    ) -> list[Settlement]:
         """One settlement for each of `updates`, which must not share a record set."""
         rrsets = [rrset for update in updates for rrset in update]
-        beliefs = {rrset.key: self._sight.guess(rrset) for rrset in rrsets}
+        beliefs = {rrset.key: self._sight.guess(rrset, reloads, ask_only) for rrset in rrsets}
         try:
             if self._child.is_narrow() and not _fits(zone, message.change(rrsets, beliefs, zone, ask_only)):
                 verdict, reason = Verdict.TOO_LARGE, ""
@@ -92,24 +113,21 @@ class Dialogue:
         if verdict is Verdict.FAILED and len(updates) == 1:
             verdict, reason = await self._failed_alone(zone, rrsets, beliefs, reason)
         if verdict is Verdict.DONE:
-            self._done(zone, rrsets, beliefs, ask_only)
+            self._done(zone, rrsets, beliefs, ask_only, reloads)
         elif await self._is_about_one(verdict, zone):
-            is_narrow = verdict is Verdict.TOO_LARGE and self._child.is_narrow()
-            parts = _by_name(updates[0]) if is_narrow and len(updates) == 1 else updates
-            if len(parts) > 1:
-                found = await in_parts(parts, lambda part: self.settle(zone, part, ask_only))
-                return found if parts is updates else [_together(found)]
+            if len(updates) > 1:
+                return await in_parts(updates, lambda part: self.settle(zone, part, ask_only, reloads))
         elif verdict in OF_ALL:
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = OF_ALL[verdict]
         return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
 
-    def _done(self, zone: str, rrsets: Sequence[Record], beliefs: Beliefs, ask_only: bool) -> None:
+    def _done(self, zone: str, rrsets: Sequence[Record], beliefs: Beliefs, ask_only: bool, reloads: int) -> None:
         """The primary says that it is so, or (where it was only asked) that it is as believed."""
         if not ask_only and any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
             self._failures.forget(zone)
         seen = beliefs if ask_only else {r.key: r.addresses if isinstance(r, RRset) else None for r in rrsets}
-        self._sight.note(rrsets, seen)
+        self._sight.note(rrsets, seen, reloads, ask_only)
 
     async def _is_about_one(self, verdict: Verdict, zone: str) -> bool:
         """Whether a verdict is not about the zone as a whole: then a harmless question is answered otherwise."""
@@ -193,6 +211,8 @@ class Dialogue:
         finally:
             watching.cancel()
         verdict = message.verdict(transcript)
+        if verdict is Verdict.UNKNOWN and self._child.way and message.is_change(lines):
+            self._strays.lost(self._child.way.address)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)
         elif message.is_unsigned(transcript):
@@ -217,20 +237,6 @@ class Dialogue:
 
 def _fits(zone: str, lines: str) -> bool:
     return message.octets(zone, lines) <= MAX_UDP
-
-
-def _by_name(update: Sequence[Record]) -> Sequence[Sequence[Record]]:
-    """Each name's record sets together."""
-    names: dict[str, list[Record]] = {}
-    for rrset in update:
-        names.setdefault(rrset.name, []).append(rrset)
-    return list(names.values())
-
-
-def _together(parts: Sequence[Settlement]) -> Settlement:
-    """What became of one update that was settled in parts: the first trouble, if there is any."""
-    trouble = next((part for part in parts if part.verdict is not Verdict.DONE), parts[0])
-    return trouble._replace(changed=any(part.changed for part in parts))
 
 
 def _absent(rrsets: Sequence[Record], beliefs: Beliefs) -> list[Record]:

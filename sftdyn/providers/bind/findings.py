@@ -13,13 +13,15 @@ Rule 4. Silence of the machine's resolver is no finding: who is behind the same 
 """
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 from ...values.names import FEW, listed
 from ...values.outcome import Outcome, Result
 from ...values.specs import Primary
-from ...values.update import Place, RRset
+from ...values.update import Place, Plan, RRset
 from ..desk.backend import Manner
 from ..desk.zones import NOWHERE, Zones, upwards
 from . import message, outside
@@ -33,12 +35,15 @@ from .questions import Lot
 from .route import Route
 from .sayings import diagnosis
 from .scouts import Scouts, look_at
+from .ttls import ttl_remarks
 
 AT_ONCE = 8  # processes of dig
 LOT = 64  # names that are asked for at once
 MANNER_OF_ASKING = Manner("the name server", Result(Outcome.NOZONE), (1, 1, 1), 1, False, (0.1, 1.0))
 PATIENCE = 5.0  # seconds that another address, or another transport, has to answer
 SILENCE = "?"  # stands for a zone
+# What nsupdate -l reads, unless it was built otherwise: on Linux, and where /run is not.
+SESSION_KEYS = (Path("/run/named/session.key"), Path("/var/run/named/session.key"))
 UNHEARD = frozenset({Verdict.NOBODY, Verdict.UNKNOWN})
 REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
 
@@ -107,11 +112,11 @@ NO_ZONE = (
 )
 
 
-async def findings(route: Route, given: Sequence[str], keys: Sequence[Place]) -> list[str]:
-    """What is not right, a sentence each, with the zones `given`, or else those of `keys`, the sets to be published."""
+async def findings(route: Route, given: Sequence[str], plan: Plan) -> list[str]:
+    """What is not right, a sentence each, with the zones `given`, or else those of `plan`, the sets to be published."""
     inquiry = Inquiry(route)
     try:
-        return [finding async for finding in inquiry.findings(given, keys)]
+        return [finding async for finding in inquiry.findings(given, plan)]
     finally:
         await inquiry.close()
 
@@ -130,8 +135,9 @@ class Inquiry:
         self._scouts.stop()
         await self._child.stop()
 
-    async def findings(self, given: Sequence[str], keys: Sequence[Place]) -> AsyncIterator[str]:
+    async def findings(self, given: Sequence[str], plan: Plan) -> AsyncIterator[str]:
         """What is not right, a sentence each."""
+        keys = list(plan)
         if trouble := await self._about_primary(given, keys):
             yield trouble
             return
@@ -149,9 +155,11 @@ class Inquiry:
         views = await asyncio.gather(*(self._outside(zone) for zone in zones))
         for zone, (is_copy, is_unseen, delegation) in zip(zones, views, strict=True):
             for finding in delegation:
-                yield f"zone {zone.rstrip('.') or zone}: {finding}"
+                yield type(finding)(f"zone {zone.rstrip('.') or zone}: {finding}")
             async for finding in self._about_zone(zone, zones[zone], is_copy, is_unseen and not delegation):
                 yield f"zone {zone.rstrip('.') or zone}: {finding}"
+        for remark in await ttl_remarks(await self._questions(), {k: plan[k] for some in zones.values() for k in some}):
+            yield remark
 
     async def _about_primary(self, given: Sequence[str], keys: Sequence[Place]) -> str | None:
         """What is in the way of all questions (Rule 1)."""
@@ -262,6 +270,8 @@ class Inquiry:
     async def _questions(self) -> tuple[str, ...]:
         """The arguments of dig for the primary: with the key, so that it is in the same view as updates."""
         keyfile = self._route.primary.keyfile
+        if not keyfile and not self._route.primary.servers:
+            keyfile = next((path for path in SESSION_KEYS if os.access(path, os.R_OK)), None)
         return (*self._route.questions(await self._route.way()), *(("-k", str(keyfile)) if keyfile else ()))
 
 

@@ -69,7 +69,7 @@ class Route:
 
     def has_names(self) -> bool:
         """Whether the resolver has a say."""
-        return any(not _is_number(host) for host, _ in self.primary.servers)
+        return any(not is_number(host) for host, _ in self.primary.servers)
 
     async def renew(self) -> None:
         """Ask the resolver, if it has a say. Who is still waiting for its answer waits together."""
@@ -83,7 +83,7 @@ class Route:
 
     async def _renew(self) -> None:
         """What the resolver does not know any more stays as it was."""
-        found = await asyncio.gather(*(_resolved(host, port) for host, port in self.primary.servers))
+        found = await asyncio.gather(*(resolved(host, port) for host, port in self.primary.servers))
         self._renewed = asyncio.get_running_loop().time()
         if any(found):
             self.choice.learn([address for some in found for address in some])
@@ -117,9 +117,9 @@ class Route:
             await asyncio.sleep(self._next_tcp - clock())
 
 
-async def _resolved(host: str, port: int) -> Sequence[Address]:
-    """As the system's resolver orders them."""
-    if _is_number(host):
+async def resolved(host: str, port: int) -> Sequence[Address]:
+    """The addresses of a server, as the system's resolver orders them; none where it knows none."""
+    if is_number(host):
         return [Address(host, port)]
     lookup = Lookup(Origin(host, port, tls=False), FAMILIES[None], asyncio.get_running_loop().time())
     try:
@@ -128,7 +128,8 @@ async def _resolved(host: str, port: int) -> Sequence[Address]:
         return []
 
 
-def _is_number(host: str) -> bool:
+def is_number(host: str) -> bool:
+    """Whether it is an address."""
     try:
         return bool(ip_address(host))
     except ValueError:

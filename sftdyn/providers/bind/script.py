@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Place, Record, Script
+from ...values.update import Key, Plan, Record, Script
 from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message
@@ -103,7 +103,7 @@ class ScriptBackend:
         """Nothing of it is watched."""
         return [(Fate.RIGHT, ())] * len(watched)
 
-    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
+    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
         return []
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ from ...fetch.route import Dialer
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Cloudflare
-from ...values.update import Place, Record
+from ...values.update import Plan, Record
 from ..desk.backend import (
     Addresses,
     Ask,
@@ -85,8 +85,8 @@ class CloudflareBackend:
             final = FINAL.get(error.kind, Outcome.REFUSED)
             raise Unfound(error.settlement.reason, error.settlement.wait, final) from None
 
-    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
-        return await findings(keys, ask)
+    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
+        return await findings(list(plan), ask)
 
     def stop(self) -> None:
         self.api.close()

@@ -71,7 +71,7 @@ class Accounts:
             self._retired.add(session)
         for session in self:
             session.is_temporary = session.account.secret is not None or session.account.spec not in named
-            session.zones.doubt()
+            session.reload()
             self.let_go(session)
         return retired
 

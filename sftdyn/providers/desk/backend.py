@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Place, Record
+from ...values.update import Item, Key, Plan, Record
 
 Addresses: TypeAlias = tuple[str, ...]
 Ask: TypeAlias = Callable[[Sequence[Sequence[Item]]], Awaitable[list[Result]]]  # what would become of such updates
@@ -65,6 +65,7 @@ class Settlement(NamedTuple):
     wait: float = 0.0  # seconds that the place wants to be left alone
     costly: bool = False  # it alone failed others with it: it is settled apart from now on
     moved: bool = False  # its zone may be elsewhere: it is asked for once more
+    apart: bool = False  # the place cannot take it as a whole: it goes name by name, each with its own result
 
 
 class Interrupted(Exception):
@@ -141,6 +142,10 @@ class State(Protocol):
     def pause(self) -> float:
         """Seconds, the last one; 0: the last exchange went well."""
 
+    @property
+    def reloads(self) -> int:
+        """Of the conf, until now: what it says of TTLs may be new."""
+
 
 class Channel(Protocol):
     """What is talked through; one question at a time."""
@@ -181,7 +186,7 @@ class Backend(Protocol):
     def wait(self, health: Health) -> float:
         """Seconds until the next exchange may begin."""
 
-    async def findings(self, keys: Sequence[Place], ask: Ask) -> list[str]:
+    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each."""
 
     def stop(self) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 from ...values.exchanges import Exchanges, Vitals
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Place, Promise, Script
+from ...values.update import Item, Key, Plan, Promise, Script
 from .accounts import Accounts
 from .backend import Addresses, Fate, Maker, Unfound
 from .book import Book
@@ -91,6 +91,11 @@ class Desk:
         """
         return {key: self._book.end_of(key) for key in self._book.order.busy()}
 
+    def hand_over(self, heir: "Desk") -> None:
+        """Both are at one place: from now on, the other one gets what is new, and watches for what comes late."""
+        self._watch.hand_over(heir._watch)
+        heir._scripted.update(self._scripted)
+
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
         return all(session.is_alive() for session in self._accounts)
@@ -103,10 +108,10 @@ class Desk:
         """How it is: what waits, and the exchanges."""
         return Vitals(self._exchanges, len(self._book.tickets), self._watch.late.mended)
 
-    async def findings(self, spec: Any, keys: Sequence[Place]) -> list[str]:
+    async def findings(self, spec: Any, plan: Plan) -> list[str]:
         """What stands in the way of publishing these record sets, a sentence each."""
         session = self._accounts.session(Account(spec))
-        return await session.backend.findings(keys, partial(self._ask, spec)) if session else []
+        return await session.backend.findings(plan, partial(self._ask, spec)) if session else []
 
     async def _ask(self, spec: Any, updates: Sequence[Sequence[Item]]) -> list[Result]:
         asking = [self.publish(spec, update, ask_only=True) for update in updates]

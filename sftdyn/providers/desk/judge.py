@@ -1,10 +1,10 @@
 """What a settlement means for the share that it is about: an answer, or another try."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...values.outcome import Outcome, Result
-from ...values.update import Key, Record, Script
+from ...values.update import Item, Key, Record, Script
 from .backend import OUTCOMES, Manner, Settlement, Verdict
 from .book import OK, UPTODATE, Book
 from .session import Session
@@ -41,6 +41,8 @@ class Judge:
         if verdict is Verdict.DONE:
             session.recover(share.zone, now)
             self._accept(session, share, settlement.changed)
+        elif settlement.apart and not ticket.is_over and len(parts := _by_name(share)) > 1:
+            self._split(session, share, parts)
         elif settlement.moved and not ticket.is_over and self._may_have_moved(session, share):
             ticket.moved = True  # perhaps to a zone that is new: ask once more
             names = [item.name for item in share.items]
@@ -57,6 +59,15 @@ class Judge:
             ticket.trouble = settlement.reason or ticket.trouble
             session.suffer(share.zone, settlement, now)
             self._try_again(session, share)
+
+    def _split(self, session: Session, share: Share, names: Sequence[Sequence[Item]]) -> None:
+        """Each name has a share of its own from now on."""
+        ticket, share.is_dropped = share.ticket, True
+        parts = [Share(ticket, share.zone, items, written=share.written) for items in names]
+        ticket.shares = [*(other for other in ticket.shares if other is not share), *parts]
+        share.zone.waiting += len(parts) - 1
+        for part in parts:
+            self._try_again(session, part)
 
     def _may_have_moved(self, session: Session, share: Share) -> bool:
         """Whether its zone was remembered from before the request."""
@@ -104,6 +115,14 @@ class Judge:
             self._book.settle(share, refusal)
         else:
             session.stand_in_line(share)
+
+
+def _by_name(share: Share) -> Sequence[Sequence[Item]]:
+    """Each name's record sets together."""
+    names: dict[str, list[Item]] = {}
+    for item in share.items:
+        names.setdefault(item.name, []).append(item)
+    return list(names.values())
 
 
 def _records(share: Share) -> list[Record]:

@@ -101,6 +101,20 @@ class LateWrites:
             if suspect:
                 suspect.newest, suspect.account = record, account
 
+    def adopt(self, other: "LateWrites") -> None:
+        """What another watch at the same place knows. Of two acknowledged values, nobody knows the newer one."""
+        for key, suspect in other._suspects.items():
+            mine = self._suspects.setdefault(key, suspect)
+            if mine is not suspect:
+                mine.values += suspect.values
+                mine.until = max(mine.until, suspect.until)
+                if mine.newest is None:
+                    mine.newest, mine.account = suspect.newest, suspect.account
+                elif suspect.newest and suspect.newest != mine.newest:
+                    mine.newest = None
+        self._looks = other._looks | self._looks
+        self.mended += other.mended
+
     def leave_alone(self, keys: Iterable[Key]) -> None:
         """Something else writes these, and who knows what."""
         for key in keys if self._suspects else ():

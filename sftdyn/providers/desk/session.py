@@ -93,6 +93,12 @@ class Session:
             zone = self._states[name] = Zone(name, Health.NEW if self._states else Health.WELL)
         return zone
 
+    def reload(self) -> None:
+        """The conf is read again: what was learned of zones may be over."""
+        self.zones.doubt()
+        for zone in self._states.values():
+            zone.reloads += 1
+
     def is_full(self, zone: str, waiting: int) -> bool:
         """Whether too many updates wait in a zone, or for one; the log says so once."""
         if waiting <= WAITING and not self._full:

@@ -29,6 +29,7 @@ class Zone:
     waiting: int = 0  # shares
     answered: float = 0.0  # event loop time, when it worked last
     trouble: str = ""  # what was last in the way
+    reloads: int = 0  # of the conf
     is_busy: bool = False  # there is an exchange
     lines: "dict[tuple[bool, bool], Line]" = field(default_factory=dict)  # ask_only, suspects
 

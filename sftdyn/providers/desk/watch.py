@@ -17,11 +17,23 @@ class Watch:
     """The watch at one place. `keep_time` sees to it that `sweep` is called, as long as `late` is watching."""
 
     def __init__(self, manner: Manner, order: Order[Any], accounts: Accounts, keep_time: Callable[[], None]) -> None:
-        self.late = LateWrites(manner)
+        self._late = LateWrites(manner)
+        self._heir: Watch | None = None  # at the same place
         self._order = order
         self._accounts = accounts
         self._keep_time = keep_time
         self._owed: set[tuple[str, Account]] = set()  # looks for which nobody has the credentials now
+
+    @property
+    def late(self) -> LateWrites:
+        """What is watched."""
+        return self._heir.late if self._heir else self._late
+
+    def hand_over(self, heir: "Watch") -> None:
+        """From now on, the other one watches what is known here, too."""
+        heir.late.adopt(self.late)
+        self._heir, self._keep_time = heir, heir._keep_time
+        self._keep_time()
 
     def unanswered(self, zone: Zone, records: Sequence[Record], now: float) -> None:
         """These were sent, and no answer came."""
@@ -30,7 +42,7 @@ class Watch:
 
     def sweep(self, now: float) -> None:
         """Send who is due."""
-        for zone, account in self.late.due(now) if self.late.is_watching() else ():
+        for zone, account in self.late.due(now) if not self._heir and self.late.is_watching() else ():
             if session := self._accounts.custodian(account, zone):
                 session.look_after(zone)
             else:
@@ -46,6 +58,8 @@ class Watch:
 
     def begin(self, session: Session, zone: Zone) -> Look | None:
         """What this session shall look at there: only what nobody wants something of; who comes now waits."""
+        if self._heir:
+            return None
         custodians: dict[Account, Session | None] = {}
 
         def is_for(account: Account, key: Key) -> bool:

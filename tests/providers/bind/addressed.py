@@ -1,15 +1,22 @@
 """Scenarios of a name server with several addresses, each run in a world of its own by test_addresses.py."""
 
+import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from sftdyn.providers.running import Providers
+from sftdyn.values.outcome import Outcome
+from sftdyn.values.specs import Bind as BindSpec
+from sftdyn.values.specs import Primary
+from sftdyn.values.update import RRset
 from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
-from tests.lab.machine import ROOT
+from tests.lab.machine import ROOT, wait_until
 from tests.lab.process import Sftdyn
 from tests.lab.world import World
 from tests.providers.bind.conftest import SOON, UNSEEN, in_background, update
@@ -64,7 +71,9 @@ def check(world: World, unseen: bool = False) -> str:
     """What --check --online says of the conf that is there; `unseen`: also of what the world sees."""
     command = [sys.executable, "-m", "sftdyn", "--check", "--online", str(world.folder / "conf")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(("problem: ", "remark: "))]
+    assert done.returncode in (0, 1), done.stderr
+    shown = ("zone ",) if unseen else ()
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("problem: ", "remark: ", *shown))]
     return "\n".join(line for line in lines if unseen or UNSEEN not in line)
 
 
@@ -202,3 +211,97 @@ def udp_does_not_get_through(world: World) -> None:
             assert update(one, "a", "192.0.2.1") == "OK"
             assert [timed(one, key, "192.0.2.2") for key in "abc"] == [("OK", True)] * 3
             assert sum("UDP to the name server" in line for line in one.log) == 1
+
+
+def two_names_of_one_server_are_one_place(world: World) -> None:
+    """What was sent through the one, and comes late, does not win over what was acknowledged to the other."""
+    world.address(FIRST)
+    world.name(primary=[FIRST])
+    with primary(world, "ns", "127.0.0.1", FIRST) as bind:
+        other = "clients['other'] = Client('a.dyn.example', provider=Bind(server={!r}, keyfile=nskeyfile))\n"
+        path = world.folder / "conf"
+        said = {"server": "primary.test:5300", "max_changes": 0, "trusted_proxies": ["127.0.0.1"], "timeout": 3}
+        path.write_text(
+            conf(None, other.format(f"{FIRST}:5300"), clients=ABC, nskeyfile=bind.keyfile, http=["127.0.0.1:0"], **said)
+        )
+        one = Sftdyn(path)
+        try:
+            assert update(one, "a", "192.0.2.1") == "OK"
+            bind.signal(signal.SIGSTOP)
+            assert update(one, "a", "192.0.2.66") == "FAIL"  # sent, and unanswered
+            bind.signal(signal.SIGCONT)
+            assert update(one, "other", "192.0.2.2") == "OK"
+            bind.edit("zone dyn.example", "update delete a.dyn.example A", "update add a.dyn.example 30 A 192.0.2.66")
+            one.wait_for("a.dyn.example. A: an update that the name server applied late is mended")
+            assert bind.lookup("a.dyn.example") == ["192.0.2.2"]
+        finally:
+            one.stop()
+
+
+def two_places_turn_out_to_be_one(world: World) -> None:
+    """A new spec names the servers of both, while an update of the one is under way: order and watch are one then."""
+    world.address(FIRST, SECOND)
+    with primary(world, "ns", "127.0.0.1", FIRST, SECOND) as bind:
+        here, there = (BindSpec(Primary(host, bind.port, bind.keyfile)) for host in (FIRST, SECOND))
+        both = BindSpec(Primary(FIRST, bind.port, bind.keyfile, others=((SECOND, bind.port),)))
+
+        async def work() -> None:
+            providers = Providers(here, [here, there], timeout=3)
+
+            async def ask(spec: BindSpec, n: int) -> Outcome:
+                [result] = await providers.publish(spec, [RRset("a.dyn.example.", "A", (f"192.0.2.{n}",), 60)])
+                return result.outcome
+
+            assert [await ask(spec, 1) for spec in (here, there)] == [Outcome.OK, Outcome.UPTODATE]
+            bind.signal(signal.SIGSTOP)
+            assert await ask(there, 66) is Outcome.TIMEOUT  # sent, and unanswered
+            older = asyncio.ensure_future(ask(there, 2))
+            await asyncio.sleep(0.1)
+            providers.use(here, [here, there, both], timeout=20)
+            assert len(providers.vitals()) == 1
+            newer = asyncio.ensure_future(ask(here, 3))
+            bind.signal(signal.SIGCONT)
+            assert await newer is Outcome.OK
+            assert older.done()
+            assert bind.lookup("a.dyn.example") == ["192.0.2.3"]
+            bind.edit("zone dyn.example", "update delete a.dyn.example A", "update add a.dyn.example 30 A 192.0.2.66")
+            await asyncio.to_thread(wait_until, lambda: bind.lookup("a.dyn.example") == ["192.0.2.3"], "the mend")
+            await providers.close()
+
+        asyncio.run(work())
+
+
+def what_comes_late_at_an_address_that_was_left_is_mended_there(world: World) -> None:
+    """With another zone at each, to tell them apart."""
+    world.address(FIRST, SECOND)
+    with (
+        primary(world, "first", "127.0.0.1", FIRST) as first,
+        primary(world, "second", SECOND) as standby,
+        served(world, standby, [f"{FIRST}:5300", f"{SECOND}:5300"]) as one,
+    ):
+        first.kill()
+        first.keyfile.write_text(standby.keyfile.read_text())
+        first.start()
+        assert update(one, "a", "192.0.2.1") == "OK"
+        first.signal(signal.SIGSTOP)
+        assert update(one, "a", "192.0.2.66") == "OK"  # at the second; the first will hear of it late
+        assert update(one, "a", "192.0.2.2") == "OK"
+        first.signal(signal.SIGCONT)
+        one.wait_for("a.dyn.example. A: an update that the name server applied late is mended")
+        assert first.lookup("a.dyn.example") == ["192.0.2.2"]
+
+
+def what_goes_in_parts_has_results_of_its_own(world: World) -> None:
+    """One of 20 names cannot be published: the others are, and the log says which."""
+    world.block("tcp dport 5300 drop")
+    with primary(world, "ns", "127.0.0.1") as bind:
+        names = [f"many{n}.dyn.example" for n in range(20)]
+        bind.edit("zone dyn.example", "update add many7.dyn.example 60 CNAME ns.dyn.example")
+        with served(world, bind, "127.0.0.1:5300", clients={"many": names}) as one:
+            assert update(one, "many", "192.0.2.1") == "FAIL"
+            one.wait_for("FAIL many7.dyn.example A 192.0.2.1 from 192.0.2.1 via 127.0.0.1: a CNAME at the name")
+            [good] = [line for line in one.log if "OK many0.dyn.example" in line]
+            assert "many7" not in good
+            assert bind.lookup("many19.dyn.example") == ["192.0.2.1"]
+            assert update(one, "many", "192.0.2.1") == "FAIL"
+            one.wait_for("UPTODATE many0.dyn.example")

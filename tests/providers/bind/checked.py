@@ -11,10 +11,11 @@ from tests.lab.nameserver import ZONE
 from tests.lab.world import World
 from tests.own_world import PRIMARY, RESOLVER, make_resolver, named
 from tests.providers.bind.addressed import check, primary, served
+from tests.providers.bind.conftest import update
 
-# Zone → what the zone above says of it, and what must be said then; nothing where that is empty.
+# Zone → what the zone above says of it, and what must be said then.
 DELEGATIONS = {
-    "seen": (f"NS ns.seen\nns.seen A {PRIMARY}", ""),
+    "seen": (f"NS ns.seen\nns.seen A {PRIMARY}", f"sends the world to ns.seen.example ({PRIMARY}), which serves it"),
     "away": (
         "NS ns.away\nns.away A 127.0.0.9",
         "sends the world to ns.away.example (127.0.0.9), which does not answer",
@@ -49,7 +50,8 @@ def delegations_that_lead_nowhere_are_said(world: World) -> None:
         said = check(world, unseen=True).splitlines()
         for name, (_, finding) in DELEGATIONS.items():
             about = [line for line in said if f"zone {name}.example: " in line]
-            assert len(about) == bool(finding), (name, said)
+            assert len(about) == 1, (name, said)
+            assert about[0].startswith("problem: ") == (name != "seen")
             assert finding in "".join(about), (name, said)
     finally:
         for server in (resolver, bind):
@@ -58,7 +60,11 @@ def delegations_that_lead_nowhere_are_said(world: World) -> None:
 
 def a_filter_that_is_silent_about_other_zones_is_no_trouble_where_the_zone_is_given(world: World) -> None:
     zone = (b"\x03dyn\x07example\0").hex()
-    world.block(f"udp dport 5300 @th,160,{len(zone) * 4} != 0x{zone} drop")  # behind the headers of UDP and DNS
+    other = f"{len(zone) * 4} != 0x{zone} drop"
+    world.block(
+        f"udp dport 5300 @th,160,{other}",  # behind the headers of UDP and DNS
+        f"tcp dport 5300 tcp flags & psh == psh @th,368,{other}",  # of TCP with time stamps, with the length, and of DNS
+    )
     with primary(world, "ns", "127.0.0.1") as bind:
         with served(world, bind, "127.0.0.1:5300", zone="dyn.example"):
             assert check(world) == ""
@@ -67,6 +73,17 @@ def a_filter_that_is_silent_about_other_zones_is_no_trouble_where_the_zone_is_gi
             assert "is silent about what it does not serve (YADIFA, a filter in front)" in said, said
             assert 'write zone = "dyn.example"' in said
             assert "the key" not in said
+
+
+def another_ttl_is_remarked(world: World) -> None:
+    with primary(world, "ns", "127.0.0.1") as bind, served(world, bind, "127.0.0.1:5300", ttl=60) as one:
+        assert [update(one, key, "192.0.2.1") for key in "abc"] == ["OK"] * 3
+        assert check(world) == ""
+        bind.edit("zone dyn.example", *(f"update add {name}.dyn.example 86400 A 192.0.2.1" for name in "ab"))
+        [line] = check(world).splitlines()
+        assert line.startswith(
+            "remark: a.dyn.example A, b.dyn.example A: the TTL there is 86400 s, and the conf says 60"
+        )
 
 
 def what_gets_through_is_said(world: World) -> None:

@@ -22,6 +22,10 @@ A, B, C = (Address(f"192.0.2.{n}", 53) for n in (1, 2, 3))
         "one_without_the_zone_or_the_key_is_passed_over",
         "tcp_does_not_get_through",
         "udp_does_not_get_through",
+        "two_names_of_one_server_are_one_place",
+        "two_places_turn_out_to_be_one",
+        "what_goes_in_parts_has_results_of_its_own",
+        "what_comes_late_at_an_address_that_was_left_is_mended_there",
         pytest.param("a_standby_is_left_when_the_first_is_back", marks=pytest.mark.extra),
     ],
 )

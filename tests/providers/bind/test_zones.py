@@ -54,6 +54,21 @@ def test_after_a_reload_zones_are_asked_for_anew(serve: ServeFixture, own_bind: 
     assert own_bind.lookup("a.new.dyn.example") == ["127.0.0.1"]
 
 
+def test_a_reload_that_changes_a_ttl_writes_it_at_the_next_contact(serve: ServeFixture, own_bind: Bind) -> None:
+    """And only then: a TTL that was set by hand stays."""
+    name = "a.dyn.example"
+    own_bind.edit("zone dyn.example", f"update add {name} 86400 A 127.0.0.1")
+    served = serve(conf(own_bind, clients={"k": name}, ttl=60))
+    assert [served.update("k"), own_bind.ttl(name)] == ["UPTODATE", 86400]
+    for ttl, answer in ((60, "UPTODATE"), (120, "OK"), (120, "UPTODATE")):
+        (served.folder / "conf0").write_text(conf(own_bind, clients={"k": name}, ttl=ttl))
+        since = len(served.log)
+        served.signal(signal.SIGHUP)
+        served.wait_for("the conf is read again", since)
+        assert [served.update("k"), served.update("k")] == [answer, "UPTODATE"]
+    assert own_bind.ttl(name) == 120
+
+
 def test_a_zone_that_does_not_load_holds_up_no_other(serve: ServeFixture, own_bind: Bind) -> None:
     own_bind.stop()
     (own_bind.folder / "other.example.zone").write_text("rubbish\n")
