@@ -24,7 +24,7 @@ from ...values.outcome import SUCCESSES, Outcome, Result, worst
 from ...values.specs import Client, Interface, Own
 from ...values.update import Promise, Subject, Update
 from ..demand import Demand, wanted
-from ..notes import Notes, Part, failure, name_of
+from ..notes import Notes, Part, failure, name_of, part_of
 from ..status.seen import Journal
 from .rtnetlink import Changes
 from .sources import Look, Sources
@@ -78,7 +78,7 @@ class Publisher:
             return self._told(own, Part([Result(Outcome.SOURCE, str(mistake))], names))
         except Exception as error:
             return self._told(own, Part([failure(error)], names))
-        promise.add_done_callback(lambda promise: self._told(own, Part(_results(promise), update)))
+        promise.add_done_callback(lambda promise: self._told(own, part_of(_results(promise), update)))
         await asyncio.wait([promise])
         return worst(_results(promise)).outcome
 

@@ -15,7 +15,7 @@ from ..desk.backend import Addresses, Fate, Settlement, State, Verdict, in_parts
 from ..mending import Watched, mend
 from .answers import SENTENCES, ApiError, ApiZone, Kind, Page
 from .api import Api, Pace
-from .plan import Making, Obstacle, Operations, Shown, joined, plan, shown
+from .plan import FAMILIES, Making, Obstacle, Operations, Shown, joined, plan, shown
 from .zones import ZoneList
 
 BATCH = 200  # operations, the most that every plan takes
@@ -29,6 +29,10 @@ OBSTACLES = {
     Obstacle.HIDDEN: (Verdict.HIDDEN, SENTENCES[Kind.HIDDEN]),
     Obstacle.MISSING: (Verdict.REFUSED, "it has no record of this type; make it by hand once, or set create=True"),
     Obstacle.KEPT: (Verdict.REFUSED, "records are removed with create=True only"),
+}
+UNWANTED = {
+    kind: f"the name has an {other} record and no {kind} record; for both make one by hand, or set create=True"
+    for kind, other in (FAMILIES, FAMILIES[::-1])
 }
 OF_ONE_CHANGE = (Kind.BAD, Kind.HIDDEN, Kind.CHANGED)  # other failures are those of all
 
@@ -74,17 +78,19 @@ class Exchange:
             there = await self._look(item.name for update in updates for item in update)
         except ApiError as error:
             return [error.settlement] * len(updates)
-        changes = []
+        changes, left_out = [], list[Mapping[Key, str]]()
         for number, update in enumerate(updates):
             if number % COMPARED == 0:
                 await asyncio.sleep(0)
-            became = self._compare(update, there, self._sight.making, ask_only)
+            planned = {item.key: plan(item, there[item.name], self._sight.making) for item in update}
+            left_out.append({key: UNWANTED[key[1]] for key, one in planned.items() if one is Obstacle.UNWANTED})
+            became = self._compare(planned, ask_only)
             if isinstance(became, Settlement):
                 self._settled[number] = became
             else:
                 changes.append(Change(number, frozenset(item.key for item in update), became))
         await self._change(changes)
-        return [self._settled[number] for number in range(len(updates))]
+        return [self._settled[number]._replace(left_out=left_out[number]) for number in range(len(updates))]
 
     async def mend(self, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """What came late is undone. Raises Interrupted."""
@@ -141,18 +147,16 @@ class Exchange:
             raise ApiError(Kind.CHANGED, SENTENCES[Kind.CHANGED])
         return list(records.values())
 
-    def _compare(
-        self, update: Sequence[Record], there: Records, making: Making, ask_only: bool
-    ) -> Settlement | Operations:
+    def _compare(self, planned: Mapping[Key, Operations | Obstacle], ask_only: bool) -> Settlement | Operations:
         """What is to be done for an update, or what became of it."""
         parts = []
-        for item in update:
-            planned = plan(item, there[item.name], making)
-            if isinstance(planned, Obstacle):
-                verdict, reason = OBSTACLES[planned]
-                which = f"{item.name.removesuffix('.')} {item.type}: " if len(update) > 1 else ""
+        for key, part in planned.items():
+            if isinstance(part, Operations):
+                parts.append(part)
+            elif part is not Obstacle.UNWANTED:
+                verdict, reason = OBSTACLES[part]
+                which = f"{key[0].removesuffix('.')} {key[1]}: " if len(planned) > 1 else ""
                 return Settlement(verdict, reason=which + reason)
-            parts.append(planned)
         operations = joined(parts)
         if operations.size() > BATCH:
             return TOO_MANY

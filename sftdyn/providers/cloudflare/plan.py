@@ -18,6 +18,7 @@ from ..texts import quoted, unquoted
 Fields: TypeAlias = Mapping[str, Any]  # of a record, as the API's JSON has them
 
 COPIED = ("ttl", "proxied", "comment", "tags", "settings")  # to another record of the same name and type
+FAMILIES = ("A", "AAAA")
 AUTOMATIC = 1  # as a ttl; a proxied record has no other
 TTLS = (60, 86_400)  # seconds; the least and the most that every plan takes
 
@@ -47,7 +48,8 @@ class Obstacle(Enum):
     """Why it cannot be as wanted."""
 
     HIDDEN = auto()  # a CNAME is there
-    MISSING = auto()  # there is no record of the type, and none may be made
+    MISSING = auto()  # there is no record, and none may be made
+    UNWANTED = auto()  # there is a record, but of the other family: the owner does not want this one
     KEPT = auto()  # the records may not be removed
 
 
@@ -108,7 +110,8 @@ def plan(wanted: Record, there: Sequence[Shown], making: Making) -> Operations |
     missing = [content for content in wanted.addresses if content not in contents]
     surplus = _surplus(records, wanted.addresses)
     if not making.create and (missing or surplus) and not (records and wanted.addresses):
-        return Obstacle.KEPT if records else Obstacle.MISSING
+        others = any(record.type in FAMILIES for record in there)
+        return Obstacle.KEPT if records else Obstacle.UNWANTED if others else Obstacle.MISSING
     fields = records[0].fields if records else _fields(wanted.ttl, making.proxied)
     named = {"type": wanted.type, "name": wanted.name.removesuffix(".")}
     write = quoted if wanted.type == TXT else str

@@ -8,11 +8,15 @@ that the place refuses must not fail the others: a backend whose batches are ato
 
 Rule 3. It never says DONE of what the place has not confirmed during this very call.
 
-Rule 4. Where no answer came to a change, it says UNKNOWN and `changed`: then the desk watches for late writes.
+Rule 4. What of an update its owner does not want there is `left_out`, each record set with the reason for the log: the
+verdict is about the rest. A name of which nothing else is wanted is unpublishable.
+
+Rule 5. Where no answer came to a change, it says UNKNOWN and `changed`: then the desk watches for late writes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ...values.exchanges import Exchanges
@@ -65,6 +69,7 @@ class Settlement(NamedTuple):
     wait: float = 0.0  # seconds that the place wants to be left alone
     costly: bool = False  # it alone failed others with it: it is settled apart from now on
     moved: bool = False  # its zone may be elsewhere: it is asked for once more
+    left_out: Mapping[Key, str] = MappingProxyType({})  # what the owner does not want there, whatever comes of the rest
 
 
 class Interrupted(Exception):

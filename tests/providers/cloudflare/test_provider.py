@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sftdyn.values.outcome import Outcome, Result
-from sftdyn.values.update import Place
+from sftdyn.values.update import Place, RRset
 from tests.lab.api import Fault, silent, slow
 from tests.lab.cloudflare import (
     EDIT_DNS,
@@ -112,11 +112,66 @@ def test_both_families_are_one_transaction(cloudflare: Cloudflare) -> None:
 
 
 def test_what_is_missing_is_not_made_without_create(cloudflare: Cloudflare) -> None:
-    cloudflare.add(HOME, "A", "192.0.2.1")
-    failed = only(publish(cloudflare, [wanted("192.0.2.7"), wanted("2001:db8::7")]))
+    cloudflare.add("www.example.org", "A", "192.0.2.1")
+    failed = only(publish(cloudflare, [wanted("192.0.2.7", name="www.example.org"), wanted("2001:db8::7")]))
     assert failed.outcome is Outcome.REFUSED
     assert "create=True" in failed.reason
-    assert cloudflare.addresses(HOME) == ["192.0.2.1"]  # all of it or nothing
+    assert cloudflare.addresses("www.example.org") == ["192.0.2.1"]  # all of it or nothing
+
+
+def each(cloudflare: Cloudflare, update: list[RRset], ask_only: bool = False, **said: Any) -> list[Result]:
+    """The results of the items of one update."""
+
+    async def work(provider: Alone) -> list[Result]:
+        return list(await provider.providers.publish(provider.spec, update, ask_only))
+
+    return publishing(cloudflare, work, **said)
+
+
+@pytest.mark.parametrize("ask_only", [False, True])
+def test_the_family_that_the_owner_has_no_record_for_is_left_out_and_the_other_goes_on(
+    cloudflare: Cloudflare, ask_only: bool
+) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    first, second = each(cloudflare, [wanted("192.0.2.7"), wanted("2001:db8::7")], ask_only)
+    assert first.outcome is (Outcome.WOULD_CHANGE if ask_only else OK)
+    assert second.is_left_out
+    assert second.outcome is UPTODATE
+    assert "AAAA" in second.reason
+    assert cloudflare.addresses(HOME) == ["192.0.2.1" if ask_only else "192.0.2.7"]
+    assert not cloudflare.addresses(HOME, "AAAA")
+
+
+def test_a_name_of_which_nothing_remains_cannot_be_published_and_others_beside_it_can(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    cloudflare.add("www.example.org", "AAAA", "2001:db8::1")
+    alone = only(publish(cloudflare, wanted("2001:db8::7")))
+    assert alone.outcome is Outcome.UNPUBLISHABLE
+    assert "create=True" in alone.reason
+    results = each(cloudflare, [wanted("2001:db8::7"), wanted("2001:db8::7", name="www.example.org")])
+    assert outcomes(results) == [Outcome.UNPUBLISHABLE, OK]
+    assert cloudflare.addresses("www.example.org", "AAAA") == ["2001:db8::7"]
+
+
+def test_what_is_left_out_is_left_out_also_where_the_rest_fails(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    cloudflare.fail(Fault(refusal(no(400, 9005, "no"))), method="POST")
+    first, second = each(cloudflare, [wanted("192.0.2.7"), wanted("2001:db8::7")])
+    assert first.outcome is Outcome.REFUSED
+    assert second.is_left_out
+
+
+def test_the_family_that_was_left_out_is_published_as_soon_as_there_is_a_record(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    both = [wanted("192.0.2.7"), wanted("2001:db8::7")]
+
+    async def work(provider: Alone) -> list[Result]:
+        await provider.publish(both)
+        cloudflare.add(HOME, "AAAA", "2001:db8::1")
+        return list(await provider.providers.publish(provider.spec, both))
+
+    assert outcomes(publishing(cloudflare, work)) == [OK, OK]
+    assert cloudflare.addresses(HOME, "AAAA") == ["2001:db8::7"]
 
 
 @pytest.mark.parametrize(
