@@ -125,6 +125,7 @@ class Manner(NamedTuple):
     finders: tuple[int, ...] = (1,)  # how many names must be wanted for each that looks for zones
     lot: int = 64  # names that are looked for at once
     remembered: float = 900.0  # a zone; at least half of that
+    unzoned: float = float("inf")  # that a name below a zone is none itself, at most
     missed: float = 0.0  # that a name is in no zone
     watched: float = 330.0  # after a change without an answer
     rests: tuple[float, float, float] = (1.0, 1.0, 1.0)  # between looks: the first, its growth, the longest

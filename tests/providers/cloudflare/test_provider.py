@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from sftdyn.providers.cloudflare.backend import MANNER
+from sftdyn.providers.desk.backend import Fact, Listing
+from sftdyn.providers.desk.zones import Zones
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.update import Place, RRset
 from tests.lab.api import Fault, silent, slow
@@ -174,9 +177,54 @@ def test_the_family_that_was_left_out_is_published_as_soon_as_there_is_a_record(
     assert cloudflare.addresses(HOME, "AAAA") == ["2001:db8::7"]
 
 
+@pytest.mark.parametrize("others", [0, 3])  # asked for by their names, or with the whole zone
+@pytest.mark.parametrize("ask_only", [False, True])
+def test_what_would_be_stored_and_not_served_is_not_published(
+    cloudflare: Cloudflare, others: int, ask_only: bool
+) -> None:
+    cloudflare.add("lab.example.org", "NS", "ns.lab.example.org")
+    cloudflare.add("ns.lab.example.org", "A", "192.0.2.53")
+    cloudflare.add("old.lab.example.org", "A", "192.0.2.1")
+    names = ["new.lab.example.org", "old.lab.example.org", "lab.example.org", "ns.lab.example.org", HOME]
+    names += [f"other{n}.example.org" for n in range(others)]
+    expected = [Outcome.UNPUBLISHABLE] * 3 + [Outcome.WOULD_CHANGE if ask_only else OK] * (2 + others)
+
+    async def work(provider: Alone) -> list[Result]:
+        updates = [[wanted("192.0.2.7", name=name)] for name in names]
+        if others:
+            return list(await asyncio.gather(*(provider.publish(update, ask_only) for update in updates)))
+        return [await provider.publish(update, ask_only) for update in updates]
+
+    results = publishing(cloudflare, work, create=True)
+    assert outcomes(results) == expected
+    assert "NS record" in results[0].reason
+    assert cloudflare.addresses("old.lab.example.org") == ["192.0.2.1"]
+    assert not cloudflare.addresses("new.lab.example.org")
+    assert not cloudflare.complaints
+
+
+def test_a_zone_that_appears_below_another_one_is_noticed_within_a_minute() -> None:
+    for heard in (False, True):
+        zones = Zones((), MANNER)
+        if heard:
+            zones.learn_all(Listing({"example.org.": "example.org."}), 0.0)
+        else:
+            zones.learn(Fact("example.org.", "example.org."), 0.0)
+            zones.learn(Fact(HOME + ".", None), 0.0)
+        assert zones.zone_of(HOME + ".", 29.0, 29.0) == "example.org."
+        assert zones.zone_of(HOME + ".", 61.0, 61.0) is None
+        assert zones.unknown(HOME + ".", 61.0, 61.0) == [HOME + "."]
+
+
 @pytest.mark.parametrize(
     ("ttl", "proxied", "made"),
-    [(30, None, (60, False)), (300, False, (300, False)), (99_999, None, (86_400, False)), (300, True, (1, True))],
+    [
+        (30, None, (60, False)),
+        (300, False, (300, False)),
+        (99_999, None, (86_400, False)),
+        (300, True, (1, True)),
+        (1, None, (1, False)),
+    ],
 )
 def test_what_is_missing_is_made_with_create(
     cloudflare: Cloudflare, ttl: int, proxied: bool | None, made: tuple[int, bool]
@@ -185,6 +233,13 @@ def test_what_is_missing_is_made_with_create(
     assert outcomes(publish(cloudflare, update, update, create=True, proxied=proxied)) == [OK, UPTODATE]
     [home] = cloudflare.records(HOME)
     assert (home.ttl, home.proxied) == made
+
+
+def test_a_record_that_is_made_has_the_comment_and_others_keep_theirs(cloudflare: Cloudflare) -> None:
+    cloudflare.add("www.example.org", "A", "192.0.2.1", comment="by hand")
+    updates = [wanted("192.0.2.7"), wanted("192.0.2.7", name="www.example.org")]
+    assert outcomes(publish(cloudflare, *updates, create=True, comment="dynamic: über sftdyn")) == [OK, OK]
+    assert [one.comment for one in cloudflare.records()] == ["by hand", "dynamic: über sftdyn"]
 
 
 def test_nothing_is_removed_without_create(cloudflare: Cloudflare) -> None:
