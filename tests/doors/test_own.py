@@ -627,6 +627,8 @@ def test_networks_of_one_family_ask_over_it_alone(ask_both: AskBoth) -> None:
     assert asking.lookup() == ([], ["2001:db8::1"])
     asking = ask_both(*answers, ', networks=["192.0.2.64/26"]')
     asking.says("it gave 192.0.2.1, which is not in the networks of this client")
+    asking = ask_both(saying("192.168.1.1"), saying("nonsense"), ', networks=["0.0.0.0/0"]')
+    asking.says("it gave 192.168.1.1, which is one of private networks")
     assert asking.lookup() == ([], [])
 
 

@@ -188,9 +188,15 @@ def _checked(addresses: Sequence[Address], client: Client) -> tuple[Address, ...
         raise Unknown("it gave no address")
     for address in addresses:
         if not may_be_published(address, client):
-            why = "is not in the networks of this client" if client.networks else "is one of private networks"
-            raise Unknown(f"it gave {address}, which {why}")
+            raise Unknown(f"it gave {address}, which {_why_not(address, client)}")
     return _bounded(addresses)
+
+
+def _why_not(address: Address, client: Client) -> str:
+    """Why it is not published."""
+    if is_private(address) and not any(address in network and network.prefixlen for network in client.networks):
+        return "is one of private networks"
+    return "is not in the networks of this client"
 
 
 def _bounded(addresses: Iterable[Address]) -> tuple[Address, ...]:
