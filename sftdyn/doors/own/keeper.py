@@ -215,3 +215,11 @@ def _show(own: Own, part: Part, show: Callable[[str], None]) -> None:
         for name, found in said.items():
             reason = result.reason and f": {result.reason}"
             show(" ".join([result.outcome.word, name, *found, "from", str(own.source)]) + reason)
+
+
+async def without_address(config: Config) -> list[str]:
+    """What keeps sources of the conf's `own` from giving an address, a sentence each; nothing is published."""
+    sources = Sources()
+    looks = await asyncio.gather(*(sources.look(own, config.timeout) for own in config.own))
+    said = [f"own: {own.source}: {look.reason or look.remark}" for own, look in zip(config.own, looks, strict=True)]
+    return list(dict.fromkeys(line for line, look in zip(said, looks, strict=True) if look.reason or look.remark))
