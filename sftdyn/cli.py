@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from .conf.online import look
 from .conf.own import EXAMPLE
 from .conf.printed import PLACEHOLDER
 from .conf.program import ConfigError
+from .doors.own.keeper import without_address
 from .doors.status import asking, table
 from .providers.bind import nsupdate
 from .service import Service, publish_own, tls_context
@@ -114,7 +116,7 @@ def _check(config: Config, online: bool) -> int:
     """Say what the conf means, and `online` also what is not right around it; the exit code. Raises Mistake."""
     context = tls_context(config)
     print("\n".join(describe(config)), flush=True)
-    good_for, findings = asyncio.run(look(config, context)) if online else ([], [])
+    good_for, findings = asyncio.run(_look_around(config, context)) if online else ([], [])
     problems = [finding for finding in findings if not isinstance(finding, Shown | Remark)]
     for line in (*good_for, *(finding for finding in findings if isinstance(finding, Shown))):
         print(line)
@@ -122,6 +124,12 @@ def _check(config: Config, online: bool) -> int:
         if not isinstance(finding, Shown):
             print(f"{'remark' if isinstance(finding, Remark) else 'problem'}: {finding}")
     return EXIT_MACHINE if problems else 0
+
+
+async def _look_around(config: Config, context: ssl.SSLContext | None) -> tuple[list[str], list[str]]:
+    """What the certificate is good for; and what is not right around the conf, a sentence each."""
+    (good_for, problems), sources = await asyncio.gather(look(config, context), without_address(config))
+    return good_for, [*problems, *sources]
 
 
 async def _run(config: Config, settings: dict[str, object], own: bool) -> int:

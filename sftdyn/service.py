@@ -111,7 +111,9 @@ class Service:
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
         self._status_door = (
-            StatusDoor(config, _end(config, self._context), self._providers, journal) if journal else None
+            StatusDoor(config, _end(config, self._context), self._providers, journal, self._keeper.is_well)
+            if journal
+            else None
         )
         self._status_server = self._open_status(for_status)
         for number in (signal.SIGTERM, signal.SIGINT):

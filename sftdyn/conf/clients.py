@@ -81,7 +81,7 @@ def as_client(value: object) -> Client:
     if isinstance(value, Own):
         raise Mistake("address is for clients in own, which nobody calls for; leave it out, or move the client there")
     names = tuple(value) if isinstance(value, list | tuple | set) else (value,)
-    return _client(_hosts(names))
+    return _bounded(_client(_hosts(names)))
 
 
 def digest(key: bytes) -> bytes:
@@ -145,10 +145,16 @@ def _client(names: tuple[str, ...], **given: Any) -> Client:
     behind = [name for name, _ in client.lan]
     if len(set(behind)) < len(behind):
         raise Mistake("lan: the same name twice")
-    if len(names) + len(behind) > MAX_NAMES or sum(map(len, [*names, *behind])) > MAX_LETTERS:
-        raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
     if client.prove and not client.prove.name and any(name.startswith("*") for name in (*names, *behind)):
         raise Mistake('prove: nobody is asked for a name with `*.`; say for which: Proof(name="www.dyn.example")')
+    return client
+
+
+def _bounded(client: Client) -> Client:
+    """One whose names change together. Raises Mistake."""
+    names = [*client.names, *dict(client.lan)]
+    if len(names) > MAX_NAMES or sum(map(len, names)) > MAX_LETTERS:
+        raise Mistake(f"a client has at most {MAX_NAMES} names of {MAX_LETTERS} letters, as they change in one message")
     return client
 
 
@@ -158,7 +164,7 @@ def _client_or_own(names: tuple[str, ...], address: Source | None, every: float 
     if address is None:
         if every is not None:
             raise Mistake('every: how often own looks at an address; say at which: address=Interface("ppp0")')
-        return client
+        return _bounded(client)
     if client.prove:
         raise Mistake("prove: for clients only; what sftdyn finds by itself is not proven, so leave it out")
     return Own(client, address, own.EVERY if every is None else every)

@@ -30,6 +30,7 @@ ZONE_ID = re.compile("[0-9a-f]{32}")
 Api: TypeAlias = Cloudflare | Desec  # what has files of secrets, and `ca`
 FILE = "_file"  # how a parameter ends that names the file with a secret
 MAX_SECRET = 4096  # octets of a file that holds one
+MAX_COMMENT = 500  # characters, on plans that are paid for
 MANY = 1000  # providers, and proofs, that are remembered
 
 
@@ -149,6 +150,13 @@ def _cloudflare_zone(value: object) -> str:
     return parsers.host(value).rstrip(".")
 
 
+def _comment(value: object) -> str:
+    """Raises Mistake."""
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= MAX_COMMENT:
+        raise Mistake(f"write a line of at most {MAX_COMMENT} characters, in quotes; free plans take 100")
+    return value
+
+
 def _base_url(usual: str, value: object) -> str:
     """The whole base of an API, which is `usual` otherwise."""
     if not parsers.is_url(value, ("https",)) or set("?#") & set(value):
@@ -185,6 +193,7 @@ _CLOUDFLARE = Constructor(
         Parameter("zone", _cloudflare_zone),
         Parameter("create", parsers.yes_or_no, default=False),
         Parameter("proxied", parsers.yes_or_no),
+        Parameter("comment", _comment),
         Parameter("url", partial(_base_url, CLOUDFLARE), CLOUDFLARE),
         Parameter("ca", parsers.path),
     ),

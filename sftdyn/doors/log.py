@@ -31,11 +31,11 @@ class LogBook:
         reason = result.reason and f": {result.reason}"
         log.log(outcome.level, "%s%s from %s%s", outcome.word, what and f" {what}", who, reason)
 
-    def remark(self, text: str) -> None:
-        """Warn of something that is true of many requests, once an hour."""
+    def remark(self, text: str, again: float = REMARK_INTERVAL) -> None:
+        """Warn of something that is true of many requests, once an hour, or `again` after so many seconds."""
         now = monotonic()
         if now >= self._remarked.get(text, 0.0):
-            self._remarked[text] = now + REMARK_INTERVAL
+            self._remarked[text] = now + again
             log.warning("%s", text)
 
     def _is_flood(self, outcome: Outcome) -> bool:

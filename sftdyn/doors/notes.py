@@ -12,11 +12,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import inf
 from typing import Any
 
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result, worst
-from ..values.update import RRset, Subject
+from ..values.update import RRset, Subject, Update
 from ..web.request import Request
 from .hooks import HookFailed, LookupFailed
 from .log import LogBook
@@ -32,6 +33,7 @@ class Part:
     results: Sequence[Result]  # of each of `subject`, in its order; or one, that all share
     subject: Subject = ()
     name: str = ""  # the first of the host names, or the client's, where what it sent is no host name of it
+    left_out: Sequence[tuple[RRset, str]] = ()  # what its owner does not want, and why
 
     @property
     def whole(self) -> Result:
@@ -68,7 +70,11 @@ class Notes:
         """Take note of what became of a request at a door, from `who`, that came at `began`: seconds since 1970."""
         one, *more = dict.fromkeys(parts)  # a host name may be asked for twice
         notes = [*one.notes(), *chain.from_iterable(part.notes() for part in more)]
+        left_out = [pair for part in (one, *more) for pair in part.left_out]
+        for rrset, reason in left_out:
+            self._book.remark(f"{rrset.name.removesuffix('.')}: {rrset.type} is left out: {reason}", again=inf)
         if self._journal:
+            self._journal.forget([rrset.key for rrset, _ in left_out])
             self._journal.note(door, notes, who, request, began)
         for number, (result, subject, name) in enumerate(notes):
             about = subject or ([name] if name else ())
@@ -81,6 +87,16 @@ class Notes:
     def remark(self, text: str) -> None:
         """Warn of something that is true of many requests, once an hour."""
         self._book.remark(text)
+
+
+def part_of(results: Sequence[Result], update: Update, name: str = "") -> Part:
+    """What became of an update: of what its owner does not want, nothing is said but that."""
+    if not any(result.is_left_out for result in results):
+        return Part(results, update, name)
+    pairs = list(zip(update, results, strict=True))
+    kept = [pair for pair in pairs if not pair[1].is_left_out]
+    left_out = [(rrset, result.reason) for rrset, result in pairs if result.is_left_out]
+    return Part([result for _, result in kept], [rrset for rrset, _ in kept], name, left_out)
 
 
 def _summed_up(notes: Sequence[Note]) -> str:

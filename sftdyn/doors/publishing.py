@@ -36,7 +36,7 @@ from ..web.request import Request
 from .arrivals import Arrivals
 from .hooks import HookThreads
 from .keys import Door
-from .notes import Part, failure
+from .notes import Part, failure, part_of
 from .proof import Proofs
 from .quota import Grant, Quota
 
@@ -153,8 +153,10 @@ class Publishing:
         except Exception as error:
             results = [failure(error)]
         is_there = all(result.outcome in SUCCESSES for result in results)
-        subject = guess if is_there else [rrset.name for rrset in guess]  # of other addresses nothing is known
-        errand.parts[host] = Part(_instead(LEFT, results), subject, host[0])
+        if is_there:
+            errand.parts[host] = part_of(results, guess, host[0])
+        else:  # of other addresses nothing is known
+            errand.parts[host] = Part(_instead(LEFT, results), [rrset.name for rrset in guess], host[0])
 
     async def _publish_each(self, errand: Errand) -> tuple[Grant, list[Results]]:
         grant = self._quota.ask(errand.client.names, monotonic())
@@ -174,7 +176,7 @@ class Publishing:
         """Each update, once all that would change is proven (Rule 3). A proof that is under way costs no quota."""
         names = errand.client.names
         asked = await asyncio.gather(*(self._ask(errand, update) for update in errand.updates.values()))
-        new = [items for items, results in asked if _would_change(results)]
+        new = [_wanted(*one) for one in asked if _would_change(one[1])]
         if not new or self._quota.is_used_up(names, monotonic()):
             return self._quota.ask(names, monotonic()), [results for _, results in asked]
         trouble = await self._proofs.prove(errand.client, chain(*new), self._config.timeout)
@@ -236,7 +238,7 @@ class Publishing:
             abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now))
             results = {host: _instead(abuse, each) for host, each in results.items()}
         for host, each in results.items():
-            errand.parts[host] = Part(each, errand.updates[host], host[0])
+            errand.parts[host] = part_of(each, errand.updates[host], host[0])
         self._leave(errand)
         return True
 
@@ -249,6 +251,13 @@ class Publishing:
 
 def _would_change(results: Results) -> bool:
     return any(result.outcome is Outcome.WOULD_CHANGE for result in results)
+
+
+def _wanted(items: Items, results: Results) -> Items:
+    """Without what its owner does not want there."""
+    if not any(result.is_left_out for result in results):
+        return items
+    return [item for item, result in zip(items, results, strict=True) if not result.is_left_out]
 
 
 def _instead(refused: Result, results: Results) -> Results:

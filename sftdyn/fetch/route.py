@@ -21,6 +21,12 @@ from .stream import Origin, Stream, open_stream
 ALL_AT_ONCE = 128  # requests by one Dialer; 40 MiB while as many servers are silent
 LOOKUPS = 16  # threads that ask the system for addresses, all together
 LOOKUP = 5.0  # seconds after which a lookup is not waited for by others any more
+VERIFICATIONS = {  # X509_V_ERR_… of x509_vfy.h
+    9: Obstacle.NOT_YET,
+    10: Obstacle.EXPIRED,
+    **dict.fromkeys((2, 18, 19, 20, 21), Obstacle.UNKNOWN_ISSUER),
+    **dict.fromkeys((62, 64), Obstacle.OTHER_NAME),  # of a host, of an address
+}
 FAMILIES = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
 
 Family: TypeAlias = Literal[4, 6] | None  # of addresses; None: any
@@ -130,8 +136,8 @@ async def _attempt(origin: Origin, address: str, context: ssl.SSLContext | None,
     try:
         async with asyncio.timeout(seconds):
             return await open_stream(origin, address, context)
-    except ssl.SSLCertVerificationError:
-        return Obstacle.BAD_CERTIFICATE
+    except ssl.SSLCertVerificationError as error:
+        return VERIFICATIONS.get(error.verify_code, Obstacle.BAD_CERTIFICATE)
     except ssl.SSLError:
         return Obstacle.NO_TLS
     except OSError:  # TimeoutError is one

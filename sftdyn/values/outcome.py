@@ -88,6 +88,7 @@ class Result(NamedTuple):
     reason: str = ""
     retry_after: int = 60  # seconds, where a later try makes sense
     repeats: bool = False  # a success once more, where nothing can be asked: no change for the quota
+    is_left_out: bool = False  # the owner does not want this record set: it stays as it is, and that is no failure
 
 
 def worst(results: Iterable[Result]) -> Result:

@@ -118,6 +118,7 @@ class Cloudflare(AtAnApi):
     zone: str | None = None  # name or id; None: found by asking
     create: bool = False  # whether records may be made, and removed for `offline`
     proxied: bool | None = None  # of records that are made
+    comment: str | None = None  # the same
     url: str = CLOUDFLARE
     ca: Path | None = None  # PEM file, instead of the system's
 

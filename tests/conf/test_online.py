@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.machine import free_port
 from tests.lab.machine import run as run_program
 from tests.test_command import run
 
@@ -162,3 +163,21 @@ def test_online_alone_is_refused(tmp_path: Path) -> None:
     result = run("--online", str(tmp_path / "conf"))
     assert (result.returncode, result.stdout) == (2, "")
     assert "--online is a part of --check; write: sftdyn --check --online" in result.stderr
+
+
+def test_the_sources_of_own_are_looked_at(tmp_path: Path) -> None:
+    """An interface that has no address for the world, and a server that does not answer; both once, for each conf."""
+    port = free_port()
+    (tmp_path / "conf").write_text(
+        'http = "127.0.0.1:0"\ndef provider(name, type, ttl, addresses, secret): return "OK"\n'
+        'own = [Client("lo.dyn.example", address=Interface("lo")),\n'
+        f'       *(Client(name, address=Web("http://127.0.0.1:{port}/")) for name in ("a.example", "b.example")),\n'
+        '       Client("fine.dyn.example", address=lambda: "192.0.2.1")]\n'
+    )
+    (tmp_path / "conf").chmod(0o600)
+    checked = run("--check", "--online", str(tmp_path / "conf"))
+    found = [line for line in checked.stdout.splitlines() if line.startswith("problem: ")]
+    assert checked.returncode == 1
+    assert found[0].startswith("problem: own: lo: it has no address that can be published")
+    assert found[1].startswith(f"problem: own: 127.0.0.1:{port}: over IPv4 127.0.0.1:{port}: no connection")
+    assert len(found) == 2

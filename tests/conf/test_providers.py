@@ -100,6 +100,8 @@ def test_what_is_almost_a_new_setting_may_be_an_old_confs_own_variable(path: Pat
         ('Cloudflare("t")', 'Cloudflare: name what you give it, such as Cloudflare(token_file="cloudflare.token")'),
         ('Cloudflare(tokn="t")', "Cloudflare: tokn: there is no such setting; did you mean token?"),
         ('Cloudflare(token="")', "token: empty, or with characters that no header can hold"),
+        ('Cloudflare(comment="a\\nb")', "comment: write a line of at most 500 characters"),
+        ('Cloudflare(comment="")', "comment: write a line of at most 500 characters"),
         ("Cloudflare(token=None)", "token is None; where each request shall bring its own token, leave it out"),
         ('Cloudflare(token="a\\nb")', "token: empty, or with characters that no header can hold"),
         ('Cloudflare(token_file="empty")', "token_file: empty, or with characters"),

@@ -211,7 +211,8 @@ def test_hosts_behind_the_router_get_its_prefix(start: Place, wan: Network, inne
     lan = ', lan={"nas.dyn.example": "::1:2"}, prefix_length=56)]'
     served = start(OWN.replace(")]", lan))
     wan.ip(*add("2001:db8:0:ff::1/64"))
-    served.wait_for(f"OK {NAME} AAAA 2001:db8:0:ff::1, nas.dyn.example AAAA 2001:db8::1:2 from own wan0")
+    served.wait_for(f"OK {NAME} AAAA 2001:db8:0:ff::1 from own wan0")
+    served.wait_for("OK nas.dyn.example AAAA 2001:db8::1:2 from own wan0")
     assert inner_bind.lookup("nas.dyn.example", "AAAA") == ["2001:db8::1:2"]
 
 
@@ -544,6 +545,48 @@ def test_a_new_address_replaces_one_that_is_still_told_when_it_has_won_three_tim
     assert " ".join(found) == published
 
 
+def test_each_name_of_a_client_is_published_and_reported_by_itself(serve: ServeFixture, bind: Bind) -> None:
+    names = [f"each{n}-{os.getpid()}.dyn.example" for n in range(101)]
+    bad = ["refused.policy.example", "elsewhere.nowhere.example"]
+    said = ", ".join(map(repr, [names[0], *bad, *names[1:]]))
+    served = serve(conf(bind, f"own = [Client({said}, address=lambda: '192.0.2.1', every=60)]\n", http=None))
+    for name in (names[0], names[-1]):
+        served.wait_for(f"OK {name} A 192.0.2.1 from own <lambda>")
+        assert bind.lookup(name) == ["192.0.2.1"]
+    assert "refuses this name" in served.wait_for(f"FAIL {bad[0]} A 192.0.2.1 from own <lambda>: ")
+    served.wait_for(f"FAIL {bad[1]} A 192.0.2.1 from own <lambda>: ")
+
+
+def test_clients_with_an_equal_source_share_one_look(
+    serve: ServeFixture, bind: Bind, server: Servers, tmp_path: Path
+) -> None:
+    asked = []
+
+    def counting(peer: Peer) -> None:
+        asked.append(time.monotonic())
+        saying("192.0.2.1")(peer)
+
+    calls = tmp_path / "calls"
+    port = server(counting).port
+    names = [f"share{n}-{os.getpid()}.dyn.example" for n in range(10)]
+    served = serve(
+        conf(
+            bind,
+            f"def mine():\n    open({str(calls)!r}, 'a').write('.')\n    return '192.0.2.2'\n"
+            f"own = [Client(name, address=Web('http://127.0.0.1:{port}/'), every=2) for name in {names!r}]\n"
+            f"own += [Client('f' + name, address=mine, every=2) for name in {names!r}]\n",
+            http=None,
+        )
+    )
+    for prefix in ("", "f"):
+        for name in names:
+            served.wait_for(f"OK {prefix}{name} A ")
+            for _ in range(2):
+                served.wait_for(f"UPTODATE {prefix}{name} A ")
+    assert len(asked) <= 2 + (asked[-1] - asked[0]) / 2
+    assert len(calls.read_text()) <= len(asked) + 1
+
+
 AskBoth = Callable[..., Asking]
 
 
@@ -584,6 +627,8 @@ def test_networks_of_one_family_ask_over_it_alone(ask_both: AskBoth) -> None:
     assert asking.lookup() == ([], ["2001:db8::1"])
     asking = ask_both(*answers, ', networks=["192.0.2.64/26"]')
     asking.says("it gave 192.0.2.1, which is not in the networks of this client")
+    asking = ask_both(saying("192.168.1.1"), saying("nonsense"), ', networks=["0.0.0.0/0"]')
+    asking.says("it gave 192.168.1.1, which is one of private networks")
     assert asking.lookup() == ([], [])
 
 

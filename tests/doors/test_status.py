@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from base64 import b64encode
 from hashlib import sha256
@@ -17,7 +18,7 @@ import pytest
 from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
-from tests.lab.machine import ROOT, free_port
+from tests.lab.machine import ROOT, free_port, wait_until
 from tests.lab.process import Answer, Sftdyn
 
 DOCS = ROOT / "docs/status.md"
@@ -180,6 +181,31 @@ def test_failures_are_counted_until_the_next_success_and_stand_first(watched: Wa
     assert {entry["type"]: entry["failures"] for entry in seen["names"][:2]} == {"A": 0, "": 1}
     assert watched.update("198.51.100.7") == "UPTODATE"
     assert [entry["type"] for entry in watched.widget()["names"] if entry["name"] == NAME] == ["A"]
+
+
+def test_health_follows_what_sftdyn_publishes_by_itself(serve: ServeFixture, bind: Bind, tmp_path: Path) -> None:
+    """A revoked token, or no address at all, and all that asks only whether the provider answers says that all is well."""
+    told = tmp_path / "told"
+    told.write_text("")
+    own = f"own = [Client('healthy.dyn.example', address=lambda: open({str(told)!r}).read().split(), every=1)]\n"
+    watched = Watched(serve, bind, own)
+    watched.served.wait_for("FAIL healthy.dyn.example from own <lambda>: it gave no address")
+    wait_until(lambda: watched.ask("health", {}).status == 503, "no address")
+    assert watched.ask("health", {}).text == "an own name was not published at the last look\n"
+    assert watched.ask("readyz", {}).status == watched.ask("livez", {}).status == 200
+    asked = health_of(watched)
+    assert (asked.returncode, asked.stderr) == (1, "an own name was not published at the last look\n")
+    told.write_text("192.0.2.1")
+    watched.served.wait_for("OK healthy.dyn.example A 192.0.2.1")
+    wait_until(lambda: watched.ask("health", {}).status == 200, "the name has its address")
+    assert health_of(watched).returncode == 0
+
+
+def health_of(watched: Watched) -> subprocess.CompletedProcess[str]:
+    """What a container's health check says."""
+    conf = next(watched.served.folder.glob("conf*"))
+    command = [sys.executable, "-m", "sftdyn", "--health", str(conf)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_health_follows_the_name_server(serve: ServeFixture, own_bind: Bind) -> None:

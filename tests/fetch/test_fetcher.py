@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copy
 
@@ -317,8 +318,8 @@ def test_tls_is_verified(certificate: Path, tmp_path: Path) -> None:
 
     with serving(says(FINE), tls=certificate) as server:
         assert fetched(certificate / "server.crt") == b"hi"
-        assert fetched(None) == (Obstacle.BAD_CERTIFICATE, False)
-        assert fetched(tmp_path / "server.crt") == (Obstacle.BAD_CERTIFICATE, False)
+        assert fetched(None) == (Obstacle.UNKNOWN_ISSUER, False)
+        assert fetched(tmp_path / "server.crt") == (Obstacle.UNKNOWN_ISSUER, False)
         for ca in ("broken", "missing"):
             assert fetched(tmp_path / ca) == (Obstacle.BAD_CA, False)
 
@@ -337,7 +338,21 @@ def test_a_certificate_for_another_name_is_not_taken(certificate: Path, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *others: real("127.0.0.1", *others))
     with serving(says(FINE), tls=certificate) as server:
         became = ask(server.port, scheme="https", ca=certificate / "server.crt", host="www.example")
-        assert trouble(became) == (Obstacle.BAD_CERTIFICATE, False)
+        assert trouble(became) == (Obstacle.OTHER_NAME, False)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "obstacle"), [(-30, -1, Obstacle.EXPIRED), (1, 30, Obstacle.NOT_YET)], ids=["expired", "not yet"]
+)
+def test_a_certificate_out_of_its_time_says_so(tmp_path: Path, begins: int, ends: int, obstacle: Obstacle) -> None:
+    authority = Authority(tmp_path)
+    now = datetime.now(UTC)
+    authority.server("localhost", dates=(now + timedelta(days=begins), now + timedelta(days=ends)))
+    for name in ("server.crt", "server.key"):
+        copy(tmp_path / "server.pem", tmp_path / name)
+    with serving(says(FINE), tls=tmp_path) as server:
+        became = ask(server.port, scheme="https", ca=authority.ca, host="localhost")
+    assert trouble(became) == (obstacle, False)
 
 
 def test_what_does_not_speak_tls_is_told_apart() -> None:
@@ -495,7 +510,7 @@ def test_certificates_that_were_renewed_are_believed_at_once(certificate: Path, 
 
     async def before_and_after(port: int) -> None:
         fetcher = Fetcher(Dialer(tmp_path / "server.crt"), 1000)
-        with pytest.raises(Failed, match="not valid"):
+        with pytest.raises(Failed, match="no authority"):
             await fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5)
         copy(certificate / "server.crt", tmp_path)
         assert (await fetcher.fetch("GET", f"https://127.0.0.1:{port}/", 5)).body == b"hi"

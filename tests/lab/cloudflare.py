@@ -289,8 +289,11 @@ class Cloudflare(Api):
 
     def list_records(self, call: Call) -> Answer:
         """A page of what the filters leave."""
-        shown, info = rules.page_of(rules.select(the(call.zone), call.request.query), call.request.query)
-        return success([record.json() for record in shown], info=info)
+        zone, query = the(call.zone), call.request.query
+        shown, info = rules.page_of(rules.select(zone, query), query)
+        if query.get("include_shadow_metadata") != "true":
+            return success([record.json() for record in shown], info=info)
+        return success([one.json() | {"meta": rules.shadow_metadata(zone, one)} for one in shown], info=info)
 
     def show_record(self, call: Call) -> Answer:
         """One."""

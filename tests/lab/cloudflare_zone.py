@@ -245,6 +245,7 @@ CONTENT: Mapping[str, Callable[[str], str]] = {
     "A": address(ipaddress.IPv4Address, 9005, "A"),
     "AAAA": address(ipaddress.IPv6Address, 9006, "AAAA"),
     "CNAME": host,
+    "NS": host,
     "TXT": str,
 }
 
@@ -425,9 +426,36 @@ def read_batch(body: Any) -> dict[str, list[Any]]:
     return operations
 
 
+# Shadows: what is stored and not served, as "Shadowed records" has it. The API knows no DNAME records.
+
+
+def shadows_of(records: Records, name: str, apex: str) -> list[Record]:
+    """The NS records at the name or above it, below the apex."""
+    return [one for one in records.values() if one.type == "NS" and one.name != apex and is_at_or_below(name, one.name)]
+
+
+def is_at_or_below(name: str, other: str) -> bool:
+    """Whether a name is another one, or below it."""
+    return name == other or name.endswith("." + other)
+
+
+def shadow_metadata(zone: Zone, record: Record) -> dict[str, Any]:
+    """What `include_shadow_metadata` adds to a record's `meta`."""
+    shadows = shadows_of(zone.records, record.name, zone.name)
+    if record.type == "NS":
+        own = [one for one in shadows if one.name != record.name]
+        below = [r for r in zone.records.values() if record in shadows_of(zone.records, r.name, zone.name)]
+        count = sum(one.type != "NS" or one.name != record.name for one in below)
+        return {"shadowed_by": [one.id for one in own]} if own else {"shadowed_records_count": count}
+    glue = [one for one in zone.records.values() if one.type == "NS" and one.content == record.name]
+    if record.type in ("A", "AAAA") and any(one in shadows for one in glue):
+        return {"is_glue": True}
+    return {"shadowed_by": [one.id for one in shadows]} if shadows else {}
+
+
 # Questions
 
-PAGING = {"page", "per_page", "order", "direction", "match"}
+PAGING = {"page", "per_page", "order", "direction", "match", "include_shadow_metadata"}
 SORTED_BY = ("type", "name", "content", "ttl", "proxied")
 COMPARE: Mapping[str, Callable[[str, str], bool]] = {
     "exact": lambda has, wanted: has == wanted,
@@ -439,7 +467,13 @@ COMPARE: Mapping[str, Callable[[str, str], bool]] = {
 
 def select(zone: Zone, query: Mapping[str, str]) -> list[Record]:
     """The records that a list's filters leave, in its order. Raises Refused."""
-    tests = [filter_of(name, value) for name, value in query.items() if name not in PAGING]
+    shadowed = query.get("shadowing_name")
+    if shadowed is not None and not shadowed.endswith("." + zone.name):
+        raise refuse(9207, "shadowing_name must be a subdomain of the zone.")
+    tests = [filter_of(name, value) for name, value in query.items() if name not in PAGING | {"shadowing_name"}]
+    if shadowed is not None:
+        shadows = shadows_of(zone.records, shadowed, zone.name)
+        tests.append(lambda record: record in shadows)
     combine = any if tests and query.get("match") == "any" else all
     found = [record for record in zone.records.values() if combine(test(record) for test in tests)]
     order = query.get("order", "type")

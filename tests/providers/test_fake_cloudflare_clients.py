@@ -122,6 +122,28 @@ def test_the_official_client_changes_many_records_in_one_batch(
     }
 
 
+def test_the_official_client_sees_what_is_stored_and_not_served(
+    cloudflare: Cloudflare, official: "Official", zone: str
+) -> None:
+    delegation = cloudflare.add("lab.example.org", "NS", "ns.lab.example.org")
+    cloudflare.add("ns.lab.example.org", "A", "192.0.2.53")
+    cloudflare.add("home.lab.example.org", "A", "192.0.2.1")
+    cloudflare.add(HOME, "A", "192.0.2.2")
+    records = official.dns.records
+    seen = {
+        (one.name, one.type): (one.meta.shadowed_by, one.meta.is_glue)
+        for one in records.list(zone_id=zone, include_shadow_metadata=True)
+    }
+    assert seen == {
+        ("lab.example.org", "NS"): (None, None),
+        ("ns.lab.example.org", "A"): (None, True),
+        ("home.lab.example.org", "A"): ([delegation], None),
+        (HOME, "A"): (None, None),
+    }
+    for name, found in (("new.lab.example.org", [delegation]), ("lab.example.org", [delegation]), (HOME, [])):
+        assert [one.id for one in records.list(zone_id=zone, shadowing_name=name)] == found
+
+
 def test_the_official_client_reads_every_error(cloudflare: Cloudflare, official: "Official", zone: str) -> None:
     import cloudflare as package
 

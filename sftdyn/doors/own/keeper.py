@@ -1,13 +1,16 @@
 """Keeps names at this machine's own addresses: looks at the start, at each change, and every so often.
 
 Rule 1. Each client of `own` has a task of its own, which looks, publishes, and rests: it delays no other, and of what
-has changed meanwhile only the last counts. What is published is in the provider's hands: its result is noted whenever
-it comes, also if the task has ended, for a reload starts them all anew.
+has changed meanwhile only the last counts. Each of its names is published, and reported, by itself. What is published
+is in the provider's hands: its result is noted whenever it comes, also if the task has ended, for a reload starts them
+all anew.
 
 Rule 2. What an interface has is read as a whole after each change. Changes come in bursts: when a link goes, its
 addresses go one by one, and the last but one of them is not what anybody wants published. So it waits a moment.
 
-Rule 3. After a failure it looks again soon, then less often, until it is as often as without one.
+Rule 3. Who looks as often as another does so at the same moments: those who ask the same source share the question.
+
+Rule 4. After a failure it looks again soon, then less often, until it is as often as without one.
 """
 
 import asyncio
@@ -22,9 +25,9 @@ from ...providers.running import Providers
 from ...values.mistake import Mistake
 from ...values.outcome import SUCCESSES, Outcome, Result, worst
 from ...values.specs import Client, Interface, Own
-from ...values.update import Promise, Subject, Update
+from ...values.update import Promise, RRset, Subject, Update
 from ..demand import Demand, wanted
-from ..notes import Notes, Part, failure, name_of
+from ..notes import Notes, Part, failure, name_of, part_of
 from ..status.seen import Journal
 from .rtnetlink import Changes
 from .sources import Look, Sources
@@ -33,15 +36,19 @@ log = logging.getLogger(__name__)
 
 NAME = "own"  # as statistics call this door
 SETTLE = 0.1  # seconds from the first change of a burst to the look at what came of it
+LOT = 1000  # names that are published at once
 FIRST_PATIENCE = 5.0  # seconds after a first failure, at most
 
 Tell: TypeAlias = Callable[[Own, Part], None]  # what came of a look
 
 
-def patience(every: float, failures: int) -> float:
-    """Seconds until the next look, after so many failures in a row. Spread, so that not all come at once again."""
+def patience(every: float, failures: int, now: float = 0.0) -> float:
+    """Seconds until the next look, after so many failures in a row. Spread, so that not all come at once again.
+
+    Without one: until the next multiple of `every`, on the clock that says `now`.
+    """
     if not failures:
-        return every
+        return every - now % every
     longest = min(FIRST_PATIENCE * 2.0 ** min(failures - 1, 32), every)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311
 
@@ -67,18 +74,32 @@ class Publisher:
             return Look(reason=failure(error).reason)
 
     async def publish(self, own: Own, look: Look) -> Outcome:
-        """Publish what a look has found. The result is noted if nobody waits any more, too."""
+        """Publish what a look has found. The results are noted if nobody waits any more, too."""
         names = own.client.names
         if not look.addresses:
             return self._told(own, Part([Result(Outcome.SOURCE, look.reason)], names))
         try:
             update = self._update(own.client, look)
-            promise = self._providers.publish(own.client.provider or self._config.provider, update)
         except Mistake as mistake:
             return self._told(own, Part([Result(Outcome.SOURCE, str(mistake))], names))
         except Exception as error:
             return self._told(own, Part([failure(error)], names))
-        promise.add_done_callback(lambda promise: self._told(own, Part(_results(promise), update)))
+        by_name: dict[str, list[RRset]] = {}
+        for rrset in update:
+            by_name.setdefault(rrset.name, []).append(rrset)
+        parts, outcomes = list(by_name.values()), list[Outcome]()
+        for start in range(0, len(parts), LOT):
+            lot = parts[start : start + LOT]
+            outcomes += await asyncio.gather(*(self._publish_one(own, part) for part in lot))
+        return max(outcomes, key=lambda outcome: outcome.severity)
+
+    async def _publish_one(self, own: Own, update: Update) -> Outcome:
+        """One name."""
+        try:
+            promise = self._providers.publish(own.client.provider or self._config.provider, update)
+        except Exception as error:
+            return self._told(own, Part([failure(error)], update))
+        promise.add_done_callback(lambda promise: self._told(own, part_of(_results(promise), update)))
         await asyncio.wait([promise])
         return worst(_results(promise)).outcome
 
@@ -106,15 +127,21 @@ class Keeper:
         self._changes: Changes | None = None
         self._changed: list[asyncio.Event] = []  # of each client of an interface
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failing: set[Own] = set()  # whose last look, or what came of it, was a failure
         self.use(config)
 
     def use(self, config: Config) -> None:
         """From now on, this conf: all is looked at anew."""
         self.close()
         self._publisher.use(config)
+        self._failing &= set(config.own)
         if any(isinstance(own.source, Interface) for own in config.own):
             self._listen()
         self._tasks = {asyncio.create_task(self._keep(own)) for own in config.own}
+
+    def is_well(self) -> bool:
+        """Whether all was published at the last look."""
+        return not self._failing
 
     def close(self) -> None:
         """Look no more."""
@@ -146,8 +173,9 @@ class Keeper:
                 self._notes.remark(f"own {look.remark}")
             outcome = await self._publisher.publish(own, look)
             failures = 0 if outcome in SUCCESSES else failures + 1
+            (self._failing.add if failures else self._failing.discard)(own)
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience(own.every, failures)):
+                async with asyncio.timeout(patience(own.every, failures, asyncio.get_running_loop().time())):
                     await self._until_changed(own, look, changed)
 
     async def _until_changed(self, own: Own, look: Look, changed: asyncio.Event) -> None:
@@ -187,3 +215,11 @@ def _show(own: Own, part: Part, show: Callable[[str], None]) -> None:
         for name, found in said.items():
             reason = result.reason and f": {result.reason}"
             show(" ".join([result.outcome.word, name, *found, "from", str(own.source)]) + reason)
+
+
+async def without_address(config: Config) -> list[str]:
+    """What keeps sources of the conf's `own` from giving an address, a sentence each; nothing is published."""
+    sources = Sources()
+    looks = await asyncio.gather(*(sources.look(own, config.timeout) for own in config.own))
+    said = [f"own: {own.source}: {look.reason or look.remark}" for own, look in zip(config.own, looks, strict=True)]
+    return list(dict.fromkeys(line for line, look in zip(said, looks, strict=True) if look.reason or look.remark))

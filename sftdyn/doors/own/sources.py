@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from ...fetch.answer import Failed, Obstacle
@@ -54,6 +54,13 @@ class OneVersion:
     is_odd: bool = False  # some have answered, and yet there is no address
 
 
+class Call(NamedTuple):
+    """A call of a function of the conf."""
+
+    ends: "asyncio.Future[Ended]"
+    until: float  # event loop time; who comes later need not wait for it
+
+
 class Unknown(Exception):
     """A source gives no address. The message is for the log."""
 
@@ -63,8 +70,9 @@ class Sources:
 
     def __init__(self) -> None:
         self._dialers = {version: Dialer(family=version) for version in VERSIONS}
-        self._calls: dict[Own, asyncio.Future[Ended]] = {}
-        self._held: dict[tuple[Own, Version], Held] = {}
+        self._calls: dict[int, Call] = {}  # by the identity of the function, which its thread keeps alive
+        self._asking: dict[tuple[Web, Version], asyncio.Future[OneVersion]] = {}
+        self._held: dict[tuple[Web, Version], Held] = {}
 
     async def look(self, own: Own, patience: float) -> Look:
         """What the source of a client gives now; a function has `patience` seconds for it."""
@@ -74,7 +82,7 @@ class Sources:
                 return Look(_of_interface(source, own.client))
             if isinstance(source, Web):
                 return await self._ask_web(own, source)
-            return Look(_checked(await self._call(own, source, patience), own.client))
+            return Look(_checked(await self._call(source, patience), own.client))
         except (Unknown, Untold) as problem:
             return Look(reason=str(problem))
 
@@ -82,7 +90,7 @@ class Sources:
         """Over each version of IP that the client may have; one must work. Raises Unknown."""
         wanted = {network.version for network in own.client.networks} or set(VERSIONS)
         asked = [version for version in VERSIONS if version in wanted]
-        said = await asyncio.gather(*(self._ask_over(own, version, web.urls) for version in asked))
+        said = await asyncio.gather(*(self._ask_once(web, version) for version in asked))
         addresses = [one.address for one in said if one.address]
         reasons = "; ".join(f"over IPv{v} {one.reason}" for v, one in zip(asked, said, strict=True) if one.reason)
         if not addresses:
@@ -90,7 +98,16 @@ class Sources:
         is_odd = any(one.is_odd for one in said)
         return Look(_checked(addresses, own.client), remark=f"{web}: {reasons}" if is_odd else "")
 
-    async def _ask_over(self, own: Own, version: Version, urls: Sequence[str]) -> OneVersion:
+    async def _ask_once(self, web: Web, version: Version) -> OneVersion:
+        """What others who look at the same moment share."""
+        asking = self._asking.get((web, version))
+        if asking is None:
+            asking = self._asking[web, version] = asyncio.ensure_future(self._ask_over(web, version, web.urls))
+            asking.add_done_callback(lambda _: self._asking.pop((web, version)))
+        await asyncio.wait([asking])  # if who waits goes, the others wait still
+        return asking.result()
+
+    async def _ask_over(self, web: Web, version: Version, urls: Sequence[str]) -> OneVersion:
         """New connections each time: one that was kept could still show an old address."""
         fetcher = Fetcher(self._dialers[version], WEB_LIMIT, at_once=len(urls))
         try:
@@ -98,26 +115,30 @@ class Sources:
         finally:
             fetcher.close()
         votes = [one for one in told if isinstance(one, IPv4Address | IPv6Address)]
-        held = self._held.get((own, version), Held())
-        address, self._held[own, version] = settled(held, votes, len(urls))
+        held = self._held.get((web, version), Held())
+        address, self._held[web, version] = settled(held, votes, len(urls))
         if address:
             return OneVersion(address, "")
         reasons = ["no two agree"] if len(urls) > 1 else []
         reasons += [f"{urlsplit(url).netloc}: {_said(one)}" for url, one in zip(urls, told, strict=True) if _said(one)]
         return OneVersion(None, ", ".join(reasons), is_odd=any(one not in NOT_THERE for one in told))
 
-    async def _call(self, own: Own, source: AddressFunction, patience: float) -> list[Address]:
-        """What a function of the conf returns. Raises Unknown."""
-        if own in self._calls:
+    async def _call(self, source: AddressFunction, patience: float) -> list[Address]:
+        """What a function of the conf returns; who looks at the same moment shares the call. Raises Unknown."""
+        now, which = asyncio.get_running_loop().time(), id(source.function)
+        call = self._calls.get(which)
+        if call and now >= call.until:
             raise Unknown(f"the last call of {source} has not come back; it is not called again before")
-        if len(self._calls) >= FUNCTIONS:
+        if not call and len(self._calls) >= FUNCTIONS:
             raise Unknown(f"{source} is not called: {FUNCTIONS} calls of functions are under way, or hang")
-        call = self._calls[own] = in_thread(_addresses_of, source.function, late=lambda: None)
-        call.add_done_callback(lambda _: self._calls.pop(own))
-        await asyncio.wait([call], timeout=patience)
-        if not call.done():
+        if not call:
+            ends = in_thread(_addresses_of, source.function, late=lambda: None)
+            call = self._calls[which] = Call(ends, now + patience)
+            ends.add_done_callback(lambda _: self._calls.pop(which))
+        await asyncio.wait([call.ends], timeout=call.until - now)
+        if not call.ends.done():
             raise Unknown(f"{source} took longer than {patience:g} s")
-        ended = call.result()
+        ended = call.ends.result()
         if isinstance(ended, Returned):
             return list(ended.value)
         if isinstance(ended.error, Mistake):
@@ -167,9 +188,15 @@ def _checked(addresses: Sequence[Address], client: Client) -> tuple[Address, ...
         raise Unknown("it gave no address")
     for address in addresses:
         if not may_be_published(address, client):
-            why = "is not in the networks of this client" if client.networks else "is one of private networks"
-            raise Unknown(f"it gave {address}, which {why}")
+            raise Unknown(f"it gave {address}, which {_why_not(address, client)}")
     return _bounded(addresses)
+
+
+def _why_not(address: Address, client: Client) -> str:
+    """Why it is not published."""
+    if is_private(address) and not any(address in network and network.prefixlen for network in client.networks):
+        return "is one of private networks"
+    return "is not in the networks of this client"
 
 
 def _bounded(addresses: Iterable[Address]) -> tuple[Address, ...]:

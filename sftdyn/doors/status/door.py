@@ -38,7 +38,15 @@ WORDS = 100  # characters of a filter
 class StatusDoor:
     """Answers at the status listeners; made inside a running event loop. `end`: when the certificate ends."""
 
-    def __init__(self, config: Config, end: float | None, providers: Providers, journal: Journal) -> None:
+    def __init__(
+        self,
+        config: Config,
+        end: float | None,
+        providers: Providers,
+        journal: Journal,
+        own_is_well: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._own_is_well = own_is_well
         self._providers = providers
         self._journal = journal
         self._started = time()
@@ -89,7 +97,7 @@ class StatusDoor:
         return False
 
     def _about_health(self, path: bytes) -> Reply:
-        found = overview.health(self._providers.vitals()) if path != LIVE else Health.WELL
+        found = overview.health(self._providers.vitals(), self._own_is_well()) if path != LIVE else Health.WELL
         if path == READY and found is not Health.ALL_SILENT:
             found = Health.WELL
         return Reply(found.status, f"{found.reason}\n")

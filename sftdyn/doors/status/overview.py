@@ -24,6 +24,7 @@ class Health(Enum):
     WELL = 200, "ok"
     SOME_SILENT = 503, "a provider gave no answer to the last question"
     ALL_SILENT = 503, "no provider gave an answer to the last question"
+    OWN_FAILS = 503, "an own name was not published at the last look"
 
     def __init__(self, status: int, reason: str) -> None:
         self.status = status
@@ -78,10 +79,12 @@ class Excerpt:
     counts: Mapping[State, int]  # of all hosts, found or not
 
 
-def health(providers: Sequence[tuple[str, Vitals]]) -> Health:
+def health(providers: Sequence[tuple[str, Vitals]], own_is_well: bool = True) -> Health:
     """A provider that was not asked yet is well."""
     silent = [vitals.exchanges.answered is False for _, vitals in providers]
-    return Health.WELL if not any(silent) else Health.ALL_SILENT if all(silent) else Health.SOME_SILENT
+    if any(silent):
+        return Health.ALL_SILENT if all(silent) else Health.SOME_SILENT
+    return Health.WELL if own_is_well else Health.OWN_FAILS
 
 
 def hosts(overview: Overview) -> list[Host]:

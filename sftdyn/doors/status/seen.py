@@ -6,7 +6,7 @@ already, from the same client: they cost a look at it, and its time. All times a
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from time import time
@@ -141,6 +141,11 @@ class Journal:
                 row = self._write(item, result, now)
                 row.who, row.door, row.news = who, door, news
                 row.program = _program_of(request)
+
+    def forget(self, places: Iterable[Place]) -> None:
+        """Nothing is known of these any more."""
+        for place in places:
+            self._rows.pop(place, None)
 
     def keep_only(self, names: Collection[str]) -> None:
         """Forget all other names: the conf has them no more."""

@@ -70,9 +70,15 @@ class Api:
     async def records(self, zone: ApiZone, name: str | None, page: int, pace: Pace) -> Page[Shown]:
         """The records of a name, or a page of all. Raises ApiError."""
         which = {"name": name.removesuffix(".")} if name else {"order": "name"}
-        query = urlencode({**which, "page": page, "per_page": PER_PAGE})
+        query = urlencode({**which, "include_shadow_metadata": "true", "page": page, "per_page": PER_PAGE})
         said = await self._call("GET", f"/zones/{zone.id}/dns_records?{query}", pace, "DNS Edit")
         return read_page(said, read_record, page, PER_PAGE)
+
+    async def is_shadowed(self, zone: ApiZone, name: str, pace: Pace) -> bool:
+        """Whether NS records at the name or above it, below the apex, would hide a record. Raises ApiError."""
+        query = urlencode({"shadowing_name": name.removesuffix("."), "per_page": PER_PAGE})
+        said = await self._call("GET", f"/zones/{zone.id}/dns_records?{query}", pace, "DNS Edit")
+        return bool(read_page(said, read_record, 1, PER_PAGE).items)
 
     async def batch(self, zone: ApiZone, operations: Operations, pace: Pace) -> list[Shown]:
         """Carry out all of it or nothing; the records that were made. Raises ApiError."""

@@ -40,6 +40,7 @@ MANNER = Manner(
     is_exclusive=True,
     pauses=(0.25, 2.0),
     remembered=1800.0,
+    unzoned=60.0,  # one that appears would hide what is written into the zone above
     lot=4000,
     missed=15.0,  # somebody may be about to add it
     watched=150.0,  # Cloudflare's own proxies give up on a request after 100
@@ -64,7 +65,7 @@ class CloudflareBackend:
         budget = self.budgets.of(f"{spec.url} {credential}", asyncio.get_running_loop().time())
         self.api = Api(spec, secret, Dialer(spec.ca), budget, exchanges)
         self._zones = ZoneList(self.api, spec.zone)
-        self._sight = Sight(self.api, self._zones, Making(spec.create, spec.proxied), patience(timeout))
+        self._sight = Sight(self.api, self._zones, Making(spec.create, spec.proxied, spec.comment), patience(timeout))
         self.given = (absolute(spec.zone),) if spec.zone and not is_identity(spec.zone) else ()
 
     def channel(self, asks: bool = False) -> "CloudflareBackend":

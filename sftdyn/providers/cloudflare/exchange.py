@@ -6,16 +6,17 @@ say for which part: so it is halved until the part to blame stands alone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from ...values.names import is_within
 from ...values.update import Key, Record
 from ..desk.backend import Addresses, Fate, Settlement, State, Verdict, in_parts
 from ..mending import Watched, mend
 from .answers import SENTENCES, ApiError, ApiZone, Kind, Page
 from .api import Api, Pace
-from .plan import Making, Obstacle, Operations, Shown, joined, plan, shown
+from .plan import FAMILIES, Making, Obstacle, Operations, Shown, joined, plan, shown
 from .zones import ZoneList
 
 BATCH = 200  # operations, the most that every plan takes
@@ -25,10 +26,18 @@ NAME_PAGES = 10  # of the records of one name
 OUTSIDE = "the name is not in the zone with this id"
 UNSENT = Settlement(Verdict.AGAIN, reason="its time was over before it was sent")
 TOO_MANY = Settlement(Verdict.REFUSED, reason=f"more than {BATCH} changes at once")
+SHADOWED = (
+    "an NS record at the name, or above it, gives it to other name servers; publish it there, or choose another name"
+)
 OBSTACLES = {
     Obstacle.HIDDEN: (Verdict.HIDDEN, SENTENCES[Kind.HIDDEN]),
+    Obstacle.SHADOWED: (Verdict.HIDDEN, SHADOWED),
     Obstacle.MISSING: (Verdict.REFUSED, "it has no record of this type; make it by hand once, or set create=True"),
     Obstacle.KEPT: (Verdict.REFUSED, "records are removed with create=True only"),
+}
+UNWANTED = {
+    kind: f"the name has an {other} record and no {kind} record; for both make one by hand, or set create=True"
+    for kind, other in (FAMILIES, FAMILIES[::-1])
 }
 OF_ONE_CHANGE = (Kind.BAD, Kind.HIDDEN, Kind.CHANGED)  # other failures are those of all
 
@@ -64,6 +73,7 @@ class Exchange:
         self._sight = sight
         self._is_wanted = is_wanted
         self._zone = ApiZone("", zone.name)
+        self._delegations: Collection[str] | None = None  # names with NS records, if all of the zone was read
         self._asking = Pace(sight.seconds if zone.pause else sight.seconds / 2, zone.health)
         self._changing = Pace(sight.seconds, zone.health)
         self._settled: dict[int, Settlement] = {}
@@ -74,17 +84,23 @@ class Exchange:
             there = await self._look(item.name for update in updates for item in update)
         except ApiError as error:
             return [error.settlement] * len(updates)
-        changes = []
+        changes, left_out = [], list[Mapping[Key, str]]()
         for number, update in enumerate(updates):
             if number % COMPARED == 0:
                 await asyncio.sleep(0)
-            became = self._compare(update, there, self._sight.making, ask_only)
+            planned = {item.key: plan(item, there[item.name], self._sight.making) for item in update}
+            left_out.append({key: UNWANTED[key[1]] for key, one in planned.items() if one is Obstacle.UNWANTED})
+            became = self._compare(planned)
             if isinstance(became, Settlement):
                 self._settled[number] = became
             else:
                 changes.append(Change(number, frozenset(item.key for item in update), became))
-        await self._change(changes)
-        return [self._settled[number] for number in range(len(updates))]
+        served = await self._served(changes, there)
+        if ask_only:
+            self._settled.update((change.number, Settlement(Verdict.DONE, changed=True)) for change in served)
+        else:
+            await self._change(served)
+        return [self._settled[number]._replace(left_out=left_out[number]) for number in range(len(updates))]
 
     async def mend(self, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """What came late is undone. Raises Interrupted."""
@@ -110,6 +126,8 @@ class Exchange:
         records: list[Shown] | None = None
         if len(names) > 1 and self._sight.pages.get(self._zone.id, 0) <= len(names):
             records = await self._read_zone(len(names))
+            if records and self._zone.name:
+                self._delegations = {r.name for r in records if r.type == "NS" and r.name != self._zone.name}
         if records is None:
             records = [record for found in await _all(self._read_name, names) for record in found]
         there: dict[str, list[Shown]] = {name: [] for name in names}
@@ -141,22 +159,49 @@ class Exchange:
             raise ApiError(Kind.CHANGED, SENTENCES[Kind.CHANGED])
         return list(records.values())
 
-    def _compare(
-        self, update: Sequence[Record], there: Records, making: Making, ask_only: bool
-    ) -> Settlement | Operations:
+    def _compare(self, planned: Mapping[Key, Operations | Obstacle]) -> Settlement | Operations:
         """What is to be done for an update, or what became of it."""
         parts = []
-        for item in update:
-            planned = plan(item, there[item.name], making)
-            if isinstance(planned, Obstacle):
-                verdict, reason = OBSTACLES[planned]
-                which = f"{item.name.removesuffix('.')} {item.type}: " if len(update) > 1 else ""
+        for key, part in planned.items():
+            if isinstance(part, Operations):
+                parts.append(part)
+            elif part is not Obstacle.UNWANTED:
+                verdict, reason = OBSTACLES[part]
+                which = f"{key[0].removesuffix('.')} {key[1]}: " if len(planned) > 1 else ""
                 return Settlement(verdict, reason=which + reason)
-            parts.append(planned)
         operations = joined(parts)
         if operations.size() > BATCH:
             return TOO_MANY
-        return Settlement(Verdict.DONE, operations.size() > 0) if ask_only or not operations.size() else operations
+        return operations if operations.size() else Settlement(Verdict.DONE)
+
+    async def _served(self, changes: Sequence[Change], there: Records) -> list[Change]:
+        """Those that would be seen: where nothing is there yet that shows it, NS records above are asked for."""
+        new = {change.number: {f"{post['name']}." for post in change.operations.posts} for change in changes}
+        names = {name for of_one in new.values() for name in of_one if not any(r.type != "NS" for r in there[name])}
+        try:
+            shadowed = {name for name, is_so in zip(names, await _all(self._is_shadowed, names), strict=True) if is_so}
+        except ApiError as error:
+            self._settled.update((change.number, error.settlement) for change in changes)
+            return []
+        lost = {number for number, of_one in new.items() if of_one & shadowed}
+        for number in lost:
+            [name, *_] = sorted(new[number] & shadowed)
+            which = f"{name.removesuffix('.')}: " if len(new[number]) > 1 else ""
+            self._settled[number] = Settlement(Verdict.HIDDEN, reason=which + SHADOWED)
+        return [change for change in changes if change.number not in lost]
+
+    async def _is_shadowed(self, name: str) -> bool:
+        """Raises ApiError."""
+        if self._delegations is not None:
+            return any(is_within(name, delegation) for delegation in self._delegations)
+        if name == self._zone.name:
+            return False
+        try:
+            return await self._sight.api.is_shadowed(self._zone, name, self._asking)
+        except ApiError as error:
+            if error.kind is not Kind.BAD:
+                raise
+            return False  # of the apex it cannot be asked, and here its name is not known
 
     # The change
 

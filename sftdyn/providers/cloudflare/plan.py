@@ -18,6 +18,7 @@ from ..texts import quoted, unquoted
 Fields: TypeAlias = Mapping[str, Any]  # of a record, as the API's JSON has them
 
 COPIED = ("ttl", "proxied", "comment", "tags", "settings")  # to another record of the same name and type
+FAMILIES = ("A", "AAAA")
 AUTOMATIC = 1  # as a ttl; a proxied record has no other
 TTLS = (60, 86_400)  # seconds; the least and the most that every plan takes
 
@@ -34,6 +35,7 @@ class Shown(NamedTuple):
     type: str
     content: str  # addresses as the ipaddress module writes them, TXT without quotes
     fields: Fields
+    is_shadowed: bool = False  # stored, and not served: an NS record above it hides it
 
 
 class Making(NamedTuple):
@@ -41,13 +43,16 @@ class Making(NamedTuple):
 
     create: bool = False
     proxied: bool | None = None
+    comment: str | None = None
 
 
 class Obstacle(Enum):
     """Why it cannot be as wanted."""
 
     HIDDEN = auto()  # a CNAME is there
-    MISSING = auto()  # there is no record of the type, and none may be made
+    SHADOWED = auto()  # an NS record is there, or above
+    MISSING = auto()  # there is no record, and none may be made
+    UNWANTED = auto()  # there is a record, but of the other family: the owner does not want this one
     KEPT = auto()  # the records may not be removed
 
 
@@ -75,7 +80,10 @@ def read_record(json: object) -> Shown:
         raise Nonsense
     usual = unquoted if kind == TXT else _usual
     content = usual(content if isinstance(content, str) else "")
-    return Shown(identity, absolute(name), kind, content, {key: fields[key] for key in COPIED if fields.get(key)})
+    copied = {key: fields[key] for key in COPIED if fields.get(key)}
+    meta = fields.get("meta")
+    is_shadowed = isinstance(meta, dict) and bool(meta.get("shadowed_by") or meta.get("dead_glue"))
+    return Shown(identity, absolute(name), kind, content, copied, is_shadowed)
 
 
 def absolute(name: str) -> str:
@@ -101,15 +109,18 @@ def plan(wanted: Record, there: Sequence[Shown], making: Making) -> Operations |
     """What makes it as wanted, where the zone has these records of its name."""
     if wanted.addresses and any(record.type == "CNAME" for record in there):
         return Obstacle.HIDDEN
+    if wanted.addresses and any(record.is_shadowed for record in there):
+        return Obstacle.SHADOWED
     if isinstance(wanted, Text):
-        making = Making(create=True)
+        making = Making(create=True, comment=making.comment)
     records = shown(wanted, there)
     contents = {record.content for record in records}
     missing = [content for content in wanted.addresses if content not in contents]
     surplus = _surplus(records, wanted.addresses)
     if not making.create and (missing or surplus) and not (records and wanted.addresses):
-        return Obstacle.KEPT if records else Obstacle.MISSING
-    fields = records[0].fields if records else _fields(wanted.ttl, making.proxied)
+        others = any(record.type in FAMILIES for record in there)
+        return Obstacle.KEPT if records else Obstacle.UNWANTED if others else Obstacle.MISSING
+    fields = records[0].fields if records else _fields(wanted.ttl, making)
     named = {"type": wanted.type, "name": wanted.name.removesuffix(".")}
     write = quoted if wanted.type == TXT else str
     return Operations(
@@ -137,11 +148,12 @@ def _surplus(records: Sequence[Shown], wanted: Sequence[str]) -> list[Shown]:
     return surplus
 
 
-def _fields(ttl: int, proxied: bool | None) -> Fields:
+def _fields(ttl: int, making: Making) -> Fields:
     """Of a record that is the first of its kind."""
     least, most = TTLS
-    seconds = AUTOMATIC if proxied else min(max(ttl, least), most)
-    return {"ttl": seconds} if proxied is None else {"ttl": seconds, "proxied": proxied}
+    seconds = AUTOMATIC if making.proxied or ttl == AUTOMATIC else min(max(ttl, least), most)
+    chosen = {"proxied": making.proxied, "comment": making.comment}
+    return {"ttl": seconds, **{name: value for name, value in chosen.items() if value is not None}}
 
 
 def _usual(content: str) -> str:

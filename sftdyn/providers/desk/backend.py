@@ -8,11 +8,15 @@ that the place refuses must not fail the others: a backend whose batches are ato
 
 Rule 3. It never says DONE of what the place has not confirmed during this very call.
 
-Rule 4. Where no answer came to a change, it says UNKNOWN and `changed`: then the desk watches for late writes.
+Rule 4. What of an update its owner does not want there is `left_out`, each record set with the reason for the log: the
+verdict is about the rest. A name of which nothing else is wanted is unpublishable.
+
+Rule 5. Where no answer came to a change, it says UNKNOWN and `changed`: then the desk watches for late writes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ...values.exchanges import Exchanges
@@ -66,6 +70,7 @@ class Settlement(NamedTuple):
     costly: bool = False  # it alone failed others with it: it is settled apart from now on
     moved: bool = False  # its zone may be elsewhere: it is asked for once more
     apart: bool = False  # the place cannot take it as a whole: it goes name by name, each with its own result
+    left_out: Mapping[Key, str] = MappingProxyType({})  # what the owner does not want there, whatever comes of the rest
 
 
 class Interrupted(Exception):
@@ -121,6 +126,7 @@ class Manner(NamedTuple):
     finders: tuple[int, ...] = (1,)  # how many names must be wanted for each that looks for zones
     lot: int = 64  # names that are looked for at once
     remembered: float = 900.0  # a zone; at least half of that
+    unzoned: float = float("inf")  # that a name below a zone is none itself, at most
     missed: float = 0.0  # that a name is in no zone
     watched: float = 330.0  # after a change without an answer
     rests: tuple[float, float, float] = (1.0, 1.0, 1.0)  # between looks: the first, its growth, the longest

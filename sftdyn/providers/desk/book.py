@@ -65,7 +65,7 @@ class Book:
             return
         share.result = result
         share.zone.waiting -= 1
-        if len(share.items) == len(ticket.update):
+        if len(share.items) == len(ticket.update) and not share.left_out:
             self._answer(ticket, [result] * len(ticket.update))
         elif sum([len(part.items) for part in ticket.shares if part.result]) == len(ticket.update):
             self._answer(ticket, ticket.results(lambda _: result))

@@ -32,7 +32,7 @@ class Judge:
 
     def judge(self, session: Session, share: Share, settlement: Settlement, now: float) -> None:
         """An answer, or another try."""
-        verdict, ticket = settlement.verdict, share.ticket
+        verdict, ticket, share.left_out = settlement.verdict, share.ticket, settlement.left_out
         if session.account.scripts:
             self._watch.late.leave_alone([item.key for item in share.items])
         elif self._scripted:
@@ -126,4 +126,4 @@ def _by_name(share: Share) -> Sequence[Sequence[Item]]:
 
 
 def _records(share: Share) -> list[Record]:
-    return [item for item in share.items if not isinstance(item, Script)]
+    return [item for item in share.items if not isinstance(item, Script) and item.key not in share.left_out]

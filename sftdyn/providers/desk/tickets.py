@@ -1,11 +1,11 @@
 """What waits at the desk: tickets, their shares, and the lines in which these stand."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ...values.outcome import Result
+from ...values.outcome import Outcome, Result
 from ...values.update import Item, Key, Promise
 from .backend import Health
 
@@ -68,12 +68,22 @@ class Ticket:
 
     def results(self, otherwise: "Callable[[Share | None], Result]") -> list[Result]:
         """What became of each item; `otherwise` says it of what is not settled."""
-        if len(self.shares) == 1 and len(self.shares[0].items) == len(self.update):
+        if len(self.shares) == 1 and len(self.shares[0].items) == len(self.update) and not self.shares[0].left_out:
             [share] = self.shares
             return [share.result or otherwise(share)] * len(self.update)
         shares = {item.key: share for share in self.shares for item in share.items}
         parts = [shares.get(key) for key in self.keys]
-        return [(share and share.result) or otherwise(share) for share in parts]
+        results = [(share and share.result) or otherwise(share) for share in parts]
+        left_out = {key: reason for share in self.shares for key, reason in share.left_out.items()}
+        return self._without(left_out, results) if left_out else results
+
+    def _without(self, left_out: Mapping[Key, str], results: Sequence[Result]) -> list[Result]:
+        """The same where these are left out; a name of which nothing else is wanted cannot be published."""
+        remain = {item.name for item in self.update if item.key not in left_out}
+        return [
+            _left_out(left_out[item.key], item.name in remain) if item.key in left_out else result
+            for item, result in zip(self.update, results, strict=True)
+        ]
 
 
 @dataclass(eq=False, slots=True)
@@ -88,6 +98,7 @@ class Share:
     written: bool = False  # the place may have it already, by our hand
     looked: bool = False  # it was looked at again after a write that a late one threatens
     is_dropped: bool = False  # there are others in its place
+    left_out: Mapping[Key, str] = field(default_factory=dict)  # what the owner does not want there, and why
 
     def is_nobodys(self) -> bool:
         """Whether it is to be left out."""
@@ -107,3 +118,7 @@ class Line:
         """Which lane serves it."""
         health = self.zone.health
         return Health.ILL if health is Health.NEW or (self.suspects and health is Health.WELL) else health
+
+
+def _left_out(reason: str, is_not_all: bool) -> Result:
+    return Result(Outcome.UPTODATE if is_not_all else Outcome.UNPUBLISHABLE, reason, is_left_out=is_not_all)

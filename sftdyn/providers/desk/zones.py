@@ -71,7 +71,8 @@ class Zones:
         """What was heard."""
         if len(self._facts) > MANY:
             self._facts.clear()
-        seconds = self._manner.remembered * random.uniform(0.5, 1.0) if fact.is_sure else DOUBTFUL  # noqa: S311
+        longest = self._manner.remembered if fact.zone else min(self._manner.remembered, self._manner.unzoned)
+        seconds = longest * random.uniform(0.5, 1.0) if fact.is_sure else DOUBTFUL  # noqa: S311
         self._facts[fact.place] = fact.zone, now, now + seconds
 
     def learn_all(self, listing: Listing, now: float) -> None:
@@ -83,8 +84,9 @@ class Zones:
         fact = self._facts.get(place)
         if fact and fact[2] > now:
             return fact[0], fact[1]
-        is_listed = now - self._listed_at <= self._manner.remembered
-        return (self._listed.get(place), self._listed_at) if is_listed else None
+        zone, age = self._listed.get(place), now - self._listed_at
+        is_known = age <= self._manner.remembered and (zone is not None or age <= self._manner.unzoned)
+        return (zone, self._listed_at) if is_known else None
 
     def doubt(self) -> None:
         """Whatever is wanted is asked for anew."""

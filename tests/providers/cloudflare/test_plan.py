@@ -104,8 +104,10 @@ def test_the_zone_is_as_wanted_afterwards(zone: Zone, wanted: RRset, create: boo
     planned = zone.plan(wanted, Making(create, proxied))
     if isinstance(planned, Operations):
         zone.apply(planned)
-    if planned is Obstacle.MISSING:
+    if planned in (Obstacle.MISSING, Obstacle.UNWANTED):
         assert not there
+        other = "A" if wanted.type == "AAAA" else "AAAA"
+        assert bool(zone.contents(name, other)) is (planned is Obstacle.UNWANTED)
         assert not create
     elif planned is Obstacle.KEPT:
         assert there

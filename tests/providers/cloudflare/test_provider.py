@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from sftdyn.providers.cloudflare.backend import MANNER
+from sftdyn.providers.desk.backend import Fact, Listing
+from sftdyn.providers.desk.zones import Zones
 from sftdyn.values.outcome import Outcome, Result
-from sftdyn.values.update import Place
+from sftdyn.values.update import Place, RRset
 from tests.lab.api import Fault, silent, slow
 from tests.lab.cloudflare import (
     EDIT_DNS,
@@ -112,16 +115,116 @@ def test_both_families_are_one_transaction(cloudflare: Cloudflare) -> None:
 
 
 def test_what_is_missing_is_not_made_without_create(cloudflare: Cloudflare) -> None:
-    cloudflare.add(HOME, "A", "192.0.2.1")
-    failed = only(publish(cloudflare, [wanted("192.0.2.7"), wanted("2001:db8::7")]))
+    cloudflare.add("www.example.org", "A", "192.0.2.1")
+    failed = only(publish(cloudflare, [wanted("192.0.2.7", name="www.example.org"), wanted("2001:db8::7")]))
     assert failed.outcome is Outcome.REFUSED
     assert "create=True" in failed.reason
-    assert cloudflare.addresses(HOME) == ["192.0.2.1"]  # all of it or nothing
+    assert cloudflare.addresses("www.example.org") == ["192.0.2.1"]  # all of it or nothing
+
+
+def each(cloudflare: Cloudflare, update: list[RRset], ask_only: bool = False, **said: Any) -> list[Result]:
+    """The results of the items of one update."""
+
+    async def work(provider: Alone) -> list[Result]:
+        return list(await provider.providers.publish(provider.spec, update, ask_only))
+
+    return publishing(cloudflare, work, **said)
+
+
+@pytest.mark.parametrize("ask_only", [False, True])
+def test_the_family_that_the_owner_has_no_record_for_is_left_out_and_the_other_goes_on(
+    cloudflare: Cloudflare, ask_only: bool
+) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    first, second = each(cloudflare, [wanted("192.0.2.7"), wanted("2001:db8::7")], ask_only)
+    assert first.outcome is (Outcome.WOULD_CHANGE if ask_only else OK)
+    assert second.is_left_out
+    assert second.outcome is UPTODATE
+    assert "AAAA" in second.reason
+    assert cloudflare.addresses(HOME) == ["192.0.2.1" if ask_only else "192.0.2.7"]
+    assert not cloudflare.addresses(HOME, "AAAA")
+
+
+def test_a_name_of_which_nothing_remains_cannot_be_published_and_others_beside_it_can(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    cloudflare.add("www.example.org", "AAAA", "2001:db8::1")
+    alone = only(publish(cloudflare, wanted("2001:db8::7")))
+    assert alone.outcome is Outcome.UNPUBLISHABLE
+    assert "create=True" in alone.reason
+    results = each(cloudflare, [wanted("2001:db8::7"), wanted("2001:db8::7", name="www.example.org")])
+    assert outcomes(results) == [Outcome.UNPUBLISHABLE, OK]
+    assert cloudflare.addresses("www.example.org", "AAAA") == ["2001:db8::7"]
+
+
+def test_what_is_left_out_is_left_out_also_where_the_rest_fails(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    cloudflare.fail(Fault(refusal(no(400, 9005, "no"))), method="POST")
+    first, second = each(cloudflare, [wanted("192.0.2.7"), wanted("2001:db8::7")])
+    assert first.outcome is Outcome.REFUSED
+    assert second.is_left_out
+
+
+def test_the_family_that_was_left_out_is_published_as_soon_as_there_is_a_record(cloudflare: Cloudflare) -> None:
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    both = [wanted("192.0.2.7"), wanted("2001:db8::7")]
+
+    async def work(provider: Alone) -> list[Result]:
+        await provider.publish(both)
+        cloudflare.add(HOME, "AAAA", "2001:db8::1")
+        return list(await provider.providers.publish(provider.spec, both))
+
+    assert outcomes(publishing(cloudflare, work)) == [OK, OK]
+    assert cloudflare.addresses(HOME, "AAAA") == ["2001:db8::7"]
+
+
+@pytest.mark.parametrize("others", [0, 3])  # asked for by their names, or with the whole zone
+@pytest.mark.parametrize("ask_only", [False, True])
+def test_what_would_be_stored_and_not_served_is_not_published(
+    cloudflare: Cloudflare, others: int, ask_only: bool
+) -> None:
+    cloudflare.add("lab.example.org", "NS", "ns.lab.example.org")
+    cloudflare.add("ns.lab.example.org", "A", "192.0.2.53")
+    cloudflare.add("old.lab.example.org", "A", "192.0.2.1")
+    names = ["new.lab.example.org", "old.lab.example.org", "lab.example.org", "ns.lab.example.org", HOME]
+    names += [f"other{n}.example.org" for n in range(others)]
+    expected = [Outcome.UNPUBLISHABLE] * 3 + [Outcome.WOULD_CHANGE if ask_only else OK] * (2 + others)
+
+    async def work(provider: Alone) -> list[Result]:
+        updates = [[wanted("192.0.2.7", name=name)] for name in names]
+        if others:
+            return list(await asyncio.gather(*(provider.publish(update, ask_only) for update in updates)))
+        return [await provider.publish(update, ask_only) for update in updates]
+
+    results = publishing(cloudflare, work, create=True)
+    assert outcomes(results) == expected
+    assert "NS record" in results[0].reason
+    assert cloudflare.addresses("old.lab.example.org") == ["192.0.2.1"]
+    assert not cloudflare.addresses("new.lab.example.org")
+    assert not cloudflare.complaints
+
+
+def test_a_zone_that_appears_below_another_one_is_noticed_within_a_minute() -> None:
+    for heard in (False, True):
+        zones = Zones((), MANNER)
+        if heard:
+            zones.learn_all(Listing({"example.org.": "example.org."}), 0.0)
+        else:
+            zones.learn(Fact("example.org.", "example.org."), 0.0)
+            zones.learn(Fact(HOME + ".", None), 0.0)
+        assert zones.zone_of(HOME + ".", 29.0, 29.0) == "example.org."
+        assert zones.zone_of(HOME + ".", 61.0, 61.0) is None
+        assert zones.unknown(HOME + ".", 61.0, 61.0) == [HOME + "."]
 
 
 @pytest.mark.parametrize(
     ("ttl", "proxied", "made"),
-    [(30, None, (60, False)), (300, False, (300, False)), (99_999, None, (86_400, False)), (300, True, (1, True))],
+    [
+        (30, None, (60, False)),
+        (300, False, (300, False)),
+        (99_999, None, (86_400, False)),
+        (300, True, (1, True)),
+        (1, None, (1, False)),
+    ],
 )
 def test_what_is_missing_is_made_with_create(
     cloudflare: Cloudflare, ttl: int, proxied: bool | None, made: tuple[int, bool]
@@ -130,6 +233,13 @@ def test_what_is_missing_is_made_with_create(
     assert outcomes(publish(cloudflare, update, update, create=True, proxied=proxied)) == [OK, UPTODATE]
     [home] = cloudflare.records(HOME)
     assert (home.ttl, home.proxied) == made
+
+
+def test_a_record_that_is_made_has_the_comment_and_others_keep_theirs(cloudflare: Cloudflare) -> None:
+    cloudflare.add("www.example.org", "A", "192.0.2.1", comment="by hand")
+    updates = [wanted("192.0.2.7"), wanted("192.0.2.7", name="www.example.org")]
+    assert outcomes(publish(cloudflare, *updates, create=True, comment="dynamic: über sftdyn")) == [OK, OK]
+    assert [one.comment for one in cloudflare.records()] == ["by hand", "dynamic: über sftdyn"]
 
 
 def test_nothing_is_removed_without_create(cloudflare: Cloudflare) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ServeFixture
+from tests.doors.test_status import Watched
 from tests.lab.api import error, silent, slow
 from tests.lab.bind import Bind
 from tests.lab.cloudflare import EDIT_DNS, READ_ZONE, Cloudflare, too_many
@@ -103,6 +104,24 @@ def test_what_is_missing_is_made_and_removed_with_create_only(
     assert ask(server, "192.0.2.7") == "OK"
     assert server.get("/k?ip=192.0.2.7&offline=YES").text == "OK"
     assert not cloudflare.records()
+
+
+def test_the_day_a_name_gets_ipv6_too_its_a_record_goes_on(serve: ServeFixture, cloudflare: Cloudflare) -> None:
+    """Its owner has no AAAA record: that is said once, and nowhere is it shown as published."""
+    cloudflare.add(HOME, "A", "192.0.2.1")
+    watched = Watched(serve, None, f"provider = {written(cloudflare, token=cloudflare.add_token())}\n{CLIENT}")
+    server = watched.served
+    for number, word in ((7, "OK"), (7, "UPTODATE"), (8, "OK")):
+        assert server.get(f"/k?ipv4=192.0.2.{number}&ipv6=2001:db8::{number}").text == word
+    assert cloudflare.addresses(HOME) == ["192.0.2.8"]
+    said = server.get("/nic/update?hostname=&myip=192.0.2.8,2001:db8::8", headers=basic("k")).text
+    assert said == "nochg 192.0.2.8"
+    server.wait_for(f"UPTODATE {HOME} A 192.0.2.8 from 127.0.0.1")
+    assert len([line for line in server.log if "AAAA is left out" in line]) == 1
+    assert not [line for line in server.log if "FAIL" in line or "AAAA 2001" in line]
+    names = watched.widget()["names"]
+    assert [(one["type"], one["address"], one["outcome"]) for one in names] == [("A", "192.0.2.8", "UPTODATE")]
+    assert server.get("/k?ip=2001:db8::9").text == "FAIL"
 
 
 def test_the_token_of_the_request_serves_router_and_hosts_behind_it(
