@@ -5,11 +5,11 @@ nsupdate takes one key in the form of named.conf (tsig-keygen(8)), or a K*.priva
 
 import re
 
-STATEMENT = re.compile(r"^\s*key\s", re.M)
+STATEMENT = re.compile(r"^[ \t]*key\s", re.M)
 FORMS = (
     (re.compile(r"^\s*(?:hmac-)?\w+:[^\s:]+:\S+\s*$"), "it is written as for nsupdate -y, on the command line"),
     (re.compile(r"^\s*[\w.-]+:[A-Za-z0-9+/]+=*\s*$"), "it is written as for nsupdate -y, on the command line"),
-    (re.compile(r"^\s*key:\s*$[\s\S]*^\s*-?\s*id:", re.M), "it is in Knot's form, not BIND's"),
+    (re.compile(r"^[ \t]*key:[ \t]*\n[ \t]*(?:-[ \t]*)?id:", re.M), "it is in Knot's form, not BIND's"),
     (re.compile(r"^\s*[A-Za-z0-9+/]{16,}=*\s*$"), "it is the secret alone"),
 )
 FORM = 'key "NAME" { algorithm hmac-sha256; secret "…"; };'
