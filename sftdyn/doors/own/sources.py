@@ -5,7 +5,7 @@ what it does not give stays as it is.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
@@ -63,7 +63,7 @@ class Sources:
 
     def __init__(self) -> None:
         self._dialers = {version: Dialer(family=version) for version in VERSIONS}
-        self._calls: dict[Own, asyncio.Future[Ended]] = {}
+        self._calls: dict[Hashable, asyncio.Future[Ended]] = {}  # by what stays over a reload
         self._held: dict[tuple[Own, Version], Held] = {}
 
     async def look(self, own: Own, patience: float) -> Look:
@@ -108,12 +108,14 @@ class Sources:
 
     async def _call(self, own: Own, source: AddressFunction, patience: float) -> list[Address]:
         """What a function of the conf returns. Raises Unknown."""
-        if own in self._calls:
+        # A reload makes another function of the same code: one that hangs would keep the whole conf of each.
+        known = own.client.names, getattr(source.function, "__code__", source.function)
+        if known in self._calls:
             raise Unknown(f"the last call of {source} has not come back; it is not called again before")
         if len(self._calls) >= FUNCTIONS:
             raise Unknown(f"{source} is not called: {FUNCTIONS} calls of functions are under way, or hang")
-        call = self._calls[own] = in_thread(_addresses_of, source.function, late=lambda: None)
-        call.add_done_callback(lambda _: self._calls.pop(own))
+        call = self._calls[known] = in_thread(_addresses_of, source.function, late=lambda: None)
+        call.add_done_callback(lambda _: self._calls.pop(known))
         await asyncio.wait([call], timeout=patience)
         if not call.done():
             raise Unknown(f"{source} took longer than {patience:g} s")
