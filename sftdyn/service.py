@@ -94,6 +94,7 @@ class Service:
         self._notifier = Notifier(os.environ)
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
+        self._wants_reload = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -116,9 +117,7 @@ class Service:
             else None
         )
         self._status_server = self._open_status(for_status)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._start, self._reload)
+        self._heed_signals()
         self._start(self._watch_certificate)
         self._start(self._report)
         if self._notifier.interval:
@@ -137,6 +136,14 @@ class Service:
         for task in self._tasks:
             task.cancel()
         return 0
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        # While the loop computes, signals fill what wakes it: it wakes all the same, but those to end must not be lost.
+        signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.is_closed() or loop.call_soon_threadsafe(self._stop.set))
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.get_running_loop().create_task(work())
@@ -162,9 +169,16 @@ class Service:
             log.info("status at %s", url)
         return server
 
+    def _reload_soon(self) -> None:
+        """After the reload that is under way, if there is one, and once for all who want it meanwhile."""
+        if not self._wants_reload:
+            self._wants_reload = True
+            self._start(self._reload)
+
     async def _reload(self) -> None:
         """Read the conf again; a broken one changes nothing."""
         async with self._reloading:
+            self._wants_reload = False
             self._notifier.reloading()
             try:
                 config = await self._load()

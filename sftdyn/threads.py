@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from .places import Places
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,62 @@ def in_thread(function: Callable[..., Any], *arguments: object, late: Callable[[
 
     threading.Thread(target=run, name="conf", daemon=True).start()
     return future
+
+
+class Hanging(Exception):
+    """So many calls hang that there are no more for this caller; how many there are."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(f"{calls} calls hang")
+        self.calls = calls
+
+
+class Calls:
+    """Calls functions of the conf, a few at once, fairly for those `who` want it; made inside a running event loop.
+
+    Nothing can end a thread, so a call that is past its time is given up: its place is free for others, but it is one
+    of those that hang, of which there may be so many, until it comes back after all. The time is that of the call,
+    without what it has waited for its place.
+    """
+
+    def __init__(self, at_once: int, hanging: int) -> None:
+        self._places = Places(at_once)
+        self._lost = Places(hanging)
+        self._given_up: set[asyncio.Future[Ended]] = set()
+
+    async def call(
+        self, who: Hashable, seconds: float, function: Callable[..., Any], *arguments: object
+    ) -> "asyncio.Future[Ended]":
+        """A call that has begun, when its turn has come; it is given up `seconds` later. Raises Hanging."""
+        if not self._lost.are_free(who):
+            raise Hanging(len(self._given_up))
+        await self._places.take(who)
+        try:
+            call = in_thread(function, *arguments, late=_nobody_listens)
+        except RuntimeError:  # no more threads
+            self._places.leave(who)
+            raise
+        end = asyncio.get_running_loop().call_later(seconds, self._give_up, who, call)
+        call.add_done_callback(lambda _: self._came_back(who, call, end))
+        return call
+
+    def _give_up(self, who: Hashable, call: "asyncio.Future[Ended]") -> None:
+        if not call.done():
+            self._given_up.add(call)
+            self._lost.occupy(who)
+            self._places.leave(who)
+
+    def _came_back(self, who: Hashable, call: "asyncio.Future[Ended]", end: asyncio.TimerHandle) -> None:
+        end.cancel()
+        if call in self._given_up:
+            self._given_up.remove(call)
+            self._lost.leave(who)
+        else:
+            self._places.leave(who)
+
+
+def _nobody_listens() -> None:
+    pass
 
 
 def error_line(error: BaseException, path: Path) -> int | None:

@@ -23,6 +23,7 @@ from tests.lab.bind import ALL, Bind
 from tests.lab.machine import free_port, make_certificate
 from tests.neighbours import CASES, neighbours
 from tests.providing import provider
+from tests.strangers import strangers
 
 
 def addresses_of(bind: Bind, name: str) -> list[str]:
@@ -303,6 +304,7 @@ DRILLS: dict[str, Callable[[Path], Coroutine[Any, Any, str]]] = {
     "slow": slow,
     "soak": soak,
     "provider": partial(provider, update=update),
+    "strangers": strangers,
     **{f"neighbours:{case.name}": partial(neighbours, case) for case in CASES},
 }
 

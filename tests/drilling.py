@@ -31,12 +31,14 @@ def check(holds: bool, what: object) -> None:
 class Quiet(Sftdyn):
     """sftdyn that logs errors only, so it does not say where it listens."""
 
-    def __init__(self, folder: Path, bind: Bind, clients: Mapping[str, object], **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, bind: Bind, clients: Mapping[str, object], more: str = "", **settings: Any
+    ) -> None:
         self.port_number = free_port()
         http = f"127.0.0.1:{self.port_number}"
         path = folder / "conf"
         said = {"trusted_proxies": ["127.0.0.1"], "max_changes": 0, **settings}
-        path.write_text(conf(bind, clients=clients, http=http, **said))
+        path.write_text(conf(bind, more, clients=clients, http=http, **said))
         super().__init__(path, "-qq")
 
     def wait_until_ready(self) -> None:

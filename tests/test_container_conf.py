@@ -172,6 +172,7 @@ def test_port_0_is_for_the_container_alone(configured: Configured) -> None:
         ({**TOKEN, "UPDATE_INTERVAL": "0"}, "UPDATE_INTERVAL: write a whole number from 1"),
         ({**TOKEN, "API_PORT": "70000"}, "API_PORT: write a whole number from 0 to 65535, such as 5000"),
         ({**TOKEN, "HOST_LIST": "a.example,s3cr3t_.example"}, "HOST_LIST: one of its names: a host name has letters"),
+        ({**TOKEN, "HOST_LIST": "home.example Bx7kq0Zt-s3cr3t-of-the-api"}, "HOST_LIST: one of its names has no dot"),
         ({**TOKEN, "HOST_LIST": "ß.example"}, "HOST_LIST: one of its names: ß and ς have two ASCII forms"),
         ({**TOKEN, "IP_FAMILY": "5"}, "IP_FAMILY: write 4, 6 or 4,6"),
         ({**TOKEN, "CLOUDFLARE_API_TOKEN": "a.example b s3cr3t"}, "CLOUDFLARE_API_TOKEN: write one value, or lines"),

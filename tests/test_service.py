@@ -72,6 +72,37 @@ def test_a_hundred_reloads_under_load_lose_no_request(serve: ServeFixture, bind:
         assert set().union(*(future.result() for future in running)) <= {"OK", "UPTODATE"}
 
 
+def test_a_thousand_reloads_while_a_conf_is_read_are_one_and_then_it_ends(serve: ServeFixture, bind: Bind) -> None:
+    """A computation in the conf holds the interpreter, so that signals pile up."""
+    text = conf(bind, clients={"k": "thousand.dyn.example"})
+    served = serve(text)
+    (served.folder / "conf0").write_text(text + "[sum(range(100_000)) for _ in range(300)]\n")
+    served.signal(signal.SIGHUP)
+    for _ in range(10_000):
+        served.signal(signal.SIGHUP)
+    served.wait_for("the conf is read again")
+    assert served.stop() == 0
+    assert not [line for line in served.log if "Traceback" in line or "Exception ignored" in line]
+    assert len([line for line in served.log if "the conf is read again" in line]) < 20
+
+
+def test_reloads_while_a_function_of_own_hangs_keep_one_conf(serve: ServeFixture, bind: Bind) -> None:
+    """What hangs in a thread keeps the conf that it is a function of."""
+    text = "def mine():\n    import threading\n    threading.Event().wait()\nown = [Client('h.dyn.example', address=mine)]\n"
+    served = serve(conf(bind, text, timeout=0.2))
+    served.wait_for("mine took longer than 0.2 s")
+    before = len(list(Path(f"/proc/{served.process.pid}/task").iterdir()))
+    for _ in range(5):
+        since = len(served.log)
+        served.signal(signal.SIGHUP)
+        served.wait_for("the conf is read again", since)
+    served.wait_for("the last call of mine has not come back")
+    assert len(list(Path(f"/proc/{served.process.pid}/task").iterdir())) <= before + 2  # of asyncio's own
+    (served.folder / "conf0").write_text(conf(bind, text.replace("threading.Event().wait()", "return '192.0.2.9'")))
+    served.signal(signal.SIGHUP)
+    served.wait_for("OK h.dyn.example A 192.0.2.9")
+
+
 def test_a_reload_while_hooks_run_loses_nothing(serve: ServeFixture, bind: Bind) -> None:
     hook = "import time\ndef get_ip(source_ip, headers, key):\n    time.sleep(1)\n    return source_ip\n"
     served = serve(conf(bind, hook, clients={"k": "hookreload.dyn.example"}))

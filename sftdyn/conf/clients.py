@@ -45,6 +45,10 @@ class Keyring:
         """What of `target`, whose client was found, is the key."""
         return target if digest(target) in self.clients else decode(target)
 
+    def identity(self, target: bytes) -> bytes:
+        """The same for all targets that mean one key of the conf."""
+        return digest(self.matched(target))
+
 
 class Entries(dict[object, object]):
     """The conf's `clients`, which remembers the keys that were set again."""

@@ -6,7 +6,7 @@ else. What lies between is `publishing`, where there is something to publish.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from time import time
 
@@ -25,7 +25,7 @@ from .demand import Parameters, kept, read_demand, read_parameters, wanted, want
 from .hooks import HookFailed, HookThreads
 from .keys import SECRET_URL, Door, Way, door_of, takes_body, ways, without_client
 from .notes import Notes, Part, failure
-from .publishing import Errand, Host, Publishing, Visit
+from .publishing import Errand, Publishing, Visit
 from .secret_url import LATER
 from .status.seen import Journal
 
@@ -58,7 +58,7 @@ class Doors:
         self._notes = Notes(count, journal)
         self._hooks = HookThreads(config)
         self._publishing = Publishing(config, providers, self._hooks, self._done, self._fail)
-        self._under_way: Counter[tuple[str, ...]] = Counter()  # requests of each client
+        self._under_way: Counter[Hashable] = Counter()  # requests of each client
 
     def use(self, config: Config) -> None:
         """From now on, this conf."""
@@ -147,17 +147,21 @@ class Doors:
         key = way.key if self._config.hooks.get_host else self._config.keyring.matched(way.key)
         return key.decode("utf-8", "surrogateescape")
 
-    def _has_room(self, visit: Visit, door: Door, client: Client, hosts: Sequence[Host]) -> bool:
+    def _who(self, way: Way, client: Client) -> Hashable:
+        """Whose key it is; with get_host, which may know any number of keys, whose names."""
+        return client.names if self._config.hooks.get_host else self._config.keyring.identity(way.key)
+
+    def _has_room(self, errand: Errand) -> bool:
         """Whether one more request of this client is in order; if not, it will be answered.
 
         Not at once: who asks again as soon as there is an answer would keep us from accepting others.
         """
-        if self._under_way[client.names] >= AT_ONCE:
-            parts = [Part([FULL], client.names)] * len(hosts)
-            asyncio.get_running_loop().call_later(HELD, self._leave, visit, door, parts)
+        if self._under_way[errand.who] >= AT_ONCE:
+            parts = [Part([FULL], errand.client.names)] * len(errand.hosts)
+            asyncio.get_running_loop().call_later(HELD, self._leave, errand.visit, errand.door, parts)
             return False
-        self._under_way[client.names] += 1
-        visit.counted = client.names
+        self._under_way[errand.who] += 1
+        errand.visit.counted = errand.who
         return True
 
     def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand | None:
@@ -167,11 +171,11 @@ class Doors:
             self._leave(visit, way.door, [Part([NO_CERTIFICATE], name=client.names[0])])
             return None
         hosts = way.door.hosts(client, parameters)
-        if not self._has_room(visit, way.door, client, hosts):
-            return None
         provider = client.provider or self._config.provider
         secret = self._secret(way) if provider.passes_secret else None
-        errand = Errand(visit, way.door, client, hosts, provider, secret)
+        errand = Errand(visit, way.door, client, self._who(way, client), hosts, provider, secret)
+        if not self._has_room(errand):
+            return None
         for host in hosts:
             if isinstance(host, Outcome):
                 errand.parts[host] = Part([Result(host, PROBLEMS.get(host, NOT_OURS))], name=client.names[0])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from ..values.mistake import Mistake
-from ..values.names import host_name
+from ..values.names import among
 from ..values.outcome import SUCCESSES, Outcome, Result
 from ..values.specs import Client
 from ..web.reply import Reply
@@ -67,12 +67,12 @@ def hosts(client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | 
 def own_name(hostname: str, names: tuple[str, ...]) -> tuple[str, ...] | Outcome:
     """The absolute name that a request's `hostname` means, if it is one of `names`; else what is wrong with it."""
     try:
-        name = host_name(hostname)
+        name = among(hostname, names)
     except Mistake:
         return Outcome.NOTFQDN
-    if name.count(".") < 2:
+    if "." not in hostname.removesuffix("."):
         return Outcome.NOTFQDN
-    return (name,) if name in names else Outcome.NOHOST
+    return (name,) if name else Outcome.NOHOST
 
 
 def line(part: Part) -> str:

@@ -6,22 +6,21 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 from ..conf.clients import as_client
 from ..conf.config import Config
 from ..conf.parsers import MAX_TTL
-from ..threads import Ended, Returned, in_thread, raised_at
+from ..threads import Calls, Ended, Hanging, Returned, raised_at
 from ..values.addresses import Address, as_record, parse_address
 from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.specs import Client
 from ..values.update import Key, RRset, RRType, Script, Update
 from ..web.request import Request
+from ..web.turns import network_of
 
 MAX_LINES = 1000  # of nsupdatecommands
 AT_ONCE = 64  # calls that can block before others wait for them
-OF_ONE_CALLER = 32  # of these, for requests from one address: nobody takes all places
 GIVEN_UP = 100  # calls that may hang for ever before hooks are not called any more
 
 DELETE = re.compile(r"(?:update\s+)?del(?:ete)?\s+(\S+)\s+(?:\d+\s+)?(?:IN\s+)?(A|AAAA)", re.I)
@@ -39,15 +38,12 @@ class LookupFailed(HookFailed):
 class HookThreads:
     """Calls a conf's hooks; where it lacks one, the conf's own answer counts.
 
-    Each call has a daemon thread of its own. Nothing can end a thread, so one that is past its time is given up:
-    its place is free for others, and when it ends after all, nobody listens.
+    Each call has a daemon thread of its own. Whose they are is the network of the caller: a stranger has his share.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._crowds: WeakValueDictionary[Address, asyncio.Semaphore] = WeakValueDictionary()
-        self._given_up = 0
+        self._calls = Calls(AT_ONCE, GIVEN_UP)
 
     def use(self, config: Config) -> None:
         """From now on, this conf."""
@@ -103,25 +99,22 @@ class HookThreads:
         return replacement(lines, rrset.name) or Script(rrset.name, rrset.type, address, lines)
 
     async def _call(self, caller: Address, name: str, function: Callable[..., Any], *arguments: object) -> Any:
-        if self._given_up >= GIVEN_UP:
-            raise HookFailed(f"{name} is not called: {GIVEN_UP} calls of hooks hang; mend the hook, and restart")
-        crowd = self._crowds.setdefault(caller, asyncio.Semaphore(OF_ONE_CALLER))
+        seconds = self._config.timeout
         call: asyncio.Future[Ended] | None = None
         try:
-            async with asyncio.timeout(self._config.timeout), crowd, self._places:
-                call = in_thread(function, *arguments, late=self._came_back)
+            async with asyncio.timeout(seconds):
+                call = await self._calls.call(network_of(str(caller)), seconds, function, *arguments)
                 await asyncio.wait([call])
+        except Hanging as hanging:
+            raise HookFailed(
+                f"{name} is not called: {hanging.calls} calls of hooks hang; mend the hook, and restart"
+            ) from None
         except TimeoutError:
             if call is None:
                 raise HookFailed(f"{name} was not called: too many calls of hooks are under way") from None
         if not call.done():
-            call.cancel()
-            self._given_up += 1
-            raise HookFailed(f"{name} took longer than {self._config.timeout:g} s and is given up")
+            raise HookFailed(f"{name} took longer than {seconds:g} s and is given up")
         return self._value(name, call.result())
-
-    def _came_back(self) -> None:
-        self._given_up -= 1
 
     def _value(self, name: str, ended: Ended) -> Any:
         if isinstance(ended, Returned):

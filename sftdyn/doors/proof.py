@@ -21,13 +21,14 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from time import monotonic
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+from ..places import Places
 from ..threads import Returned, in_thread
 from ..trust import Trust
 from ..values.addresses import Address, Network
@@ -87,32 +88,38 @@ class Proofs:
     """Proves new addresses, of all clients."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._turns: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self._places = Places(AT_ONCE)
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
         self._trust = Trust()
 
-    async def prove(self, client: Client, items: Iterable[RRset | Script], seconds: float) -> str:
-        """Why the client's `items` were not proven within this time, all of them; empty if they were."""
+    async def prove(self, who: Hashable, client: Client, items: Iterable[RRset | Script], seconds: float) -> str:
+        """Why the client's `items` were not proven within this time, all of them; empty if they were.
+
+        `who` has the client's key: whoever has another one for the same names has turns of his own.
+        """
         assert client.prove
         deadline = asyncio.get_running_loop().time() + seconds
-        turn = self._turns.setdefault(client.names, asyncio.Lock())
+        turn = self._turns.setdefault(who, asyncio.Lock())
         for target in targets(client.prove, items):
             trial = Trial(target, client.prove, may_be_asked(target.address, client.networks))
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._settle(trial, turn, deadline)
+                    await self._settle(who, trial, turn, deadline)
             except TimeoutError:
                 return str(trial)
         return ""
 
-    async def _settle(self, trial: Trial, turn: asyncio.Lock, deadline: float) -> None:
+    async def _settle(self, who: Hashable, trial: Trial, turn: asyncio.Lock, deadline: float) -> None:
         """Try until it is proven."""
         while True:
             async with turn:
-                async with self._places:
+                await self._places.take(who)
+                try:
                     left = deadline - asyncio.get_running_loop().time()
                     if await self._is_proven(trial, max(min(TRY, left), LEAST)):
                         return
+                finally:
+                    self._places.leave(who)
                 await asyncio.sleep(PAUSE)
 
     async def _is_proven(self, trial: Trial, seconds: float) -> bool:

@@ -18,7 +18,7 @@ about, is or could be there. It costs no quota, needs no proof, and no hook is a
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -58,7 +58,7 @@ class Visit:
     respond: Respond
     began: float | None = None  # seconds since 1970, if anybody wants to know
     arrival: int = 0  # its number in the order of arrival, where hooks or a proof could change that order
-    counted: tuple[str, ...] = ()  # the client among whose requests under way it is counted
+    counted: Hashable = None  # the client among whose requests under way it is counted
     has_left: bool = False
 
 
@@ -69,6 +69,7 @@ class Errand:
     visit: Visit
     door: Door
     client: Client
+    who: Hashable  # has its key: another key is another client, for the same names, too
     hosts: Sequence[Host]  # in the order of the reply
     provider: Spec
     secret: str | None  # what matched the key, where the provider wants it
@@ -114,13 +115,13 @@ class Publishing:
 
     def publish(self, errand: Errand) -> None:
         """Without hooks. One update that needs no proof needs no task."""
-        only_asks = self._arrivals.inside and self._quota.is_used_up(errand.client.names, monotonic())
+        only_asks = self._arrivals.inside and self._quota.is_used_up(errand.who, monotonic())
         if errand.client.prove or only_asks:
             errand.visit.arrival = self._arrivals.arrive()
         if errand.visit.arrival or errand.looks or len(errand.updates) != 1:  # if none, all parts are known
             self.spawn(self.publish_all(errand))
             return
-        grant = self._quota.ask(errand.client.names, monotonic())
+        grant = self._quota.ask(errand.who, monotonic())
         [(host, update)] = errand.updates.items()
         if self._arrivals.inside:
             self._arrivals.overtaken(0, {rrset.key: rrset for rrset in update})
@@ -159,7 +160,7 @@ class Publishing:
             errand.parts[host] = Part(_instead(LEFT, results), [rrset.name for rrset in guess], host[0])
 
     async def _publish_each(self, errand: Errand) -> tuple[Grant, list[Results]]:
-        grant = self._quota.ask(errand.client.names, monotonic())
+        grant = self._quota.ask(errand.who, monotonic())
         publishing = [self._publish_one(errand, update, not grant.granted) for update in errand.updates.values()]
         return grant, await asyncio.gather(*publishing)
 
@@ -174,14 +175,13 @@ class Publishing:
 
     async def _publish_proven(self, errand: Errand) -> tuple[Grant, list[Results]]:
         """Each update, once all that would change is proven (Rule 3). A proof that is under way costs no quota."""
-        names = errand.client.names
         asked = await asyncio.gather(*(self._ask(errand, update) for update in errand.updates.values()))
         new = [_wanted(*one) for one in asked if _would_change(one[1])]
-        if not new or self._quota.is_used_up(names, monotonic()):
-            return self._quota.ask(names, monotonic()), [results for _, results in asked]
-        trouble = await self._proofs.prove(errand.client, chain(*new), self._config.timeout)
+        if not new or self._quota.is_used_up(errand.who, monotonic()):
+            return self._quota.ask(errand.who, monotonic()), [results for _, results in asked]
+        trouble = await self._proofs.prove(errand.who, errand.client, chain(*new), self._config.timeout)
         unproven = Result(Outcome.UNPROVEN, trouble) if trouble else None
-        grant = self._quota.ask(names, monotonic())
+        grant = self._quota.ask(errand.who, monotonic())
         refused = unproven or (None if grant.granted else Result(Outcome.WOULD_CHANGE))
         proven = zip(errand.updates.values(), asked, strict=True)
         return grant, await asyncio.gather(*(self._after_proof(errand, u, *one, refused) for u, one in proven))
@@ -233,9 +233,9 @@ class Publishing:
         grant.settle(changed=Outcome.OK in outcomes)
         if Outcome.WOULD_CHANGE in outcomes:
             now = monotonic()
-            if not self._quota.is_used_up(errand.client.names, now):
+            if not self._quota.is_used_up(errand.who, now):
                 return False
-            abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.client.names, now))
+            abuse = Result(Outcome.ABUSE, TOO_OFTEN, self._quota.wait(errand.who, now))
             results = {host: _instead(abuse, each) for host, each in results.items()}
         for host, each in results.items():
             errand.parts[host] = part_of(each, errand.updates[host], host[0])

@@ -29,6 +29,7 @@ class Obstacle(Enum):
     """Why there is no answer, in words for the log."""
 
     NO_ADDRESS = "its name has no address"
+    NO_LOOKUP = "its name was not looked up, as too many lookups are under way, or hang"
     NO_CONNECTION = "no connection"
     BAD_CA = "the certificates of ca cannot be read"
     OTHER_NAME = "its certificate is not valid for its name"

@@ -6,21 +6,22 @@ The system's resolver cannot be cancelled, so it has daemon threads, and few of 
 import asyncio
 import socket
 import ssl
-import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from ipaddress import ip_address
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from ..places import Places
 from ..threads import Returned, in_thread
 from ..trust import Trust
 from .answer import Failed, Obstacle
 from .stream import Origin, Stream, open_stream
 
 ALL_AT_ONCE = 128  # requests by one Dialer; 40 MiB while as many servers are silent
-LOOKUPS = 16  # threads that ask the system for addresses, all together
-LOOKUP = 5.0  # seconds after which a lookup is not waited for by others any more
+LOOKUPS = 20  # threads that ask the system for addresses, all together; each Dialer has its share
+OF_ONE_NAME = 2  # of these for one Dialer
+LOOKUP = 5.0  # seconds after which a lookup is not waited for by others any more, and that one waits for its thread
 VERIFICATIONS = {  # X509_V_ERR_… of x509_vfy.h
     9: Obstacle.NOT_YET,
     10: Obstacle.EXPIRED,
@@ -43,7 +44,7 @@ class Dialer:
         self._ca = ca
         self._family = family
         self._trust = Trust(["http/1.1"])
-        self._lookups: dict[Origin, Lookup] = {}
+        self._lookups: dict[Origin, list[Lookup]] = {}  # under way, the newest last
         self._worked: str | None = None  # the address of the last connection
 
     async def connect(self, origin: Origin, deadline: float) -> Stream:
@@ -73,47 +74,66 @@ class Dialer:
         if version := _version(origin.host):
             return [origin.host] if self._family in (None, version) else []
         now = asyncio.get_running_loop().time()
-        lookup = self._lookups.get(origin)
-        if lookup is None or lookup.is_over(now):
-            lookup = self._lookups[origin] = Lookup(origin, FAMILIES[self._family], now)
-        return await lookup.addresses()
+        lookups = self._lookups[origin] = [one for one in self._lookups.get(origin, ()) if not one.has_ended]
+        if not lookups or (lookups[-1].is_late(now) and len(lookups) < OF_ONE_NAME):
+            lookups.append(Lookup(origin, FAMILIES[self._family], now, self))
+        return await lookups[-1].addresses()
 
 
 class Lookup:
-    """A question to the system's resolver, which may take its time. All who want to know the same may wait for it."""
+    """A question to the system's resolver, which may take its time. All who want to know the same may wait for it.
 
-    places = threading.BoundedSemaphore(LOOKUPS)
+    `who` wants it, and has its share of the threads. Made inside a running event loop.
+    """
 
-    def __init__(self, origin: Origin, family: socket.AddressFamily, now: float) -> None:
+    places = Places(LOOKUPS)
+
+    def __init__(self, origin: Origin, family: socket.AddressFamily, now: float, who: Hashable) -> None:
         self._until = now + LOOKUP
-        self._ends = None
-        if self.places.acquire(blocking=False):
-            try:
-                self._ends = in_thread(self._run, origin, family, late=lambda: None)
-            except RuntimeError:  # no more threads
-                self.places.release()
+        self._who = who
+        self._end = asyncio.ensure_future(self._ask(origin, family))
 
-    def _run(self, origin: Origin, family: socket.AddressFamily) -> list[str]:
+    async def _ask(self, origin: Origin, family: socket.AddressFamily) -> list[str] | Obstacle:
+        """The addresses, or why there are none."""
+        try:
+            async with asyncio.timeout(LOOKUP):
+                await self.places.take(self._who)
+        except TimeoutError:
+            return Obstacle.NO_LOOKUP
+        try:
+            ended = await in_thread(self._run, asyncio.get_running_loop(), origin, family, late=lambda: None)
+        except RuntimeError:  # no more threads
+            self.places.leave(self._who)
+            return Obstacle.NO_LOOKUP
+        return ended.value if isinstance(ended, Returned) and ended.value else Obstacle.NO_ADDRESS
+
+    def _run(self, loop: asyncio.AbstractEventLoop, origin: Origin, family: socket.AddressFamily) -> list[str]:
         """In its thread. Raises OSError and UnicodeError."""
         try:
             found = socket.getaddrinfo(origin.host, origin.port, family, socket.SOCK_STREAM)
         finally:
-            self.places.release()
+            try:
+                loop.call_soon_threadsafe(self.places.leave, self._who)
+            except RuntimeError:  # the service has ended meanwhile, and nobody waits
+                self.places.leave(self._who)
         return _in_turn([(kind, str(address[0])) for kind, *_, address in found])
 
-    def is_over(self, now: float) -> bool:
+    @property
+    def has_ended(self) -> bool:
+        """Whether the answer is there."""
+        return self._end.done()
+
+    def is_late(self, now: float) -> bool:
         """Whether others had better ask anew."""
-        return self._ends is None or self._ends.done() or self._until <= now
+        return self._until <= now
 
     async def addresses(self) -> list[str]:
         """Raises Failed."""
-        if self._ends is None:
-            raise Failed(Obstacle.NO_ADDRESS)
-        await asyncio.wait([self._ends])
-        ended = self._ends.result()
-        if not isinstance(ended, Returned) or not ended.value:
-            raise Failed(Obstacle.NO_ADDRESS)
-        return list(ended.value)
+        await asyncio.wait([self._end])
+        found = self._end.result()
+        if isinstance(found, Obstacle):
+            raise Failed(found)
+        return list(found)
 
 
 def _version(host: str) -> int | None:

@@ -6,13 +6,13 @@ does must not undo what a newer one did.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, get_args
 from weakref import WeakValueDictionary
 
-from ..threads import Ended, Returned, in_thread, raised_at
+from ..threads import Calls, Ended, Hanging, Returned, raised_at
 from ..values.exchanges import Exchanges, Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Function
@@ -34,8 +34,7 @@ class FunctionProvider:
         self._timeout = timeout
         self._last: dict[Key, tuple[str, ...]] = {}  # the addresses of each one's last success
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._given_up = 0
+        self._calls = Calls(AT_ONCE, GIVEN_UP)
         self._promises: dict[Promise, Sequence[str]] = {}  # with their names
         self._exchanges = Exchanges()
 
@@ -52,9 +51,10 @@ class FunctionProvider:
         after: "Sequence[asyncio.Future[None]]" = (),
     ) -> Promise:
         """Call the function for each record set: the results come within the timeout."""
-        names = [item.name for item in update]
+        names = tuple(item.name for item in update)
+        who = names if secret is None else secret
         promise: Promise = asyncio.ensure_future(
-            _all([self._settle(spec, item, ask_only, secret, after) for item in update])
+            _all([self._settle(spec, item, ask_only, secret, after, who) for item in update])
         )
         self._promises[promise] = names
         promise.add_done_callback(self._promises.pop)
@@ -91,11 +91,15 @@ class FunctionProvider:
         await asyncio.gather(*self._promises)
 
     async def _settle(
-        self, spec: Function, item: Item, ask_only: bool, secret: str | None, after: "Sequence[asyncio.Future[None]]"
+        self,
+        spec: Function,
+        item: Item,
+        ask_only: bool,
+        secret: str | None,
+        after: "Sequence[asyncio.Future[None]]",
+        who: Hashable,
     ) -> Result:
         """One record set, in its turn."""
-        if self._given_up >= GIVEN_UP:
-            return Result(Outcome.HOOK, f"{spec.name} is not called: {GIVEN_UP} calls of it hang; mend it, and restart")
         assert isinstance(item, RRset)
         lock = self._lock(item.name)
         call: asyncio.Future[Ended] | None = None
@@ -109,26 +113,32 @@ class FunctionProvider:
                     repeats = self._last.get(item.key) == item.addresses
                     if ask_only and not repeats:
                         return Result(Outcome.WOULD_CHANGE)
-                    async with self._places:
-                        began = monotonic()
-                        call = self._call(spec, item, secret)
-                        await asyncio.wait([call])
-                        return self._result(spec, item, call.result(), repeats)
+                    call = await self._call(spec, item, secret, who)
+                    began = monotonic()
+                    await asyncio.wait([call])
+                    return self._result(spec, item, call.result(), repeats)
                 finally:
                     self._release(lock, call)
                     if call:
                         answered = call.done() and isinstance(call.result(), Returned)
                         self._exchanges.note(answered, monotonic() - began)
+        except Hanging as hanging:
+            return Result(
+                Outcome.HOOK, f"{spec.name} is not called: {hanging.calls} calls of it hang; mend it, and restart"
+            )
         except TimeoutError:
             return Result(Outcome.TIMEOUT, self._why_late(spec.name, call))
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
-    def _call(self, spec: Function, rrset: RRset, secret: str | None) -> "asyncio.Future[Ended]":
-        self._last.pop(rrset.key, None)  # from here on, who knows
+    async def _call(self, spec: Function, rrset: RRset, secret: str | None, who: Hashable) -> "asyncio.Future[Ended]":
+        """Raises Hanging."""
         name, kind, addresses, ttl = rrset
-        return in_thread(spec.function, name.rstrip("."), kind, ttl, addresses, secret, late=lambda: None)
+        arguments = name.rstrip("."), kind, ttl, addresses, secret
+        call = await self._calls.call(who, self._timeout, spec.function, *arguments)
+        self._last.pop(rrset.key, None)  # from here on, who knows
+        return call
 
     def _result(self, spec: Function, rrset: RRset, ended: Ended, repeats: bool) -> Result:
         """What a call that has ended means."""
@@ -146,12 +156,7 @@ class FunctionProvider:
         if call is None or call.done():
             lock.release()
             return
-        self._given_up += 1
-        call.add_done_callback(lambda _: self._came_back(lock))
-
-    def _came_back(self, lock: asyncio.Lock) -> None:
-        self._given_up -= 1
-        lock.release()
+        call.add_done_callback(lambda _: lock.release())
 
     def _why_late(self, name: str, call: "asyncio.Future[Ended] | None") -> str:
         if call:

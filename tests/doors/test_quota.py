@@ -61,3 +61,15 @@ def test_another_number_of_changes_counts_from_the_reload_on() -> None:
     assert quota.ask("a", 60.0).granted
     quota.allow(1, 60.0)
     assert not quota.ask("a", 60.0).granted  # a reload makes nobody's quota whole
+
+
+def test_two_keys_for_the_same_name_are_two_clients(serve: ServeFixture, bind: Bind) -> None:
+    """Who has one of them, and uses up its changes, does not stop the other one."""
+    served = serve(conf(bind, clients={"one": "shared.dyn.example", "two": "shared.dyn.example"}, max_changes=1))
+
+    def update(key: str, address: str) -> str:
+        return served.get(f"/{key}?ip={address}").text
+
+    assert [update("one", f"192.0.2.{number}") for number in (1, 2, 3)] == ["OK", "FAIL", "FAIL"]
+    assert [update(key, "192.0.2.4") for key in ("two", "%74wo")] == ["OK", "UPTODATE"]
+    assert [update(key, "192.0.2.5") for key in ("two", "%74wo")] == ["FAIL", "FAIL"]

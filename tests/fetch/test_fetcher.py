@@ -16,12 +16,13 @@ import pytest
 from sftdyn import __version__
 from sftdyn.fetch.answer import Answer, Failed, Obstacle
 from sftdyn.fetch.fetcher import Fetcher
-from sftdyn.fetch.route import LOOKUPS, Dialer, Family, Lookup
+from sftdyn.fetch.route import LOOKUP, LOOKUPS, Dialer, Family, Lookup
+from sftdyn.fetch.stream import Origin
 from sftdyn.values.mistake import Mistake
 from tests.doors.hosts import Authority
 from tests.fetch.peers import FINE, Peer, Talk, drips, is_cut_off_after, keeps_saying, says, serving, waits
 from tests.fetch.test_answer import HOSTILE
-from tests.lab.machine import find_program, make_certificate
+from tests.lab.machine import find_program, make_certificate, wait_until
 from tests.watchdog import watching
 
 FAMILIES = {socket.AF_INET6: "::1", socket.AF_INET: "127.0.0.1"}
@@ -219,18 +220,40 @@ def test_a_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     try:
         start = time.monotonic()
         for _ in range(LOOKUPS + 3):
-            assert trouble(ask(80, host="www.example", seconds=0.01)) in (
-                (Obstacle.SILENT, False),
-                (Obstacle.NO_ADDRESS, False),
-            )
+            assert trouble(ask(80, host="www.example", seconds=0.01)) == (Obstacle.SILENT, False)
         assert len(asked) == LOOKUPS
         assert time.monotonic() - start < 2
     finally:
         hanging.set()
-    for _ in range(LOOKUPS):
-        assert Lookup.places.acquire(timeout=5)
-    for _ in range(LOOKUPS):
-        Lookup.places.release()
+    wait_until(lambda: Lookup.places.are_all_free, "the end of all lookups")
+
+
+def test_names_whose_lookups_hang_take_no_place_of_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of five clients of `own`, beside the name of an API."""
+    hanging = threading.Event()
+    asked: list[str] = []
+
+    def hang(host: str, *arguments: object) -> list[object]:
+        asked.append(host)
+        if host != "api.example":
+            hanging.wait(20)
+        return [(socket.AF_INET, 0, 0, "", ("127.0.0.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+
+    async def beside() -> None:
+        dialers = [Dialer(family=4), Dialer(family=6)]
+        origins = [Origin(f"{number}.example", 80, tls=False) for number in range(40)]
+        waiting = [asyncio.create_task(dialer._addresses(origin)) for origin in origins for dialer in dialers]
+        share = 2 * (LOOKUPS // 3 + 1)  # of two who want more than there are
+        await asyncio.to_thread(wait_until, lambda: len(asked) == share, "as many lookups as they may have")
+        async with asyncio.timeout(LOOKUP / 2):
+            assert await Dialer()._addresses(Origin("api.example", 80, tls=False)) == ["127.0.0.1"]
+        hanging.set()
+        assert {tuple(found) for found in await asyncio.gather(*waiting)} == {("127.0.0.1",)}
+
+    asyncio.run(beside())
+    assert len(asked) == 81
 
 
 def test_one_lookup_serves_all_who_want_to_know_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A function of the conf as a provider."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,35 @@ def get_host(querystring, ip):
     served = published("unused.example", more=more)
     assert [served.update("one"), served.update("two%20"), served.update("three")] == ["OK", "OK", "BADKEY"]
     assert served.calls() == ["other.a.example A 30 192.0.2.7 one", "b.example A 30 192.0.2.7 two%20"]
+
+
+SLOW = """
+import threading
+over = threading.Event()
+def mine(name, type, ttl, addresses, secret):
+    if name.startswith("slow"):
+        over.wait(SECONDS)
+    return "OK"
+provider = mine
+"""
+
+
+@pytest.mark.parametrize(("seconds", "timeout"), [(1, 20), (60, 2)], ids=["slow", "hang"])
+def test_a_hundred_names_of_one_client_delay_no_other(serve: ServeFixture, seconds: int, timeout: int) -> None:
+    clients = {"many": [f"slow{n}.example" for n in range(100)], "one": "home.example", "two": "home.example"}
+    served = serve(conf(None, SLOW.replace("SECONDS", str(seconds)), clients=clients, timeout=timeout, max_changes=0))
+    rounds = 1 if seconds == 1 else 3
+    longest = 0.0
+    with in_background(lambda: [served.get("/many?ip=192.0.2.7").text for _ in range(rounds)][-1]) as many:
+        served_at_all = 0
+        while not many:
+            start = time.monotonic()
+            assert (
+                served.get(f"/{'one' if served_at_all % 2 else 'two'}?ip=192.0.2.{served_at_all % 250 + 1}").text
+                == "OK"
+            )
+            longest = max(longest, time.monotonic() - start)
+            served_at_all += 1
+    assert longest < 0.9
+    assert served_at_all > 10
+    assert many == ["OK" if seconds == 1 else "FAIL"]

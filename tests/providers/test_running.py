@@ -1,10 +1,12 @@
 """Several providers beside each other, and what a reload does to them."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -16,7 +18,7 @@ from sftdyn.values.update import RRset
 from tests.conftest import ServeFixture
 from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
-from tests.lab.machine import wait_until
+from tests.lab.machine import free_port, wait_until
 from tests.lab.process import Sftdyn
 from tests.providers.bind.conftest import in_background
 
@@ -172,3 +174,62 @@ def test_a_provider_that_is_dropped_while_an_update_waits_for_it_still_publishes
 
     assert asyncio.run(work()) == [Outcome.OK] * 3
     assert second.lookup(name) == ["192.0.2.2"]
+
+
+CLIENTS = {"k": "moving.dyn.example", "d": "apart.dyn.example"}
+
+
+def test_a_request_under_way_at_a_reload_ends_with_the_new_credentials_and_health_is_well(
+    serve: ServeFixture, own_bind: Bind, tmp_path: Path
+) -> None:
+    """The old key is one that the name server does not know any more."""
+    good = own_bind.keyfile.read_text()
+    old = tmp_path / "old.key"
+    old.write_text(good)
+    status = {"status": f"127.0.0.1:{free_port()}"}
+
+    def text(keyfile: Path) -> str:
+        named = f'provider = Bind(server="127.0.0.1:{own_bind.port}", keyfile={str(keyfile)!r}, zone="dyn.example")\n'
+        return conf(None, named, clients=CLIENTS, timeout=30, max_changes=0, **status)
+
+    served = serve(text(old))
+    assert ask(served, "192.0.2.1", "d") == "OK"
+    old.unlink()
+    own_bind.signal(signal.SIGSTOP)
+    with in_background(lambda: ask(served, "192.0.2.2")) as answers:
+        wait_until(lambda: len(served.children()) >= 1, "a child that writes")
+        reload(served, text(own_bind.keyfile))
+        for child in served.children():  # what the old one would start anew
+            os.kill(child, signal.SIGKILL)
+        own_bind.signal(signal.SIGCONT)
+    assert answers == ["OK"]
+    assert own_bind.lookup("moving.dyn.example") == ["192.0.2.2"]
+    assert ask(served, "192.0.2.3", "d") == "OK"
+    host, port = status["status"].split(":")
+    with urlopen(f"http://{host}:{port}/health", timeout=10) as health:
+        assert health.status == 200
+
+
+def test_a_function_with_another_name_after_a_reload_waits_for_the_older_call(
+    serve: ServeFixture, tmp_path: Path
+) -> None:
+    """Otherwise the older address would be there in the end."""
+    gate, told = tmp_path / "gate", tmp_path / "told"
+    os.mkfifo(gate)
+    code = (
+        "def {name}(name, type, ttl, addresses, secret):\n"
+        f"    if '192.0.2.1' in addresses: open({str(gate)!r}).read()\n"
+        f"    open({str(told)!r}, 'a').write(f'{{addresses[0]}}\\n')\n"
+        "    return 'OK'\n"
+        "provider = {name}\n"
+    )
+    served = serve(conf(None, code.replace("{name}", "mine"), clients=CLIENTS, timeout=30))
+    with in_background(lambda: ask(served, "192.0.2.1")) as old:
+        writer = gate.open("w")  # when it is called
+        reload(served, conf(None, code.replace("{name}", "yours"), clients=CLIENTS, timeout=30))
+        with in_background(lambda: ask(served, "192.0.2.2")) as new:
+            assert ask(served, "192.0.2.3", "d") == "OK"
+            assert not new
+            writer.close()
+    assert old + new == ["OK", "OK"]
+    assert told.read_text().split() == ["192.0.2.3", "192.0.2.1", "192.0.2.2"]

@@ -2,13 +2,16 @@
 
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.values.mistake import Mistake
-from sftdyn.values.names import ancestors, host_name, is_within
+from sftdyn.values.names import among, ancestors, host_name, is_within
+from tests.watchdog import watching
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,57 @@ def test_a_long_name_costs_no_time(text: str) -> None:
     with pytest.raises(Mistake):
         host_name(text)
     assert time.process_time() - start < 0.05
+
+
+FOREIGN = st.text(st.characters(min_codepoint=0x80, max_codepoint=0x3000) | st.sampled_from("aZ3-ﷺ\xad。"), max_size=20)
+
+
+@given(FOREIGN)
+def test_a_name_means_the_same_in_the_conf_and_in_a_request(label: str) -> None:
+    text = f"{label}.example"
+    try:
+        name = host_name(text)
+    except Mistake:
+        return
+    assert among(text, ("other.example.", name)) == name
+    assert among(text, ("other.example.", "xn--bcher-kva.example.")) in (None, name)
+
+
+@pytest.mark.parametrize("text", ["BÜCHER.example", "bücher.example.", "bu\u0308cher.example", "bü\xadcher.example"])
+def test_a_request_may_write_a_name_as_people_do(text: str) -> None:
+    names = ("xn--bcher-kva.example.", "home.example.", "xn--9.example.")
+    assert among(text, names) == names[0]
+    assert among("ｈｏｍｅ.example", names) == names[1]
+
+
+@pytest.mark.parametrize("text", ["straße.example", "ü..example", "ü_.example", "ü" * 64 + ".example"])
+def test_a_request_hears_that_it_is_no_name(text: str) -> None:
+    with pytest.raises(Mistake):
+        among(text, ("home.example.",))
+
+
+IDEOGRAPHS = "".join(map(chr, range(0x4E00, 0x4E00 + 60)))
+
+
+@pytest.mark.parametrize(
+    "label", ["ﷺ" * 51, IDEOGRAPHS[:51], ".".join("αβγδε" * 10), "\u0390" * 50, "e" + "\u0301\u0316" * 20]
+)
+def test_a_hundred_names_of_a_request_cost_what_they_are_long(label: str) -> None:
+    """A letter may stand for 18, and what encodes them takes time by the square."""
+    own = tuple(host_name(f"{IDEOGRAPHS[n:][:20]}.example") for n in range(40))
+    texts = [f"{label}.a{number}.example" for number in range(100)]
+    with watching() as watch:
+        watch.timed(label, lambda: [is_taken(lambda text: among(text, own), text) for text in texts])
+        for text in texts[:10]:  # of hooks, one for each request
+            watch.timed(text, partial(is_taken, host_name, text))
+
+
+def is_taken(read: Callable[[str], object], text: str) -> bool:
+    try:
+        read(text)
+    except Mistake:
+        return False
+    return True
 
 
 def test_where_a_name_stands() -> None:

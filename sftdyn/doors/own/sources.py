@@ -5,7 +5,7 @@ what it does not give stays as it is.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from itertools import islice
@@ -70,7 +70,7 @@ class Sources:
 
     def __init__(self) -> None:
         self._dialers = {version: Dialer(family=version) for version in VERSIONS}
-        self._calls: dict[int, Call] = {}  # by the identity of the function, which its thread keeps alive
+        self._calls: dict[Hashable, Call] = {}  # by what stays over a reload
         self._asking: dict[tuple[Web, Version], asyncio.Future[OneVersion]] = {}
         self._held: dict[tuple[Web, Version], Held] = {}
 
@@ -125,7 +125,7 @@ class Sources:
 
     async def _call(self, source: AddressFunction, patience: float) -> list[Address]:
         """What a function of the conf returns; who looks at the same moment shares the call. Raises Unknown."""
-        now, which = asyncio.get_running_loop().time(), id(source.function)
+        now, which = asyncio.get_running_loop().time(), _code_of(source.function)
         call = self._calls.get(which)
         if call and now >= call.until:
             raise Unknown(f"the last call of {source} has not come back; it is not called again before")
@@ -170,6 +170,12 @@ def _addresses_of(function: Callable[[], Any]) -> set[Address]:
     value = function()
     several = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
     return {parse_address(str(item)) for item in islice(several, ITEMS)}
+
+
+def _code_of(function: Callable[..., Any]) -> Hashable:
+    """What stays over a reload, which makes another function of the same code: one that hangs would keep each conf."""
+    is_plain = not getattr(function, "__closure__", None) and not getattr(function, "__defaults__", None)
+    return getattr(function, "__code__", id(function)) if is_plain else id(function)
 
 
 def _of_interface(interface: Interface, client: Client) -> tuple[Address, ...]:

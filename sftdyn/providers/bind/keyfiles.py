@@ -5,7 +5,7 @@ nsupdate takes one key in the form of named.conf (tsig-keygen(8)), or a K*.priva
 
 import re
 
-STATEMENT = re.compile(r"^\s*key\s", re.M)
+STATEMENT = re.compile(r"^[ \t]*key\s", re.M)
 FORMS = (
     (re.compile(r"^\s*(?:hmac-)?\w+:[^\s:]+:\S+\s*$"), "it is written as for nsupdate -y, on the command line"),
     (re.compile(r"^\s*[\w.-]+:[A-Za-z0-9+/]+=*\s*$"), "it is written as for nsupdate -y, on the command line"),

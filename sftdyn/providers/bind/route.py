@@ -121,7 +121,7 @@ async def resolved(host: str, port: int) -> Sequence[Address]:
     """The addresses of a server, as the system's resolver orders them; none where it knows none."""
     if is_number(host):
         return [Address(host, port)]
-    lookup = Lookup(Origin(host, port, tls=False), FAMILIES[None], asyncio.get_running_loop().time())
+    lookup = Lookup(Origin(host, port, tls=False), FAMILIES[None], asyncio.get_running_loop().time(), host)
     try:
         return [Address(found, port) for found in await lookup.addresses()]
     except Failed:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
-from ...values.names import MAX_LENGTH
+from ...values.names import MAX_LABEL, MAX_LENGTH, PREFIX
 from ...values.update import TXT, Record, Text
 from ..texts import quoted, unquoted
 
@@ -89,14 +89,14 @@ def read_record(json: object) -> Shown:
 def absolute(name: str) -> str:
     """A name of the API as the package writes it. Cloudflare shows the names of zones decoded, those of records not."""
     name = name.lower().removesuffix(".")
-    if not name.isascii() and len(name) <= MAX_LENGTH:  # what is longer is no name, and would take long
-        name = ".".join(label if label.isascii() else _encoded(label) for label in name.split("."))
+    if not name.isascii() and len(name) <= MAX_LENGTH:
+        name = ".".join(map(_encoded, name.split(".")))
     return name + "."
 
 
 def _encoded(label: str) -> str:
-    """What a label was decoded from (RFC 3492)."""
-    return "xn--" + label.encode("punycode").decode()
+    """What a label was decoded from (RFC 3492); what is longer is no label, and would take long."""
+    return label if label.isascii() or len(label) > MAX_LABEL else PREFIX + label.encode("punycode").decode()
 
 
 def shown(wanted: Record, there: Iterable[Shown]) -> list[Shown]:
