@@ -111,6 +111,58 @@ def test_functions_are_short() -> None:
                 assert length < 40, f"{name}.{node.name} has {length} lines: what is its second job?"
 
 
+def test_rooms_are_seen_at_a_glance() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 320, f"{path} is two rooms"
+
+
+def test_a_class_has_one_meaning() -> None:
+    where: dict[str, str] = {}
+    for name, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                assert where.setdefault(node.name, name) == name, f"{node.name} is in {where[node.name]} and in {name}"
+
+
+# What has more than ten attributes, and why.
+MANY = {
+    "Config": "the settings, each once",
+    "Service": "all that is started and ended",
+    "Session": "one account's zones, lanes, suspects and pauses: each has its rule",
+    "Ticket": "one update's whole way",
+    "Manner": "all that differs from place to place, in numbers",
+    "Cloudflare": "what the conf can say of it",
+    "Row": "all that is shown of one record set",
+    "StatusDoor": "it shows what all the others know",
+    "Providers": "what runs, and what a reload makes of it",
+    "Desk": "it puts the rooms of the engine together",
+    "Lane": "lines, looks and the workers that serve them",
+}
+
+
+def test_classes_are_small_or_have_a_reason() -> None:
+    many = {
+        node.name
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        if _attributes(node) > 10
+    }
+    assert many <= set(MANY)
+
+
+def _attributes(node: ast.ClassDef) -> int:
+    own = {
+        field.target.id
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    }
+    for place in ast.walk(node):
+        if isinstance(place, ast.Attribute) and isinstance(place.ctx, ast.Store):
+            own |= {place.attr} if isinstance(place.value, ast.Name) and place.value.id == "self" else set()
+    return len(own)
+
+
 def test_nothing_but_the_standard_library_is_imported() -> None:
     used = {name.partition(".")[0] for tree in MODULES.values() for name in imports(tree)}
     assert used <= set(sys.stdlib_module_names)

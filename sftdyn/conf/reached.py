@@ -37,7 +37,7 @@ class Reached:
         return f"{self.scheme}://{self.place}"
 
 
-class Shown(NamedTuple):
+class OwnCertificate(NamedTuple):
     """The certificate of a conf."""
 
     path: Path
@@ -92,7 +92,7 @@ def _literal(host: str) -> str:
     return f"[{address}]" if address.version == 6 else str(address)
 
 
-def _listening(domain: str, listeners: Sequence[Listener], shown: Shown | None) -> Reached:
+def _listening(domain: str, listeners: Sequence[Listener], shown: OwnCertificate | None) -> Reached:
     """By the first listener that others can reach, one with TLS before one without."""
     usable = [one for one in listeners if one.port and not (one.host and ip_address(one.host).is_loopback)]
     if not usable:
@@ -115,7 +115,7 @@ def _is_good_for(names: Sequence[str], host: str) -> bool:
     return bool({host.strip("[]"), f"*.{host.partition('.')[2]}"} & {name.lower() for name in names})
 
 
-def _shown(config: Config) -> Shown | None:
+def _shown(config: Config) -> OwnCertificate | None:
     """The conf's certificate; None if there is none, or none that can be read."""
     if not config.cert or not config.key:
         return None
@@ -127,5 +127,5 @@ def _shown(config: Config) -> Shown | None:
     try:
         shown_certificate(context)
     except Mistake:
-        return Shown(config.cert, names, is_own=True)
-    return Shown(config.cert, names, is_own=False)
+        return OwnCertificate(config.cert, names, is_own=True)
+    return OwnCertificate(config.cert, names, is_own=False)

@@ -42,7 +42,7 @@ class Address(NamedTuple):
         return f"{self.host} port {self.port}"
 
 
-class Way(NamedTuple):
+class Passage(NamedTuple):
     """An address, and what gets through to it."""
 
     address: Address
@@ -52,7 +52,7 @@ class Way(NamedTuple):
 class Sighting(NamedTuple):
     """What was seen of an address."""
 
-    way: Way
+    way: Passage
     worth: Worth
 
 
@@ -61,7 +61,7 @@ class Choice:
 
     def __init__(self) -> None:
         self.addresses: tuple[Address, ...] = ()
-        self.way: Way | None = None
+        self.way: Passage | None = None
 
     def learn(self, addresses: Sequence[Address]) -> None:
         """These are all that there are, the best first. Raises ValueError if there is none."""
@@ -69,7 +69,7 @@ class Choice:
         if not self.addresses:
             raise ValueError("no address")
         if self.way is None or self.way.address not in self.addresses:
-            self.way = Way(self.addresses[0])
+            self.way = Passage(self.addresses[0])
 
     def others(self, has_answered: bool) -> Sequence[Address]:
         """Where to look, in trouble: everywhere; but at the chosen one only if it is silent, or nobody is there."""
@@ -77,7 +77,7 @@ class Choice:
 
     def better(self) -> Sequence[Address]:
         """Where to look now and then (Rule 3)."""
-        if self.way is None or self.way == Way(self.addresses[0]):
+        if self.way is None or self.way == Passage(self.addresses[0]):
             return ()
         return self.addresses[: self.addresses.index(self.way.address) + (self.way.over is not Over.BOTH)]
 

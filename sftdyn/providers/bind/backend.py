@@ -11,10 +11,10 @@ from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Make
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
-from .dialogue import Settlement as Said
+from .dialogue import Settled as Said
 from .failures import Failures
 from .findings import findings
-from .message import Verdict
+from .message import Word
 from .nsupdate import ASKING, WRITING, Child
 from .route import Route
 from .scouts import Scouts
@@ -42,30 +42,30 @@ MANNER = Manner(
     idle=60.0,
 )
 # Seconds that all wait. A wrong key costs two processes a try.
-WAITS = {Verdict.NOBODY: 0.1, Verdict.NOT_SENT: 0.5, Verdict.BAD_KEY: 0.5}
+WAITS = {Word.NOBODY: 0.1, Word.NOT_SENT: 0.5, Word.BAD_KEY: 0.5}
 MEANINGS = {
-    Verdict.DONE: Became.DONE,
-    Verdict.HIDDEN: Became.HIDDEN,
-    Verdict.REFUSED: Became.REFUSED,
-    Verdict.TOO_LARGE: Became.REFUSED,
-    Verdict.FAILED: Became.REFUSED,
-    Verdict.NOT_ITS_ZONE: Became.ELSEWHERE,
-    Verdict.CLOSED: Became.AGAIN,
-    Verdict.AWAY: Became.AGAIN,
-    Verdict.UNKNOWN: Became.UNKNOWN,
+    Word.DONE: Became.DONE,
+    Word.HIDDEN: Became.HIDDEN,
+    Word.REFUSED: Became.REFUSED,
+    Word.TOO_LARGE: Became.REFUSED,
+    Word.FAILED: Became.REFUSED,
+    Word.NOT_ITS_ZONE: Became.ELSEWHERE,
+    Word.CLOSED: Became.AGAIN,
+    Word.AWAY: Became.AGAIN,
+    Word.UNKNOWN: Became.UNKNOWN,
     **dict.fromkeys(WAITS, Became.AWAY),
 }
 REASONS = {
-    Verdict.NOT_ITS_ZONE: MANNER.no_zone.reason,
-    Verdict.HIDDEN: "a CNAME at the name, or a delegation or DNAME above it, hides it",
-    Verdict.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
-    Verdict.FAILED: "the name server fails at this change alone (SERVFAIL): it is probably a limit, such as"
+    Word.NOT_ITS_ZONE: MANNER.no_zone.reason,
+    Word.HIDDEN: "a CNAME at the name, or a delegation or DNAME above it, hides it",
+    Word.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
+    Word.FAILED: "the name server fails at this change alone (SERVFAIL): it is probably a limit, such as"
     " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
-    Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
+    Word.REFUSED: "the name server's update-policy or allow-update refuses this name",
 }
-OF_THE_ZONE = frozenset({Verdict.AWAY, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the log says which
-COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED, Verdict.FAILED})
-MOVED = frozenset({Verdict.HIDDEN, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the name may be in another zone than it was
+OF_THE_ZONE = frozenset({Word.AWAY, Word.CLOSED, Word.NOT_ITS_ZONE})  # the log says which
+COSTLY = frozenset({Word.HIDDEN, Word.REFUSED, Word.FAILED})
+MOVED = frozenset({Word.HIDDEN, Word.CLOSED, Word.NOT_ITS_ZONE})  # the name may be in another zone than it was
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
 
 
@@ -126,12 +126,12 @@ class BindChannel:
         self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         return [
-            (DONE if one.changed else UNCHANGED) if one.verdict is Verdict.DONE else self._trouble(zone.name, one)
+            (DONE if one.changed else UNCHANGED) if one.verdict is Word.DONE else self._trouble(zone.name, one)
             for one in await self._dialogue.settle(zone.name, updates, ask_only, zone.reloads)
         ]
 
     def _trouble(self, zone: str, said: Said) -> Settlement:
-        is_apart = said.verdict is Verdict.TOO_LARGE and self._child.is_narrow()
+        is_apart = said.verdict is Word.TOO_LARGE and self._child.is_narrow()
         return _settlement(zone, *said)._replace(apart=is_apart)
 
     async def mend(
@@ -168,7 +168,7 @@ class BindChannel:
             texts = [record for record in some if isinstance(record, Text)]
             again = await dialogue.settle(zone, [[text] for text in texts]) if texts else ()
             for text, said in zip(texts, again, strict=True):
-                if said.verdict is Verdict.UNKNOWN:  # to say it once more is all that can be done, and enough
+                if said.verdict is Word.UNKNOWN:  # to say it once more is all that can be done, and enough
                     fates[text.key] = Fate.UNKNOWN, text.addresses
             try:
                 rrsets = [record for record in some if isinstance(record, RRset)]
@@ -189,16 +189,16 @@ class BindChannel:
 async def _mend(dialogue: Dialogue, zone: str, rrset: Record, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
     for value in late:
         verdict = await dialogue.replace(zone, rrset, value)
-        if verdict is Verdict.DONE:
+        if verdict is Word.DONE:
             return Fate.MENDED, value
-        if verdict is Verdict.UNKNOWN:
+        if verdict is Word.UNKNOWN:
             return Fate.UNKNOWN, value
-        if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN):
+        if verdict not in (Word.BELIEF_WRONG, Word.HIDDEN):
             return Fate.RIGHT, ()  # the next look finds it again
     return Fate.FOREIGN, ()
 
 
-def _settlement(zone: str, verdict: Verdict, changed: bool, reason: str) -> Settlement:
+def _settlement(zone: str, verdict: Word, changed: bool, reason: str) -> Settlement:
     """What the primary's verdict means for the desk."""
     said = REASONS.get(verdict, reason)
     if said and verdict in OF_THE_ZONE:

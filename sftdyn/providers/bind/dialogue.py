@@ -14,7 +14,7 @@ from ..desk.backend import in_parts
 from . import message
 from .addresses import MAX_UDP
 from .failures import Failures
-from .message import Belief, Beliefs, Unanswered, Verdict
+from .message import Belief, Beliefs, Unanswered, Word
 from .nsupdate import Child
 from .sayings import diagnosis
 from .scouts import Scouts
@@ -23,30 +23,30 @@ from .strays import Strays
 BATCH = 256  # record sets in one message; more gain nothing, and delay the first
 REMEMBERED = 1_000_000  # record sets whose last sight is kept as a guess; some 300 octets each
 # One update can be to blame for the whole batch: it is halved until the culprit stands alone.
-HALVED = frozenset({Verdict.HIDDEN, Verdict.TOO_LARGE})
-ABOUT_ONE = frozenset({Verdict.REFUSED, Verdict.FAILED})  # so can these, unless all of the zone gets them
+HALVED = frozenset({Word.HIDDEN, Word.TOO_LARGE})
+ABOUT_ONE = frozenset({Word.REFUSED, Word.FAILED})  # so can these, unless all of the zone gets them
 # What they mean where it is about the zone; and where somebody else writes all the time.
 OF_ALL = {
-    Verdict.REFUSED: Verdict.CLOSED,
-    Verdict.FAILED: Verdict.AWAY,
-    Verdict.BELIEF_WRONG: Verdict.AWAY,
+    Word.REFUSED: Word.CLOSED,
+    Word.FAILED: Word.AWAY,
+    Word.BELIEF_WRONG: Word.AWAY,
 }
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
 
-class Settlement(NamedTuple):
+class Settled(NamedTuple):
     """What the primary made of one update. `changed`: it was not so before, or (after UNKNOWN) may be so by our hand.
 
     Where the update was only asked about, `changed` says that it would have been changed.
     """
 
-    verdict: Verdict
+    verdict: Word
     changed: bool = False
     reason: str = ""
 
 
-class Seen(NamedTuple):
+class Known(NamedTuple):
     """What was seen of a record set. Of its TTL nothing can be seen: it is the wanted one, or one set by hand."""
 
     addresses: tuple[str, ...]
@@ -61,7 +61,7 @@ class Sight:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Key, Seen] = {}
+        self._seen: dict[Key, Known] = {}
 
     def guess(self, record: Record, reloads: int, ask_only: bool) -> Belief:
         """What it is probably now; where nothing is known, what it shall be. Nothing can be said of a single value."""
@@ -84,7 +84,7 @@ class Sight:
             before = self._seen.get(rrset.key) if ask_only else None
             if belief is not None:
                 ttl, reloads_then = (before.ttl, before.reloads) if before else (rrset.ttl, reloads)
-                self._seen[rrset.key] = Seen(belief, ttl, reloads_then)
+                self._seen[rrset.key] = Known(belief, ttl, reloads_then)
 
 
 class Dialogue:
@@ -99,20 +99,20 @@ class Dialogue:
 
     async def settle(
         self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False, reloads: int = 0
-    ) -> list[Settlement]:
+    ) -> list[Settled]:
         """One settlement for each of `updates`, which must not share a record set."""
         rrsets = [rrset for update in updates for rrset in update]
         beliefs = {rrset.key: self._sight.guess(rrset, reloads, ask_only) for rrset in rrsets}
         try:
             if self._child.is_narrow() and not _fits(zone, message.change(rrsets, beliefs, zone, ask_only)):
-                verdict, reason = Verdict.TOO_LARGE, ""
+                verdict, reason = Word.TOO_LARGE, ""
             else:
                 verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
         except Unanswered as error:
-            return [Settlement(*error.said)] * len(updates)
-        if verdict is Verdict.FAILED and len(updates) == 1:
+            return [Settled(*error.said)] * len(updates)
+        if verdict is Word.FAILED and len(updates) == 1:
             verdict, reason = await self._failed_alone(zone, rrsets, beliefs, reason)
-        if verdict is Verdict.DONE:
+        if verdict is Word.DONE:
             self._done(zone, rrsets, beliefs, ask_only, reloads)
         elif await self._is_about_one(verdict, zone):
             if len(updates) > 1:
@@ -120,7 +120,7 @@ class Dialogue:
         elif verdict in OF_ALL:
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = OF_ALL[verdict]
-        return [Settlement(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
+        return [Settled(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
 
     def _done(self, zone: str, rrsets: Sequence[Record], beliefs: Beliefs, ask_only: bool, reloads: int) -> None:
         """The primary says that it is so, or (where it was only asked) that it is as believed."""
@@ -129,41 +129,41 @@ class Dialogue:
         seen = beliefs if ask_only else {r.key: r.addresses if isinstance(r, RRset) else None for r in rrsets}
         self._sight.note(rrsets, seen, reloads, ask_only)
 
-    async def _is_about_one(self, verdict: Verdict, zone: str) -> bool:
+    async def _is_about_one(self, verdict: Word, zone: str) -> bool:
         """Whether a verdict is not about the zone as a whole: then a harmless question is answered otherwise."""
-        if verdict is Verdict.FAILED and self._failures.is_blamed(zone, monotonic()):
+        if verdict is Word.FAILED and self._failures.is_blamed(zone, monotonic()):
             return False
-        return verdict in HALVED or (verdict in ABOUT_ONE and await self._asked(zone) is Verdict.DONE)
+        return verdict in HALVED or (verdict in ABOUT_ONE and await self._asked(zone) is Word.DONE)
 
     async def _failed_alone(
         self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], reason: str
-    ) -> tuple[Verdict, str]:
+    ) -> tuple[Word, str]:
         """Is it to blame itself (FAILED), or the zone (AWAY), or was it just loaded? Raises nothing."""
-        if await self._asked(zone) is not Verdict.DONE:
-            return Verdict.AWAY, reason
+        if await self._asked(zone) is not Word.DONE:
+            return Word.AWAY, reason
         try:
             verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only=False)
         except Unanswered as error:
             verdict, _, reason = error.said
-        if verdict is Verdict.FAILED and self._failures.note(zone, {rrset.name for rrset in rrsets}, monotonic()):
-            return Verdict.AWAY, reason
+        if verdict is Word.FAILED and self._failures.note(zone, {rrset.name for rrset in rrsets}, monotonic()):
+            return Word.AWAY, reason
         return verdict, reason
 
     async def _agree(
         self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], ask_only: bool
-    ) -> tuple[Verdict, str]:
+    ) -> tuple[Word, str]:
         """Send, and mend wrong beliefs, until the primary says something else than that. Raises Unanswered."""
         if any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
             await self._revise(zone, [rrset for rrset in rrsets if not self._sight.knows(rrset)], beliefs)
         for _ in range(TRIES):
             verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone, ask_only))
-            if verdict is Verdict.BELIEF_WRONG:
+            if verdict is Word.BELIEF_WRONG:
                 await self._revise(zone, rrsets, beliefs)
-            elif verdict is not Verdict.HIDDEN or not await self._revise(zone, _absent(rrsets, beliefs), beliefs):
+            elif verdict is not Word.HIDDEN or not await self._revise(zone, _absent(rrsets, beliefs), beliefs):
                 break
         return verdict, reason
 
-    async def replace(self, zone: str, rrset: Record, late: tuple[str, ...]) -> Verdict:
+    async def replace(self, zone: str, rrset: Record, late: tuple[str, ...]) -> Word:
         """Put `rrset` in the place of exactly `late`."""
         return (await self._send(zone, message.change([rrset], {rrset.key: late}, zone)))[0]
 
@@ -172,9 +172,9 @@ class Dialogue:
         if not rrsets:
             return []
         verdict, reason = await self._send(zone, message.question(rrsets, beliefs))
-        if verdict is Verdict.DONE:
+        if verdict is Word.DONE:
             return []
-        if verdict not in (Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.TOO_LARGE):
+        if verdict not in (Word.BELIEF_WRONG, Word.HIDDEN, Word.TOO_LARGE):
             # A question needs no permission but the zone's: refused, it is frozen or the key not allowed.
             raise Unanswered(OF_ALL.get(verdict, verdict), False, reason)
         if len(rrsets) == 1:
@@ -192,46 +192,46 @@ class Dialogue:
             beliefs[rrset.key] = rrset.addresses if beliefs[rrset.key] != rrset.addresses else None
         return bool(wrong)
 
-    async def _send(self, zone: str, lines: str) -> tuple[Verdict, str]:
+    async def _send(self, zone: str, lines: str) -> tuple[Word, str]:
         verdict, reason = await self._try(zone, lines)
-        if verdict is Verdict.BAD_KEY:  # a restarted name server has a new session key
+        if verdict is Word.BAD_KEY:  # a restarted name server has a new session key
             await self._child.stop()
             verdict, reason = await self._try(zone, lines)
-        is_better = verdict is not Verdict.REFUSED and await self._scouts.help(verdict, [zone], self._child.way)
-        if is_better and not (verdict is Verdict.UNKNOWN and message.is_change(lines)):  # which may still be made
+        is_better = verdict is not Word.REFUSED and await self._scouts.help(verdict, [zone], self._child.way)
+        if is_better and not (verdict is Word.UNKNOWN and message.is_change(lines)):  # which may still be made
             verdict, reason = await self._try(zone, lines)
-        if verdict is Verdict.BAD_KEY:
+        if verdict is Word.BAD_KEY:
             await self._child.stop()
         return verdict, reason
 
-    async def _try(self, zone: str, lines: str) -> tuple[Verdict, str]:
+    async def _try(self, zone: str, lines: str) -> tuple[Word, str]:
         watching = self._scouts.watch([zone])
         try:
             transcript = await self._child.send(zone, lines)
         finally:
             watching.cancel()
         verdict = message.verdict(transcript)
-        if verdict is Verdict.UNKNOWN and self._child.way and message.is_change(lines):
+        if verdict is Word.UNKNOWN and self._child.way and message.is_change(lines):
             self._strays.lost(self._child.way.address)
         if message.is_key_unknown(transcript):
             verdict = await self._whose(zone)
         elif message.is_unsigned(transcript):
-            if await self._asked(zone) is Verdict.DONE:
-                verdict = Verdict.REFUSED
+            if await self._asked(zone) is Word.DONE:
+                verdict = Word.REFUSED
             elif self._child.has_old_key():
-                verdict = Verdict.BAD_KEY
+                verdict = Word.BAD_KEY
         return verdict, diagnosis(transcript)
 
-    async def _whose(self, zone: str) -> Verdict:
+    async def _whose(self, zone: str) -> Word:
         """BADKEY: is it of the change, which Knot does not allow the key, of the zone, or of the key everywhere?"""
-        if await self._asked(zone) is Verdict.DONE:
-            return Verdict.REFUSED
-        if await self._asked(message.NOBODYS) is not Verdict.NOT_ITS_ZONE:
-            return Verdict.BAD_KEY
+        if await self._asked(zone) is Word.DONE:
+            return Word.REFUSED
+        if await self._asked(message.NOBODYS) is not Word.NOT_ITS_ZONE:
+            return Word.BAD_KEY
         await self._child.stop()  # the next one reads the key file anew
-        return Verdict.AWAY
+        return Word.AWAY
 
-    async def _asked(self, zone: str) -> Verdict:
+    async def _asked(self, zone: str) -> Word:
         return message.verdict(await self._child.send(zone, message.harmless(zone)))
 
 

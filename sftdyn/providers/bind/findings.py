@@ -29,7 +29,7 @@ from .addresses import Over
 from .delegation import delegation_findings
 from .dialogue import BATCH, HALVED
 from .keyfiles import what_is_wrong
-from .message import Verdict
+from .message import Word
 from .nsupdate import ASKING, Child, dig
 from .questions import Lot
 from .route import Route
@@ -44,8 +44,8 @@ PATIENCE = 5.0  # seconds that another address, or another transport, has to ans
 SILENCE = "?"  # stands for a zone
 # What nsupdate -l reads, unless it was built otherwise: on Linux, and where /run is not.
 SESSION_KEYS = (Path("/run/named/session.key"), Path("/var/run/named/session.key"))
-UNHEARD = frozenset({Verdict.NOBODY, Verdict.UNKNOWN})
-REFUSED = frozenset({Verdict.REFUSED, Verdict.BAD_KEY, Verdict.NOT_ITS_ZONE, Verdict.TOO_LARGE})
+UNHEARD = frozenset({Word.NOBODY, Word.UNKNOWN})
+REFUSED = frozenset({Word.REFUSED, Word.BAD_KEY, Word.NOT_ITS_ZONE, Word.TOO_LARGE})
 
 NO_UPDATES = "{where} takes no updates (RFC 2136), or is just starting: try again, or correct the setting server"
 # What nsupdate says of a key, and what to do. The first one that is found counts; `{key}` is which, `{where}` whose.
@@ -70,20 +70,20 @@ KEYS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(""), "{where} does not take {key}: include it in its configuration"),
 )
 PRIMARY = {
-    Verdict.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
-    Verdict.UNKNOWN: "{where} does not answer: it hangs, a firewall is between, or the setting server is wrong",
-    **dict.fromkeys((Verdict.AWAY, Verdict.FAILED), NO_UPDATES),
-    Verdict.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
+    Word.NOBODY: "nobody listens at {where}: start the name server, or correct the setting server",
+    Word.UNKNOWN: "{where} does not answer: it hangs, a firewall is between, or the setting server is wrong",
+    **dict.fromkeys((Word.AWAY, Word.FAILED), NO_UPDATES),
+    Word.NOT_SENT: "{where} cannot be asked ({said}): correct the setting server",
 }
 ZONE = {
-    Verdict.NOT_ITS_ZONE: "the name server does not serve it: correct the setting zone, or add it there",
-    Verdict.REFUSED: "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND:"
+    Word.NOT_ITS_ZONE: "the name server does not serve it: correct the setting zone, or add it there",
+    Word.REFUSED: "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND:"
     " update-policy or allow-update; PowerDNS: TSIG-ALLOW-DNSUPDATE); the name server's log says which",
-    Verdict.BAD_KEY: "the name server does not take this key for it: name it in the zone's acl (Knot)",
-    Verdict.FAILED: "the name server has not loaded it: its log and named-checkzone -j {zone} FILE say why (BIND)",
-    Verdict.AWAY: "the name server cannot change it (it says that it does not implement that): PowerDNS's bind backend"
+    Word.BAD_KEY: "the name server does not take this key for it: name it in the zone's acl (Knot)",
+    Word.FAILED: "the name server has not loaded it: its log and named-checkzone -j {zone} FILE say why (BIND)",
+    Word.AWAY: "the name server cannot change it (it says that it does not implement that): PowerDNS's bind backend"
     " takes no updates, use another one",
-    Verdict.UNKNOWN: "no answer, though the name server answers for others: its log may say why",
+    Word.UNKNOWN: "no answer, though the name server answers for others: its log may say why",
 }
 REFUSES_ALL = (
     "{where} refuses every update, also of {names}: dnsupdate=yes is missing (PowerDNS), this machine is not in"
@@ -143,10 +143,10 @@ class Inquiry:
             return
         where, zones = self._route.primary.where, await self._zones(given, keys)
         if SILENCE in zones:
-            yield PRIMARY[Verdict.UNKNOWN].format(where=where)
+            yield PRIMARY[Word.UNKNOWN].format(where=where)
             return
         if homeless := zones.pop(NOWHERE, []):
-            is_closed = not zones and not given and await self._ask(message.NOBODYS, HARMLESS) is Verdict.REFUSED
+            is_closed = not zones and not given and await self._ask(message.NOBODYS, HARMLESS) is Word.REFUSED
             said = REFUSES_ALL if is_closed else NO_ZONE
             yield said.format(where=where, names=listed(name for name, _ in homeless))
         for zone in list(zones)[:1]:
@@ -169,12 +169,12 @@ class Inquiry:
             if message.is_answered(transcript):
                 return None
         verdict, where = message.verdict(transcript), self._route.primary.where
-        if verdict is Verdict.BAD_KEY and given and message.is_answered(await self._hear(message.NOBODYS)):
+        if verdict is Word.BAD_KEY and given and message.is_answered(await self._hear(message.NOBODYS)):
             return None  # Knot says so of a zone, too
-        if verdict is Verdict.BAD_KEY:
+        if verdict is Word.BAD_KEY:
             sentence = next(text for pattern, text in KEYS if pattern.search(transcript))
             return sentence.format(key=_key(self._route.primary), where=where, why=_why(self._route.primary))
-        if verdict is Verdict.UNKNOWN and not given and keys:
+        if verdict is Word.UNKNOWN and not given and keys:
             for place in upwards(keys[0][0]):
                 if await self._ask(place, message.harmless(place)) in message.SPOKEN:
                     return SHY.format(where=where, zone=place.rstrip(".") or place)
@@ -224,12 +224,12 @@ class Inquiry:
         verdict = await self._ask(zone, message.harmless(zone))
         if is_copy:
             yield COPY
-        elif verdict is not Verdict.DONE:
-            yield ZONE.get(verdict, ZONE[Verdict.UNKNOWN]).format(zone=zone.rstrip("."))
+        elif verdict is not Word.DONE:
+            yield ZONE.get(verdict, ZONE[Word.UNKNOWN]).format(zone=zone.rstrip("."))
         else:
             async for finding in self._about_names(zone, keys):
                 yield finding
-        if is_unseen and verdict is not Verdict.NOT_ITS_ZONE:
+        if is_unseen and verdict is not Word.NOT_ITS_ZONE:
             yield UNSEEN
 
     async def _about_names(self, zone: str, keys: Sequence[Place]) -> AsyncIterator[str]:
@@ -240,7 +240,7 @@ class Inquiry:
             yield HIDDEN.format(names=listed(name for name, _ in hidden))
 
     async def _blamed(
-        self, zone: str, keys: Sequence[Place], lines: Callable[[Sequence[Place]], str], blame: frozenset[Verdict]
+        self, zone: str, keys: Sequence[Place], lines: Callable[[Sequence[Place]], str], blame: frozenset[Word]
     ) -> list[Place]:
         """Those of `keys` for whose lines the primary says what is in `blame`, found by halves; at most a few."""
         found: list[Place] = []
@@ -253,7 +253,7 @@ class Inquiry:
                 parts[:0] = [part[:half], part[half:]] if half else []
         return found
 
-    async def _ask(self, zone: str, lines: str) -> Verdict:
+    async def _ask(self, zone: str, lines: str) -> Word:
         return message.verdict(await self._child.send(zone, lines))
 
     async def _outside(self, zone: str) -> tuple[bool, bool, list[str]]:

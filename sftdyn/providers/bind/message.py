@@ -16,7 +16,7 @@ Belief = tuple[str, ...] | None
 Beliefs = Mapping[Key, Belief]
 
 
-class Verdict(Enum):
+class Word(Enum):
     """What the primary made of one message."""
 
     DONE = auto()  # every prerequisite held, and every change is made
@@ -42,41 +42,41 @@ class Unanswered(Exception):
         self.said = said
 
 
-RCODES: dict[str, Verdict] = {
-    "NOERROR": Verdict.DONE,
-    "FORMERR": Verdict.AWAY,
-    "SERVFAIL": Verdict.FAILED,
-    "NXDOMAIN": Verdict.BELIEF_WRONG,
-    "NOTIMP": Verdict.AWAY,
-    "REFUSED": Verdict.REFUSED,
-    "YXDOMAIN": Verdict.HIDDEN,
-    "YXRRSET": Verdict.HIDDEN,
-    "NXRRSET": Verdict.BELIEF_WRONG,
-    "NOTAUTH": Verdict.NOT_ITS_ZONE,
-    "NOTZONE": Verdict.NOT_ITS_ZONE,
+RCODES: dict[str, Word] = {
+    "NOERROR": Word.DONE,
+    "FORMERR": Word.AWAY,
+    "SERVFAIL": Word.FAILED,
+    "NXDOMAIN": Word.BELIEF_WRONG,
+    "NOTIMP": Word.AWAY,
+    "REFUSED": Word.REFUSED,
+    "YXDOMAIN": Word.HIDDEN,
+    "YXRRSET": Word.HIDDEN,
+    "NXRRSET": Word.BELIEF_WRONG,
+    "NOTAUTH": Word.NOT_ITS_ZONE,
+    "NOTZONE": Word.NOT_ITS_ZONE,
 }
 
 # After these, the primary lives and takes the key.
 SPOKEN = frozenset(
     {
-        *(Verdict.DONE, Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED),
-        *(Verdict.NOT_ITS_ZONE, Verdict.FAILED, Verdict.AWAY),
+        *(Word.DONE, Word.BELIEF_WRONG, Word.HIDDEN, Word.REFUSED),
+        *(Word.NOT_ITS_ZONE, Word.FAILED, Word.AWAY),
     }
 )
-FAILED_FOR_GOOD = {Verdict.BELIEF_WRONG, Verdict.HIDDEN, Verdict.REFUSED, Verdict.NOT_ITS_ZONE}
+FAILED_FOR_GOOD = {Word.BELIEF_WRONG, Word.HIDDEN, Word.REFUSED, Word.NOT_ITS_ZONE}
 
 # In the transcript of one message, the first of these that is found decides. RFC 2136 has a zone looked up (3.1)
 # before a permission (3.3): of a zone that it does not serve, Knot says so without looking at the key, and unsigned.
 UNSIGNED = re.compile(r"^; TSIG error .*: expected a TSIG.*\nupdate failed: NOTAUTH$", re.M)
-DIAGNOSTICS: tuple[tuple[re.Pattern[str], Verdict], ...] = (
-    (UNSIGNED, Verdict.NOT_ITS_ZONE),
-    (re.compile(r"^; TSIG error|NOTAUTH\(BAD", re.M), Verdict.BAD_KEY),
-    (re.compile(r"^((could not|can't) (read|create) key |unknown key type|key must have )", re.M), Verdict.BAD_KEY),
+DIAGNOSTICS: tuple[tuple[re.Pattern[str], Word], ...] = (
+    (UNSIGNED, Word.NOT_ITS_ZONE),
+    (re.compile(r"^; TSIG error|NOTAUTH\(BAD", re.M), Word.BAD_KEY),
+    (re.compile(r"^((could not|can't) (read|create) key |unknown key type|key must have )", re.M), Word.BAD_KEY),
     # No connection: nothing was sent. Where there is no route, that is how nsupdate says so.
-    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable|operation canceled)", re.M), Verdict.NOBODY),
-    (re.compile(r"^; Communication ", re.M), Verdict.UNKNOWN),
-    (re.compile(r"could(n't| not) get address|could not start nsupdate"), Verdict.NOT_SENT),
-    (re.compile(r"ran out of space"), Verdict.TOO_LARGE),
+    (re.compile(r"^; Communication .*: (connection refused|\w+ unreachable|operation canceled)", re.M), Word.NOBODY),
+    (re.compile(r"^; Communication ", re.M), Word.UNKNOWN),
+    (re.compile(r"could(n't| not) get address|could not start nsupdate"), Word.NOT_SENT),
+    (re.compile(r"ran out of space"), Word.TOO_LARGE),
 )
 # What one of them needs: most transcripts hold none of it.
 TROUBLE = re.compile(r"^; |NOTAUTH\(BAD|could|can't|ran out|^unknown key|^key must", re.M)
@@ -84,7 +84,7 @@ FAILED = re.compile(r"^update failed: (\w+)", re.M)
 ANSWERED = re.compile(r"^Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: (\w+)", re.M)
 
 
-def verdict(transcript: str) -> Verdict:
+def verdict(transcript: str) -> Word:
     """What the transcript of one message (`send`, `answer`) says; UNKNOWN where it says nothing.
 
     A diagnostic beats the status behind `Answer:`, which is NOERROR for a reply with a broken TSIG too.
@@ -94,7 +94,7 @@ def verdict(transcript: str) -> Verdict:
             if pattern.search(transcript):
                 return meaning
     status = FAILED.search(transcript) or ANSWERED.search(transcript)
-    return RCODES.get(status[1], Verdict.AWAY) if status else Verdict.UNKNOWN
+    return RCODES.get(status[1], Word.AWAY) if status else Word.UNKNOWN
 
 
 def is_key_unknown(transcript: str) -> bool:

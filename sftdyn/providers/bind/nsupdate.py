@@ -11,8 +11,8 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from . import message
-from .addresses import MAX_UDP, Over, Way
-from .route import NoAddress, Route
+from .addresses import MAX_UDP, Over, Passage
+from .route import Route, Unresolved
 
 # Seconds. One UDP datagram without repetitions (a late copy could undo a newer update), or one TCP
 # exchange, must be answered within the first two; beyond the third the child itself is stuck.
@@ -83,7 +83,7 @@ class Child:
     def __init__(self, route: Route, timers: Sequence[str] = WRITING) -> None:
         self._route = route
         self._timers = timers
-        self.way: Way | None = None  # that of the process
+        self.way: Passage | None = None  # that of the process
         self._started_for: tuple[str, tuple[str, ...]] | None = None
         self._key_time: int | None = None
         self._process: Process | None = None
@@ -134,7 +134,7 @@ class Child:
         except asyncio.IncompleteReadError as error:
             await self.stop()
             hear(heard, error.partial.decode("utf-8", "replace"))
-        except (OSError, NotInstalled, NoAddress, TimeoutError, asyncio.LimitOverrunError) as error:
+        except (OSError, NotInstalled, Unresolved, TimeoutError, asyncio.LimitOverrunError) as error:
             hear(heard, message.not_started(error) if self._process is None else "")
             await self.stop()
         finally:
@@ -149,7 +149,7 @@ class Child:
         return transcripts[0]
 
     async def _follow_route(self) -> None:
-        """Have a process that talks to the primary as the route says. Raises OSError, NotInstalled, NoAddress."""
+        """Have a process that talks to the primary as the route says. Raises OSError, NotInstalled, Unresolved."""
         way = await self._route.way()
         wanted = (self._route.greeting(way), self._route.arguments(way))
         if self._process and (self._process.returncode is not None or self._started_for != wanted):
@@ -177,7 +177,7 @@ class Child:
             await self._process.stdout.readuntil(b"\n\n")
             yield message.unframed(transcript.decode("utf-8", "replace"))
 
-    def give_up(self, way: Way) -> None:
+    def give_up(self, way: Passage) -> None:
         """That way is left: what was asked there a while ago will have no answer."""
         if self._process and self.way == way and asyncio.get_running_loop().time() > self._asked + SILENT:
             _kill(self._process)
@@ -200,7 +200,7 @@ class Child:
 async def converse(route: Route, lines: str, seconds: float) -> tuple[int | None, str]:
     """Exit code and output of an nsupdate that gets `lines` and the end of input.
 
-    After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled, NoAddress.
+    After `seconds` the code is None, and the output what there is of it. Raises OSError, NotInstalled, Unresolved.
     """
     way = await route.way()
     process = await _start(route.arguments(way))

@@ -16,8 +16,8 @@ from typing import Protocol
 
 from ..desk.backend import Fact, Unfound
 from . import message
-from .addresses import Way
-from .message import Verdict
+from .addresses import Passage
+from .message import Word
 from .nsupdate import Child
 from .sayings import diagnosis
 
@@ -25,7 +25,7 @@ PAUSE = 0.1  # seconds until the next try, where nobody answers
 BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
 
 
-UNREADY = frozenset({Verdict.AWAY, Verdict.FAILED})
+UNREADY = frozenset({Word.AWAY, Word.FAILED})
 NO_ROOT = Fact(".", None)
 
 
@@ -36,7 +36,7 @@ class Lookout(Protocol):
 
     def watch(self, zones: Sequence[str]) -> asyncio.TimerHandle: ...
 
-    async def help(self, verdict: Verdict, zones: Sequence[str], way: Way | None) -> bool: ...
+    async def help(self, verdict: Word, zones: Sequence[str], way: Passage | None) -> bool: ...
 
 
 class Lot:
@@ -44,7 +44,7 @@ class Lot:
 
     def __init__(self, places: Sequence[str]) -> None:
         self.places = [*places, message.NOBODYS]  # who is asked for nobody's zone answers at once, if at all
-        self.last = Verdict.UNKNOWN
+        self.last = Word.UNKNOWN
         self.trouble = ""
         self._unsettled: list[str] = []  # no answer, or about the key; and none to a later question yet
         self._refused: list[str] = []  # until it is heard whether nobody's zone is refused, too
@@ -57,14 +57,14 @@ class Lot:
             yield from (Fact(name, name, is_sure=False) for name in self._unsettled)
             self._unsettled.clear()
             if place is self.places[-1]:
-                yield from (Fact(name, None if self.last is Verdict.REFUSED else name) for name in self._refused)
-            elif self.last is Verdict.REFUSED:
+                yield from (Fact(name, None if self.last is Word.REFUSED else name) for name in self._refused)
+            elif self.last is Word.REFUSED:
                 self._refused.append(place)
             else:
-                yield Fact(place, None if self.last is Verdict.NOT_ITS_ZONE else place, self.last not in UNREADY)
+                yield Fact(place, None if self.last is Word.NOT_ITS_ZONE else place, self.last not in UNREADY)
             return
         self.trouble = diagnosis(transcript) or self.trouble
-        if self.last in (Verdict.UNKNOWN, Verdict.BAD_KEY) and place is not self.places[-1]:
+        if self.last in (Word.UNKNOWN, Word.BAD_KEY) and place is not self.places[-1]:
             self._unsettled.append(place)
 
 
@@ -82,9 +82,9 @@ async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncI
         else:
             yield fact
     watching.cancel()
-    if lot.last is Verdict.BAD_KEY:
+    if lot.last is Word.BAD_KEY:
         await child.stop()
-    verdict = Verdict.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
+    verdict = Word.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
     if (held or lot.last not in message.SPOKEN) and await scouts.help(verdict, places, child.way):
         held, lot = None, Lot(places)
         async for fact in _heard(child, lot):
@@ -92,7 +92,7 @@ async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncI
     if held:
         yield held
     if lot.last not in message.SPOKEN:
-        raise Unfound(lot.trouble, BAD_KEY_PAUSE if lot.last is Verdict.BAD_KEY else PAUSE)
+        raise Unfound(lot.trouble, BAD_KEY_PAUSE if lot.last is Word.BAD_KEY else PAUSE)
 
 
 async def _heard(child: Child, lot: Lot) -> AsyncIterator[Fact]:

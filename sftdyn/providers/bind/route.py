@@ -9,7 +9,7 @@ from ...fetch.answer import Failed
 from ...fetch.route import FAMILIES, Lookup
 from ...fetch.stream import Origin
 from ...values.specs import Primary
-from .addresses import Address, Choice, Over, Way
+from .addresses import Address, Choice, Over, Passage
 
 RENEWAL = 60.0  # seconds; a name may have got another address
 # Each TCP message has a connection of its own, whose local port then rests for a minute. More of them per second
@@ -19,20 +19,20 @@ TCP_BURST = 0.25
 LOOPBACK = ("127.0.0.1", "::1")
 
 
-class NoAddress(Exception):
+class Unresolved(Exception):
     """The system's resolver has none; the text says for whom."""
 
 
 class Talking(Protocol):
     """Who talks to the primary."""
 
-    def give_up(self, way: Way) -> None: ...
+    def give_up(self, way: Passage) -> None: ...
 
 
 class Route:
     """All children of one provider share it, and follow it at their next message."""
 
-    def __init__(self, primary: Primary, way: Way | None = None) -> None:
+    def __init__(self, primary: Primary, way: Passage | None = None) -> None:
         """`way`: this one and no other."""
         self.primary = primary
         self.choice = Choice()
@@ -45,8 +45,8 @@ class Route:
             servers = primary.servers or [(host, primary.port) for host in LOOPBACK]
             self.choice.learn([Address(*server) for server in servers])
 
-    async def way(self) -> Way:
-        """The way to talk to it now. Raises NoAddress."""
+    async def way(self) -> Passage:
+        """The way to talk to it now. Raises Unresolved."""
         if self._fixed:
             return self._fixed
         if self.choice.way is None:
@@ -55,7 +55,7 @@ class Route:
             self._start_renewal()
         if self.choice.way is None:
             names = ", ".join(host for host, _ in self.primary.servers)
-            raise NoAddress(f"{names}: the resolver of this machine has no address for it")
+            raise Unresolved(f"{names}: the resolver of this machine has no address for it")
         return self.choice.way
 
     def over(self) -> Over:
@@ -88,17 +88,17 @@ class Route:
         if any(found):
             self.choice.learn([address for some in found for address in some])
 
-    def arguments(self, way: Way) -> tuple[str, ...]:
+    def arguments(self, way: Passage) -> tuple[str, ...]:
         """The arguments of nsupdate."""
         local = () if self.primary.servers else ("-l", "-6" if ":" in way.address.host else "-4")
         key = ("-k", str(self.primary.keyfile)) if self.primary.keyfile else ()
         return (*local, *(("-v",) if way.over is Over.TCP else ()), *key)
 
-    def greeting(self, way: Way) -> str:
+    def greeting(self, way: Passage) -> str:
         """The line that an nsupdate is told before anything else; -l forbids it."""
         return f"server {way.address.host} {way.address.port}\n" if self.primary.servers else ""
 
-    def questions(self, way: Way) -> tuple[str, ...]:
+    def questions(self, way: Passage) -> tuple[str, ...]:
         """The arguments of dig, for questions to the same server."""
         return (f"@{way.address.host}", "-p", str(way.address.port), *(("+tcp",) if way.over is Over.TCP else ()))
 

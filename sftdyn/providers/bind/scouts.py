@@ -8,23 +8,23 @@ import logging
 from collections.abc import Sequence
 
 from . import message
-from .addresses import Address, Over, Sighting, Way, Worth
-from .message import Verdict
+from .addresses import Address, Over, Passage, Sighting, Worth
+from .message import Word
 from .nsupdate import ASKING, Child
 from .questions import Lot
-from .route import NoAddress, Route
+from .route import Route, Unresolved
 
 log = logging.getLogger(__name__)
 
 # What is wrong with the way that was taken; what it is worth for all that; and the seconds that are waited for another.
-TROUBLES: dict[Verdict, tuple[str, Worth, float]] = {
-    Verdict.NOBODY: ("nobody listens there", Worth.NOTHING, 0.5),
-    Verdict.UNKNOWN: ("it does not answer", Worth.NOTHING, 0.0),
-    Verdict.NOT_ITS_ZONE: ("it does not serve {zone}", Worth.NOTHING, 1.0),
-    Verdict.BAD_KEY: ("it does not take the key", Worth.NOTHING, 1.0),
-    Verdict.REFUSED: ("it refuses {zone}", Worth.SOMETHING, 1.0),
+TROUBLES: dict[Word, tuple[str, Worth, float]] = {
+    Word.NOBODY: ("nobody listens there", Worth.NOTHING, 0.5),
+    Word.UNKNOWN: ("it does not answer", Worth.NOTHING, 0.0),
+    Word.NOT_ITS_ZONE: ("it does not serve {zone}", Worth.NOTHING, 1.0),
+    Word.BAD_KEY: ("it does not take the key", Worth.NOTHING, 1.0),
+    Word.REFUSED: ("it refuses {zone}", Worth.SOMETHING, 1.0),
 }
-ANSWERED = frozenset(TROUBLES) - {Verdict.NOBODY, Verdict.UNKNOWN}
+ANSWERED = frozenset(TROUBLES) - {Word.NOBODY, Word.UNKNOWN}
 EARLY = 0.5  # seconds without an answer
 AT_BEST = 1.0  # seconds that TCP may take longer than UDP, or UDP than TCP, before it is taken for blocked
 BACK = 60.0  # seconds between two looks at what stands in front of the way that is taken
@@ -51,13 +51,13 @@ class Scouts:
         self._back = self._loop.time() + BACK  # event loop time
         self._not_before = 0.0  # event loop time
         self._pause = 0.0
-        self._in_vain: dict[tuple[Verdict, str], float] = {}  # until, event loop time
+        self._in_vain: dict[tuple[Word, str], float] = {}  # until, event loop time
 
     def have_choice(self) -> bool:
         """Whether there is more than one address."""
         return len(self._route.choice.addresses) > 1
 
-    async def help(self, verdict: Verdict, zones: Sequence[str], way: Way | None, patience: float = 0.0) -> bool:
+    async def help(self, verdict: Word, zones: Sequence[str], way: Passage | None, patience: float = 0.0) -> bool:
         """Whether there is a better way than the one that was taken and came to this; after `patience` (s) at least."""
         if verdict not in TROUBLES or way is None:
             return False
@@ -72,7 +72,7 @@ class Scouts:
         """A message is sent; whoever gets the answer cancels this. Where none comes soon, another way may be known
         by the time that it is given up."""
         self._look_back(zones)
-        return self._loop.call_later(EARLY, self._look_into, Verdict.UNKNOWN, zones)
+        return self._loop.call_later(EARLY, self._look_into, Word.UNKNOWN, zones)
 
     def _look_back(self, zones: Sequence[str]) -> None:
         """Where what is better was left a while ago, see how it is now."""
@@ -87,7 +87,7 @@ class Scouts:
         if self._looking:
             self._looking.cancel()
 
-    def _look_into(self, verdict: Verdict, zones: Sequence[str]) -> None:
+    def _look_into(self, verdict: Word, zones: Sequence[str]) -> None:
         """Start to look, if that is not under way, and was not in vain a moment ago."""
         now, key = self._loop.time(), (verdict, zones[0] if zones else "")
         has_answered = verdict in ANSWERED
@@ -136,7 +136,7 @@ class Scouts:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
-    def _tell(self, before: Way | None, why: str) -> None:
+    def _tell(self, before: Passage | None, why: str) -> None:
         """The log says it once: the way has changed."""
         way = self._route.choice.way
         self._pause = 0.0
@@ -159,7 +159,7 @@ async def look_at(route: Route, address: Address, zones: Sequence[str], patience
 
     A transport that brings no answer within `patience` (s) after the other one is taken for blocked.
     """
-    asked = {over: asyncio.create_task(_ask(route, Way(address, over), zones)) for over in (Over.UDP, Over.TCP)}
+    asked = {over: asyncio.create_task(_ask(route, Passage(address, over), zones)) for over in (Over.UDP, Over.TCP)}
     try:
         pending = set(asked.values())
         while pending and not any(task.done() and task.result() for task in asked.values()):
@@ -173,10 +173,10 @@ async def look_at(route: Route, address: Address, zones: Sequence[str], patience
         await asyncio.gather(*asked.values(), return_exceptions=True)
     both = all(worth.values()) or not any(worth.values())
     over = Over.BOTH if both else max(worth, key=lambda one: worth[one])
-    return Sighting(Way(address, over), max(worth.values()))
+    return Sighting(Passage(address, over), max(worth.values()))
 
 
-async def _ask(route: Route, way: Way, zones: Sequence[str]) -> Worth:
+async def _ask(route: Route, way: Passage, zones: Sequence[str]) -> Worth:
     """What these zones are worth there, as soon as it is known."""
     child, lot = Child(Route(route.primary, way), ASKING), Lot(zones)
     best = Worth.NOTHING
@@ -186,7 +186,7 @@ async def _ask(route: Route, way: Way, zones: Sequence[str]) -> Worth:
         nonlocal best
         facts = [fact for fact in lot.hear(number, transcript) if fact.zone is not None]
         verdict = message.verdict(transcript)
-        if verdict is Verdict.DONE:
+        if verdict is Word.DONE:
             best = Worth.ALL
         elif facts or (not zones and verdict in message.SPOKEN):
             best = max(best, Worth.SOMETHING)
@@ -197,7 +197,7 @@ async def _ask(route: Route, way: Way, zones: Sequence[str]) -> Worth:
     asking.add_done_callback(lambda _: is_known.set())
     try:
         await is_known.wait()
-    except NoAddress:
+    except Unresolved:
         pass
     finally:
         asking.cancel()

@@ -14,9 +14,9 @@ from ...values.update import Key, Plan, Record, Script
 from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, State
 from ..desk.backend import Verdict as Became
 from . import message
-from .message import Verdict
+from .message import Word
 from .nsupdate import NotInstalled, converse
-from .route import NoAddress, Route
+from .route import Route, Unresolved
 from .sayings import diagnosis
 from .scouts import Scouts
 
@@ -83,7 +83,7 @@ class ScriptBackend:
         try:
             async with self._places:
                 code, output = await converse(self._route, script.lines + "\n", DEADLINE)
-        except (OSError, NotInstalled, NoAddress) as error:
+        except (OSError, NotInstalled, Unresolved) as error:
             code, output = None, message.not_started(error)
         if code == 0:
             self._last[script.key] = script.address
@@ -91,11 +91,11 @@ class ScriptBackend:
         verdict, reason = message.verdict(output), diagnosis(output)
         if verdict in message.FAILED_FOR_GOOD or message.is_no_command(output):
             return Settlement(Became.REFUSED, reason=f"nsupdate said: {reason}")
-        if verdict is not Verdict.REFUSED:
+        if verdict is not Word.REFUSED:
             await self._scouts.help(verdict, (), way)
-        if verdict is Verdict.NOBODY:
+        if verdict is Word.NOBODY:
             return Settlement(Became.AWAY, False, reason, NOBODY)
-        return Settlement(Became.UNKNOWN if verdict is Verdict.UNKNOWN else Became.AGAIN, reason=reason)
+        return Settlement(Became.UNKNOWN if verdict is Word.UNKNOWN else Became.AGAIN, reason=reason)
 
     async def mend(
         self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]

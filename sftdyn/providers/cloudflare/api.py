@@ -15,7 +15,7 @@ from ...values.specs import Cloudflare
 from ..desk.backend import Health
 from .answers import SENTENCES, ApiError, ApiZone, Kind, Page, read, read_items, read_page, read_zone
 from .budget import Budget
-from .plan import Operations, Shown, read_record
+from .plan import Listed, Operations, read_record
 
 PER_PAGE = 100  # records; more is not sure to be taken
 ZONES_PER_PAGE = 50  # the most that is documented
@@ -67,7 +67,7 @@ class Api:
         [(zone, _)] = read_items([said.get("result")], read_zone)
         return zone
 
-    async def records(self, zone: ApiZone, name: str | None, page: int, pace: Pace) -> Page[Shown]:
+    async def records(self, zone: ApiZone, name: str | None, page: int, pace: Pace) -> Page[Listed]:
         """The records of a name, or a page of all. Raises ApiError."""
         which = {"name": name.removesuffix(".")} if name else {"order": "name"}
         query = urlencode({**which, "include_shadow_metadata": "true", "page": page, "per_page": PER_PAGE})
@@ -80,7 +80,7 @@ class Api:
         said = await self._call("GET", f"/zones/{zone.id}/dns_records?{query}", pace, "DNS Edit")
         return bool(read_page(said, read_record, 1, PER_PAGE).items)
 
-    async def batch(self, zone: ApiZone, operations: Operations, pace: Pace) -> list[Shown]:
+    async def batch(self, zone: ApiZone, operations: Operations, pace: Pace) -> list[Listed]:
         """Carry out all of it or nothing; the records that were made. Raises ApiError."""
         body = json.dumps(operations.json()).encode()
         said = await self._call("POST", f"/zones/{zone.id}/dns_records/batch", pace, "DNS Edit", body)

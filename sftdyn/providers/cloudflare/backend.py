@@ -28,7 +28,7 @@ from ..rest import patience
 from .answers import ApiError, Kind
 from .api import Api, Pace
 from .budget import Budgets
-from .exchange import Exchange, Sight
+from .exchange import Exchange, View
 from .plan import Making, absolute
 from .zones import NO_ZONE, ZoneList, is_identity
 
@@ -65,7 +65,7 @@ class CloudflareBackend:
         budget = self.budgets.of(f"{spec.url} {credential}", asyncio.get_running_loop().time())
         self.api = Api(spec, secret, Dialer(spec.ca), budget, exchanges)
         self._zones = ZoneList(self.api, spec.zone)
-        self._sight = Sight(self.api, self._zones, Making(spec.create, spec.proxied, spec.comment), patience(timeout))
+        self._sight = View(self.api, self._zones, Making(spec.create, spec.proxied, spec.comment), patience(timeout))
         self.given = (absolute(spec.zone),) if spec.zone and not is_identity(spec.zone) else ()
 
     def channel(self, asks: bool = False) -> "CloudflareBackend":

@@ -16,7 +16,7 @@ from ..desk.backend import Addresses, Fate, Settlement, State, Verdict, in_parts
 from ..mending import Watched, mend
 from .answers import SENTENCES, ApiError, ApiZone, Kind, Page
 from .api import Api, Pace
-from .plan import FAMILIES, Making, Obstacle, Operations, Shown, joined, plan, shown
+from .plan import FAMILIES, Hindrance, Listed, Making, Operations, joined, plan, shown
 from .zones import ZoneList
 
 BATCH = 200  # operations, the most that every plan takes
@@ -30,10 +30,10 @@ SHADOWED = (
     "an NS record at the name, or above it, gives it to other name servers; publish it there, or choose another name"
 )
 OBSTACLES = {
-    Obstacle.HIDDEN: (Verdict.HIDDEN, SENTENCES[Kind.HIDDEN]),
-    Obstacle.SHADOWED: (Verdict.HIDDEN, SHADOWED),
-    Obstacle.MISSING: (Verdict.REFUSED, "it has no record of this type; make it by hand once, or set create=True"),
-    Obstacle.KEPT: (Verdict.REFUSED, "records are removed with create=True only"),
+    Hindrance.HIDDEN: (Verdict.HIDDEN, SENTENCES[Kind.HIDDEN]),
+    Hindrance.SHADOWED: (Verdict.HIDDEN, SHADOWED),
+    Hindrance.MISSING: (Verdict.REFUSED, "it has no record of this type; make it by hand once, or set create=True"),
+    Hindrance.KEPT: (Verdict.REFUSED, "records are removed with create=True only"),
 }
 UNWANTED = {
     kind: f"the name has an {other} record and no {kind} record; for both make one by hand, or set create=True"
@@ -43,11 +43,11 @@ OF_ONE_CHANGE = (Kind.BAD, Kind.HIDDEN, Kind.CHANGED)  # other failures are thos
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
-Records = Mapping[str, Sequence[Shown]]  # by name
+Records = Mapping[str, Sequence[Listed]]  # by name
 
 
 @dataclass(slots=True)
-class Sight:
+class View:
     """What the exchanges of one credential share."""
 
     api: Api
@@ -69,7 +69,7 @@ class Change(NamedTuple):
 class Exchange:
     """One exchange about one zone."""
 
-    def __init__(self, sight: Sight, zone: State, is_wanted: Callable[[int], bool] = lambda number: True) -> None:
+    def __init__(self, sight: View, zone: State, is_wanted: Callable[[int], bool] = lambda number: True) -> None:
         self._sight = sight
         self._is_wanted = is_wanted
         self._zone = ApiZone("", zone.name)
@@ -89,7 +89,7 @@ class Exchange:
             if number % COMPARED == 0:
                 await asyncio.sleep(0)
             planned = {item.key: plan(item, there[item.name], self._sight.making) for item in update}
-            left_out.append({key: UNWANTED[key[1]] for key, one in planned.items() if one is Obstacle.UNWANTED})
+            left_out.append({key: UNWANTED[key[1]] for key, one in planned.items() if one is Hindrance.UNWANTED})
             became = self._compare(planned)
             if isinstance(became, Settlement):
                 self._settled[number] = became
@@ -109,7 +109,7 @@ class Exchange:
         async def mend_them(numbers: Sequence[int]) -> Mapping[int, Settlement]:
             plans = {n: plan(watched[n][0], there[watched[n][0].name], Making(create=True)) for n in numbers}
             hidden = Settlement(Verdict.HIDDEN)
-            self._settled = {n: hidden for n, planned in plans.items() if isinstance(planned, Obstacle)}
+            self._settled = {n: hidden for n, planned in plans.items() if isinstance(planned, Hindrance)}
             todo = [(n, planned) for n, planned in plans.items() if isinstance(planned, Operations)]
             await self._change([Change(n, frozenset({watched[n][0].key}), planned) for n, planned in todo])
             return self._settled
@@ -123,35 +123,35 @@ class Exchange:
         """The records of these names. Raises ApiError."""
         names = list(dict.fromkeys(wanted))
         self._zone = await self._sight.zones.zone(self._zone.name or "", self._asking)
-        records: list[Shown] | None = None
+        records: list[Listed] | None = None
         if len(names) > 1 and self._sight.pages.get(self._zone.id, 0) <= len(names):
             records = await self._read_zone(len(names))
             if records and self._zone.name:
                 self._delegations = {r.name for r in records if r.type == "NS" and r.name != self._zone.name}
         if records is None:
             records = [record for found in await _all(self._read_name, names) for record in found]
-        there: dict[str, list[Shown]] = {name: [] for name in names}
+        there: dict[str, list[Listed]] = {name: [] for name in names}
         for record in records:
             if record.name in there:
                 there[record.name].append(record)
         return there
 
-    async def _read_zone(self, names: int) -> list[Shown] | None:
+    async def _read_zone(self, names: int) -> list[Listed] | None:
         """All records, unless it takes fewer requests to ask for so many names. Raises ApiError."""
         first = await self._read_page(None, 1)
         self._sight.pages[self._zone.id] = first.pages
         return None if first.pages - 1 > names else await self._rest(first, first.pages, None)
 
-    async def _read_name(self, name: str) -> list[Shown]:
+    async def _read_name(self, name: str) -> list[Listed]:
         """Raises ApiError."""
         first = await self._read_page(name, 1)
         return await self._rest(first, min(first.pages, NAME_PAGES), name)
 
-    async def _read_page(self, name: str | None, page: int) -> Page[Shown]:
+    async def _read_page(self, name: str | None, page: int) -> Page[Listed]:
         """Raises ApiError."""
         return await self._sight.api.records(self._zone, name, page, self._asking)
 
-    async def _rest(self, first: Page[Shown], pages: int, name: str | None) -> list[Shown]:
+    async def _rest(self, first: Page[Listed], pages: int, name: str | None) -> list[Listed]:
         """The whole list, if nothing has moved from page to page meanwhile. Raises ApiError."""
         others = await _all(lambda page: self._read_page(name, page), range(2, pages + 1))
         records = {record.id: record for page in (first, *others) for record in page.items}
@@ -159,13 +159,13 @@ class Exchange:
             raise ApiError(Kind.CHANGED, SENTENCES[Kind.CHANGED])
         return list(records.values())
 
-    def _compare(self, planned: Mapping[Key, Operations | Obstacle]) -> Settlement | Operations:
+    def _compare(self, planned: Mapping[Key, Operations | Hindrance]) -> Settlement | Operations:
         """What is to be done for an update, or what became of it."""
         parts = []
         for key, part in planned.items():
             if isinstance(part, Operations):
                 parts.append(part)
-            elif part is not Obstacle.UNWANTED:
+            elif part is not Hindrance.UNWANTED:
                 verdict, reason = OBSTACLES[part]
                 which = f"{key[0].removesuffix('.')} {key[1]}: " if len(planned) > 1 else ""
                 return Settlement(verdict, reason=which + reason)
@@ -243,7 +243,7 @@ class Exchange:
             return any(self._sight.conflicts & change.keys for change in batch)
         return error.kind in OF_ONE_CHANGE
 
-    async def _check(self, batch: Sequence[Change], made: Sequence[Shown]) -> None:
+    async def _check(self, batch: Sequence[Change], made: Sequence[Listed]) -> None:
         """A zone whose name the token may not know takes any name for one below it: take that back. Raises ApiError."""
         names = {key[0] for change in batch for key in change.keys}
         astray = [record for record in made if record.name not in names]

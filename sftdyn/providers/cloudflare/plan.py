@@ -27,7 +27,7 @@ class Nonsense(ValueError):
     """This is no record of the API."""
 
 
-class Shown(NamedTuple):
+class Listed(NamedTuple):
     """A record as the API shows it."""
 
     id: str
@@ -46,7 +46,7 @@ class Making(NamedTuple):
     comment: str | None = None
 
 
-class Obstacle(Enum):
+class Hindrance(Enum):
     """Why it cannot be as wanted."""
 
     HIDDEN = auto()  # a CNAME is there
@@ -72,7 +72,7 @@ class Operations(NamedTuple):
         return {kind: list(items) for kind, items in self._asdict().items() if items}
 
 
-def read_record(json: object) -> Shown:
+def read_record(json: object) -> Listed:
     """A record from the API's JSON. Raises Nonsense."""
     fields = json if isinstance(json, dict) else {}
     identity, name, kind, content = (fields.get(key) for key in ("id", "name", "type", "content"))
@@ -83,7 +83,7 @@ def read_record(json: object) -> Shown:
     copied = {key: fields[key] for key in COPIED if fields.get(key)}
     meta = fields.get("meta")
     is_shadowed = isinstance(meta, dict) and bool(meta.get("shadowed_by") or meta.get("dead_glue"))
-    return Shown(identity, absolute(name), kind, content, copied, is_shadowed)
+    return Listed(identity, absolute(name), kind, content, copied, is_shadowed)
 
 
 def absolute(name: str) -> str:
@@ -99,18 +99,18 @@ def _encoded(label: str) -> str:
     return label if label.isascii() or len(label) > MAX_LABEL else PREFIX + label.encode("punycode").decode()
 
 
-def shown(wanted: Record, there: Iterable[Shown]) -> list[Shown]:
+def shown(wanted: Record, there: Iterable[Listed]) -> list[Listed]:
     """What stands in the place of a record set or of a TXT value, among the records of its name."""
     records = [record for record in there if record.type == wanted.type]
     return [record for record in records if record.content == wanted.value] if isinstance(wanted, Text) else records
 
 
-def plan(wanted: Record, there: Sequence[Shown], making: Making) -> Operations | Obstacle:
+def plan(wanted: Record, there: Sequence[Listed], making: Making) -> Operations | Hindrance:
     """What makes it as wanted, where the zone has these records of its name."""
     if wanted.addresses and any(record.type == "CNAME" for record in there):
-        return Obstacle.HIDDEN
+        return Hindrance.HIDDEN
     if wanted.addresses and any(record.is_shadowed for record in there):
-        return Obstacle.SHADOWED
+        return Hindrance.SHADOWED
     if isinstance(wanted, Text):
         making = Making(create=True, comment=making.comment)
     records = shown(wanted, there)
@@ -119,7 +119,7 @@ def plan(wanted: Record, there: Sequence[Shown], making: Making) -> Operations |
     surplus = _surplus(records, wanted.addresses)
     if not making.create and (missing or surplus) and not (records and wanted.addresses):
         others = any(record.type in FAMILIES for record in there)
-        return Obstacle.KEPT if records else Obstacle.UNWANTED if others else Obstacle.MISSING
+        return Hindrance.KEPT if records else Hindrance.UNWANTED if others else Hindrance.MISSING
     fields = records[0].fields if records else _fields(wanted.ttl, making)
     named = {"type": wanted.type, "name": wanted.name.removesuffix(".")}
     write = quoted if wanted.type == TXT else str
@@ -136,7 +136,7 @@ def joined(parts: Iterable[Operations]) -> Operations:
     return Operations(*(tuple(chain.from_iterable(kind)) for kind in kinds))
 
 
-def _surplus(records: Sequence[Shown], wanted: Sequence[str]) -> list[Shown]:
+def _surplus(records: Sequence[Listed], wanted: Sequence[str]) -> list[Listed]:
     """Those that do not hold a wanted content, or hold the same as another one."""
     kept: set[str] = set()
     surplus = []

@@ -31,7 +31,7 @@ from .accounts import Accounts
 from .backend import Addresses, Fate, Maker, Unfound
 from .book import Book
 from .judge import Judge
-from .late import Look
+from .late import Inspection
 from .session import Session
 from .tickets import Account, Share, Ticket, Turn, Zone
 from .watch import Watch
@@ -260,11 +260,11 @@ class Desk:
         ticket.shares = [share for share in ticket.shares if not share.is_dropped]
         self.place(ticket)
 
-    def look(self, session: Session, zone: Zone) -> Look | None:
+    def look(self, session: Session, zone: Zone) -> Inspection | None:
         """What late writes could undo there, and shall be looked at."""
         return self._watch.begin(session, zone)
 
-    def looked(self, look: Look, fates: Sequence[tuple[Fate, Addresses]]) -> None:
+    def looked(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None:
         """What has come of it."""
         self._watch.end(look, fates)
 

@@ -136,7 +136,7 @@ class Finder:
                     self._seeker.found(ticket)
 
     def _keep(self, name: str, trouble: Unfound | None) -> None:
-        """Look for it again, if somebody still waits."""
+        """Inspection for it again, if somebody still waits."""
         tickets = [ticket for ticket in self._tickets[name] if self._seeker.waits(ticket)]
         for ticket in tickets if trouble and trouble.reason else ():
             ticket.trouble = trouble.reason if trouble else ""

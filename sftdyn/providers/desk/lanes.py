@@ -22,7 +22,7 @@ class Served(Protocol):
         """Settle one batch of a line."""
 
     async def look(self, channel: Channel, zone: Zone) -> None:
-        """Look after what late writes could undo there."""
+        """Inspection after what late writes could undo there."""
 
 
 class Lane:
@@ -47,7 +47,7 @@ class Lane:
         self.call_worker()
 
     def look_after(self, zone: Zone) -> None:
-        """Look soon."""
+        """Inspection soon."""
         self.looks[zone] = None
         self.call_worker()
 

@@ -48,7 +48,7 @@ class Watched(NamedTuple):
     late: Collection[Addresses]
 
 
-class Look(NamedTuple):
+class Inspection(NamedTuple):
     """A look at some of them; it has its turn among the updates."""
 
     watched: Sequence[Watched]

@@ -26,7 +26,7 @@ from ...values.outcome import Outcome, Result
 from .backend import Addresses, Backend, Channel, Fate, Health, Interrupted, Settlement, Unfound, Verdict
 from .finder import Finder
 from .lanes import Lane
-from .late import Look
+from .late import Inspection
 from .tickets import Account, Line, Share, Ticket, Zone
 from .zones import Zones
 
@@ -49,9 +49,9 @@ class Clerk(Protocol):
 
     def exchanged(self, session: "Session") -> None: ...
 
-    def look(self, session: "Session", zone: Zone) -> Look | None: ...
+    def look(self, session: "Session", zone: Zone) -> Inspection | None: ...
 
-    def looked(self, look: Look, fates: Sequence[tuple[Fate, Addresses]]) -> None: ...
+    def looked(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None: ...
 
 
 class Court(Protocol):
@@ -122,7 +122,7 @@ class Session:
         self._lanes[line.health()].serve(line)
 
     def look_after(self, zone: str) -> None:
-        """Look soon whether a late write undid something there."""
+        """Inspection soon whether a late write undid something there."""
         state = self.zone(zone)
         self._lane_of(state).look_after(state)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ...values.update import Key, Record
 from .accounts import Accounts
 from .backend import Addresses, Fate, Manner
-from .late import LateWrites, Look
+from .late import Inspection, LateWrites
 from .order import Order
 from .session import Session
 from .tickets import Account, Turn, Zone
@@ -56,7 +56,7 @@ class Watch:
             self._owed -= owed
             session.look_after(zone)
 
-    def begin(self, session: Session, zone: Zone) -> Look | None:
+    def begin(self, session: Session, zone: Zone) -> Inspection | None:
         """What this session shall look at there: only what nobody wants something of; who comes now waits."""
         if self._heir:
             return None
@@ -70,11 +70,11 @@ class Watch:
         watched = self.late.watched(zone.name, is_for, asyncio.get_running_loop().time())
         if not watched:
             return None
-        look = Look(watched, Turn([record.key for record, _ in watched]))
+        look = Inspection(watched, Turn([record.key for record, _ in watched]))
         self._order.enter(look.turn)
         return look
 
-    def end(self, look: Look, fates: Sequence[tuple[Fate, Addresses]]) -> None:
+    def end(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None:
         """What it has found, if it came to that; who waits may go on."""
         now = asyncio.get_running_loop().time()
         for (record, _), (fate, late) in zip(look.watched, fates, strict=False):

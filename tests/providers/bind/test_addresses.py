@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sftdyn.providers.bind.addresses import Address, Choice, Over, Sighting, Way, Worth
+from sftdyn.providers.bind.addresses import Address, Choice, Over, Passage, Sighting, Worth
 from tests.worlds import run_scenario
 
 A, B, C = (Address(f"192.0.2.{n}", 53) for n in (1, 2, 3))
@@ -41,28 +41,28 @@ def choice(*addresses: Address) -> Choice:
 
 def test_the_first_address_is_taken_and_kept_over_a_renewal() -> None:
     one = choice(A, B)
-    assert one.way == Way(A)
-    assert one.weigh(Sighting(Way(B), Worth.ALL), than=Worth.NOTHING)
+    assert one.way == Passage(A)
+    assert one.weigh(Sighting(Passage(B), Worth.ALL), than=Worth.NOTHING)
     one.learn([A, B, C])
-    assert one.way == Way(B)
+    assert one.way == Passage(B)
     one.learn([A, C])
-    assert one.way == Way(A)
+    assert one.way == Passage(A)
 
 
 def test_nobody_moves_to_an_address_that_is_no_better() -> None:
     one = choice(A, B)
-    assert not one.weigh(Sighting(Way(B), Worth.NOTHING), than=Worth.NOTHING)
-    assert not one.weigh(Sighting(Way(B), Worth.SOMETHING), than=Worth.SOMETHING)
-    assert not one.weigh(Sighting(Way(C), Worth.ALL), than=Worth.NOTHING)
-    assert one.way == Way(A)
+    assert not one.weigh(Sighting(Passage(B), Worth.NOTHING), than=Worth.NOTHING)
+    assert not one.weigh(Sighting(Passage(B), Worth.SOMETHING), than=Worth.SOMETHING)
+    assert not one.weigh(Sighting(Passage(C), Worth.ALL), than=Worth.NOTHING)
+    assert one.way == Passage(A)
 
 
 def test_what_was_better_is_looked_at_again() -> None:
     one = choice(A, B, C)
     assert one.better() == ()
-    one.weigh(Sighting(Way(C, Over.UDP), Worth.ALL), than=Worth.NOTHING)
+    one.weigh(Sighting(Passage(C, Over.UDP), Worth.ALL), than=Worth.NOTHING)
     assert one.better() == (A, B, C)
-    one.weigh(Sighting(Way(C), Worth.ALL), than=Worth.NOTHING)
+    one.weigh(Sighting(Passage(C), Worth.ALL), than=Worth.NOTHING)
     assert one.better() == (A, B)
 
 

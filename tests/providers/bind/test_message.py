@@ -2,7 +2,7 @@
 
 import pytest
 
-from sftdyn.providers.bind.message import RCODES, Verdict, change, octets, question, verdict
+from sftdyn.providers.bind.message import RCODES, Word, change, octets, question, verdict
 from sftdyn.providers.bind.sayings import diagnosis
 from sftdyn.values.update import RRset
 from tests.providers.bind.conftest import HOME
@@ -50,25 +50,25 @@ def test_rcodes(rcode: str) -> None:
 @pytest.mark.parametrize(
     ("transcript", "meaning"),
     [
-        ("", Verdict.UNKNOWN),
-        (ANSWER.format("BADCOOKIE"), Verdict.AWAY),
-        ("; TSIG error with server: tsig verify failure\n" + ANSWER.format("NOERROR"), Verdict.BAD_KEY),
-        ("; TSIG error with server: tsig indicates error\nupdate failed: NOTAUTH(BADKEY)\n", Verdict.BAD_KEY),
-        ("; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: REFUSED\n", Verdict.BAD_KEY),
-        ("; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: NOTAUTH\n", Verdict.NOT_ITS_ZONE),
-        ("; TSIG error with server: tsig verify failure\nupdate failed: NOTAUTH\n", Verdict.BAD_KEY),
-        ("could not read key from a.key: file not found\n" + ANSWER.format("NOERROR"), Verdict.BAD_KEY),
+        ("", Word.UNKNOWN),
+        (ANSWER.format("BADCOOKIE"), Word.AWAY),
+        ("; TSIG error with server: tsig verify failure\n" + ANSWER.format("NOERROR"), Word.BAD_KEY),
+        ("; TSIG error with server: tsig indicates error\nupdate failed: NOTAUTH(BADKEY)\n", Word.BAD_KEY),
+        ("; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: REFUSED\n", Word.BAD_KEY),
+        ("; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: NOTAUTH\n", Word.NOT_ITS_ZONE),
+        ("; TSIG error with server: tsig verify failure\nupdate failed: NOTAUTH\n", Word.BAD_KEY),
+        ("could not read key from a.key: file not found\n" + ANSWER.format("NOERROR"), Word.BAD_KEY),
         (
             "could not create key from hmac-sha256:a:x: bad base64 encoding\n" + ANSWER.format("REFUSED"),
-            Verdict.BAD_KEY,
+            Word.BAD_KEY,
         ),
-        ("; Communication with 127.0.0.1#53 failed: connection refused\n", Verdict.NOBODY),
-        ("; Communication with ::1#53 failed: network unreachable\n", Verdict.NOBODY),
-        ("; Communication with 127.0.0.1#53 failed: timed out\n", Verdict.UNKNOWN),
-        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Verdict.NOBODY),
+        ("; Communication with 127.0.0.1#53 failed: connection refused\n", Word.NOBODY),
+        ("; Communication with ::1#53 failed: network unreachable\n", Word.NOBODY),
+        ("; Communication with 127.0.0.1#53 failed: timed out\n", Word.UNKNOWN),
+        ("; Communication with 127.0.0.1#53 failed: operation canceled\n", Word.NOBODY),
     ],
 )
-def test_transcripts(transcript: str, meaning: Verdict) -> None:
+def test_transcripts(transcript: str, meaning: Word) -> None:
     assert verdict(transcript) is meaning
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sftdyn.providers.bind import nsupdate
-from sftdyn.providers.bind.message import Verdict, verdict
+from sftdyn.providers.bind.message import Word, verdict
 from sftdyn.providers.bind.nsupdate import Child
 from sftdyn.providers.bind.route import TCP_BURST, TCP_INTERVAL, Route
 from sftdyn.providers.bind.sayings import diagnosis
@@ -23,7 +23,7 @@ from tests.providers.bind.conftest import update
 def test_an_idle_child_is_woken_before_a_large_message(bind: Bind) -> None:
     large = "".join(f"prereq nxrrset idle{n}.dyn.example. TXT\n" for n in range(60))
 
-    async def talk() -> list[Verdict]:
+    async def talk() -> list[Word]:
         child = Child(Route(Primary("127.0.0.1", bind.port, bind.keyfile)))
         verdicts = [verdict(await child.send("dyn.example.", large))]
         await asyncio.sleep(nsupdate.UDP_TIMEOUT + 0.5)
@@ -31,7 +31,7 @@ def test_an_idle_child_is_woken_before_a_large_message(bind: Bind) -> None:
         await child.stop()
         return verdicts
 
-    assert asyncio.run(talk()) == [Verdict.DONE] * 2
+    assert asyncio.run(talk()) == [Word.DONE] * 2
 
 
 def test_large_messages_keep_their_distance(bind: Bind) -> None:
@@ -52,7 +52,7 @@ def test_large_messages_keep_their_distance(bind: Bind) -> None:
 def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nsupdate, "STUCK", 0.5)
 
-    async def talk() -> list[Verdict]:
+    async def talk() -> list[Word]:
         child = Child(Route(Primary("127.0.0.1", bind.port, bind.keyfile)))
         question = "prereq nxrrset hung.dyn.example. TXT\n"
         verdicts = [verdict(await child.send("dyn.example.", question))]
@@ -63,7 +63,7 @@ def test_a_hung_child_is_ended(bind: Bind, monkeypatch: pytest.MonkeyPatch) -> N
         await child.stop()
         return verdicts
 
-    assert asyncio.run(talk()) == [Verdict.DONE, Verdict.UNKNOWN, Verdict.DONE]
+    assert asyncio.run(talk()) == [Word.DONE, Word.UNKNOWN, Word.DONE]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_broken_key_file_is_said_to_be_one_and_not_quoted(bind: Bind, tmp_path
         return transcript
 
     transcript = asyncio.run(talk())
-    assert verdict(transcript) is Verdict.BAD_KEY
+    assert verdict(transcript) is Word.BAD_KEY
     assert "key" in diagnosis(transcript)
     assert "s3cr3t" not in diagnosis(transcript)
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.providers.cloudflare.plan import (
+    Hindrance,
     Making,
     Nonsense,
-    Obstacle,
     Operations,
     joined,
     plan,
@@ -53,7 +53,7 @@ class Zone:
         assert not [other for other in others if all(other[key] == record[key] for key in same)], "81058"
         self.records[record["id"]] = record
 
-    def plan(self, wanted: RRset, making: Making) -> Operations | Obstacle:
+    def plan(self, wanted: RRset, making: Making) -> Operations | Hindrance:
         there = [read_record(record) for record in self.records.values()]
         return plan(wanted, [record for record in there if record.name == wanted.name], making)
 
@@ -61,7 +61,7 @@ class Zone:
         return sorted(r["content"] for r in self.records.values() if (r["name"], r["type"]) == (name, kind))
 
 
-def done(planned: Operations | Obstacle) -> Operations:
+def done(planned: Operations | Hindrance) -> Operations:
     """What can be done."""
     assert isinstance(planned, Operations)
     return planned
@@ -104,19 +104,19 @@ def test_the_zone_is_as_wanted_afterwards(zone: Zone, wanted: RRset, create: boo
     planned = zone.plan(wanted, Making(create, proxied))
     if isinstance(planned, Operations):
         zone.apply(planned)
-    if planned in (Obstacle.MISSING, Obstacle.UNWANTED):
+    if planned in (Hindrance.MISSING, Hindrance.UNWANTED):
         assert not there
         other = "A" if wanted.type == "AAAA" else "AAAA"
-        assert bool(zone.contents(name, other)) is (planned is Obstacle.UNWANTED)
+        assert bool(zone.contents(name, other)) is (planned is Hindrance.UNWANTED)
         assert not create
-    elif planned is Obstacle.KEPT:
+    elif planned is Hindrance.KEPT:
         assert there
         assert not wanted.addresses
         assert not create
     else:
         assert zone.contents(name, wanted.type) == sorted(wanted.addresses)
         assert (planned == Operations()) == (there == sorted(wanted.addresses))
-    if isinstance(planned, Obstacle) or not planned.size():
+    if isinstance(planned, Hindrance) or not planned.size():
         assert zone.records == before
     others = {key: record for key, record in before.items() if (record["name"], record["type"]) != (name, wanted.type)}
     assert {key: zone.records.get(key) for key in others} == others
@@ -166,7 +166,7 @@ def test_an_alias_hides_addresses_but_not_their_absence() -> None:
     alias = read_record({"id": "1", "name": "Home.Example.ORG", "type": "CNAME", "content": "www.example.org"})
     assert alias.name == "home.example.org."
     wanted = RRset("home.example.org.", "A", ("192.0.2.7",), 60)
-    assert plan(wanted, [alias], Making(True)) is Obstacle.HIDDEN
+    assert plan(wanted, [alias], Making(True)) is Hindrance.HIDDEN
     assert plan(wanted._replace(addresses=()), [alias], Making(True)) == Operations()
 
 
