@@ -111,11 +111,8 @@ class Service:
         self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._takes_body)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
-        self._status_door = (
-            StatusDoor(config, _end(config, self._context), self._providers, journal, self._keeper.is_well)
-            if journal
-            else None
-        )
+        end, is_well = _end(config, self._context), self._keeper.is_well
+        self._status_door = StatusDoor(config, end, self._providers, journal, is_well) if journal else None
         self._status_server = self._open_status(for_status)
         self._heed_signals()
         self._start(self._watch_certificate)
