@@ -451,6 +451,24 @@ def test_a_client_has_one_connection_at_a_time_and_its_newer_request_waits_for_o
     assert published.lookup(name) == ["127.0.0.3"]
 
 
+def test_who_has_another_key_for_the_same_name_does_not_wait_for_the_proofs_of_the_first(
+    proving: Proving, published: Published, authority: Authority, hosts: Hosts, name: str
+) -> None:
+    quiet = hosts.at("127.0.0.2", silent)
+    hosts.at("127.0.0.3", Tls(authority.server(name)))
+    more = f"""
+clients["other"] = Client("{name}", prove=Proof(port={hosts.port}, ca={str(authority.ca)!r}), networks={LOOPBACK})
+"""
+    served = proving(name, more=more, timeout=4 * TRY)
+    with in_background(lambda: served.update("127.0.0.2")) as first:
+        wait_until(lambda: quiet.accepted, "the first try")
+        begun = time.monotonic()
+        assert served.update("127.0.0.3", key="other") == "OK"
+        assert time.monotonic() - begun < 0.8 * TRY
+        assert first == []
+    assert first == ["FAIL"]
+
+
 @EVERYWHERE
 @pytest.mark.parametrize("already", [False, True], ids=["changed", "confirmed"])
 @pytest.mark.parametrize("proven", [False, True], ids=["unproven", "proven"])
