@@ -61,7 +61,8 @@ REASONS = {
     Verdict.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
     Verdict.FAILED: "the name server fails at this change alone (SERVFAIL): it is probably a limit, such as"
     " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
-    Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name",
+    Verdict.REFUSED: "the name server's update-policy or allow-update refuses this name (Knot: its acl does, or the"
+    " zone is full: zone-max-size)",
 }
 OF_THE_ZONE = frozenset({Verdict.AWAY, Verdict.CLOSED, Verdict.NOT_ITS_ZONE})  # the log says which
 COSTLY = frozenset({Verdict.HIDDEN, Verdict.REFUSED, Verdict.FAILED})
