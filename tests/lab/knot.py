@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from .machine import find_program
+from .machine import find_program, run, wait_until
 from .nameserver import KEY_NAME, ZONE, NameServer
 
 ALL = "acl: all"
@@ -60,6 +60,12 @@ class Knot(NameServer):
         """A fresh TSIG key, in Knot's own form, too."""
         super().write_key(name)
         (self.folder / "key.conf").write_text(KEY.format(name=name, secret=self.secret))
+
+    def knotc(self, *arguments: str) -> None:
+        """Tell knotd what to do, and wait until it is done."""
+        socket = self.folder / "knot.sock"
+        wait_until(socket.exists, "the socket of knotd")
+        run("knotc", "knot", "-s", str(socket), "-b", *arguments)
 
     def start(self) -> None:
         """Start knotd, and wait until it serves."""

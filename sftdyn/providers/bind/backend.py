@@ -61,7 +61,8 @@ REASONS = {
     Word.TOO_LARGE: "too long for one message: 64 KiB, or 512 octets a name where TCP does not get through",
     Word.FAILED: "the name server fails at this change alone (SERVFAIL): it is probably a limit, such as"
     " max-records-per-type, max-types-per-name or max-records (BIND); its log says which",
-    Word.REFUSED: "the name server's update-policy or allow-update refuses this name",
+    Word.REFUSED: "the name server's update-policy or allow-update refuses this name (Knot: its acl does, or the"
+    " zone is full: zone-max-size)",
 }
 OF_THE_ZONE = frozenset({Word.AWAY, Word.CLOSED, Word.NOT_ITS_ZONE})  # the log says which
 COSTLY = frozenset({Word.HIDDEN, Word.REFUSED, Word.FAILED})

@@ -78,9 +78,11 @@ PRIMARY = {
 ZONE = {
     Word.NOT_ITS_ZONE: "the name server does not serve it: correct the setting zone, or add it there",
     Word.REFUSED: "every update is refused: it is frozen (rndc thaw {zone}), or not open to this key (BIND:"
-    " update-policy or allow-update; PowerDNS: TSIG-ALLOW-DNSUPDATE); the name server's log says which",
+    " update-policy or allow-update; PowerDNS: TSIG-ALLOW-DNSUPDATE;"
+    " Knot: knotc zone-thaw {zone}, or acl); the name server's log says which",
     Word.BAD_KEY: "the name server does not take this key for it: name it in the zone's acl (Knot)",
-    Word.FAILED: "the name server has not loaded it: its log and named-checkzone -j {zone} FILE say why (BIND)",
+    Word.FAILED: "the name server has not loaded it: its log and named-checkzone -j {zone} FILE say why (BIND;"
+    " Knot: kzonecheck FILE)",
     Word.AWAY: "the name server cannot change it (it says that it does not implement that): PowerDNS's bind backend"
     " takes no updates, use another one",
     Word.UNKNOWN: "no answer, though the name server answers for others: its log may say why",

@@ -13,6 +13,7 @@ from tests.lab.knot import Knot
 from tests.lab.nameserver import KEY_NAME, NameServer
 from tests.lab.powerdns import PowerDns
 from tests.lab.process import Sftdyn
+from tests.lab.yadifa import Yadifa
 from tests.providers.bind.conftest import SOON, in_background, problems_of, storm, update
 
 pytestmark = pytest.mark.extra
@@ -255,5 +256,49 @@ def test_a_powerdns_that_takes_no_updates_is_said_to_be_one(tmp_path: Path) -> N
         )
         [found] = problems_of(server, tmp_path, "a.dyn.example", zone="dyn.example")
         assert "every update is refused" in found
+    finally:
+        server.kill()
+
+
+def test_what_is_wrong_with_a_zone_at_knot_is_said_in_knots_words(proxied: Proxied, tmp_path: Path) -> None:
+    zones = dict.fromkeys(("dyn.example", "frozen.example", "broken.example"), knot.ALL)
+    folder = tmp_path / "knot"
+    folder.mkdir()
+    server = Knot(folder, {**zones, "full.example": f"{knot.ALL}\n    zone-max-size: 300"})
+    (folder / "broken.example.zone").write_text("rubbish\n")
+    server.start()
+    try:
+        server.knotc("zone-freeze", "frozen.example")
+        for name, said in (("frozen", "knotc zone-thaw frozen.example"), ("broken", "Knot: kzonecheck FILE")):
+            [found] = problems_of(server, tmp_path, "a.dyn.example", f"a.{name}.example")
+            assert found.startswith(f"zone {name}.example: ")
+            assert said in found
+        clients = {f"k{n}": f"a-long-name-{n}.full.example" for n in range(9)} | {"good": "good.dyn.example"}
+        served = proxied(server, clients, timeout=2)
+        answers = [update(served, f"k{n}", "192.0.2.1") for n in range(9)]
+        assert (answers[0], answers[-1]) == ("OK", "FAIL")
+        served.wait_for("or the zone is full: zone-max-size")
+        assert update(served, "good", "192.0.2.1") == "OK"
+    finally:
+        server.kill()
+
+
+def test_yadifa_works_with_the_zone_given_and_is_said_to_need_it(proxied: Proxied, tmp_path: Path) -> None:
+    folder = tmp_path / "yadifa"
+    folder.mkdir()
+    server = Yadifa(folder, ["dyn.example"])
+    server.start()
+    try:
+        assert problems_of(server, tmp_path, "a.dyn.example", zone="dyn.example") == []
+        [found] = problems_of(server, tmp_path, "a.dyn.example")
+        assert 'write zone = "dyn.example"' in found
+        assert "is silent about what it does not serve (YADIFA, a filter in front)" in found
+        served = proxied(server, {"k": ["a.dyn.example", "b.dyn.example"]}, zone="dyn.example")
+        assert [update(served, "k", address) for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1")] == ["OK"] * 3
+        assert update(served, "k", "192.0.2.2") == "UPTODATE"
+        assert (server.lookup("b.dyn.example"), server.lookup("b.dyn.example", "AAAA")) == (
+            ["192.0.2.2"],
+            ["2001:db8::1"],
+        )
     finally:
         server.kill()
