@@ -161,8 +161,8 @@ MUTATIONS = (
     Mutation(
         "each zone's share has a result of its own",
         "desk/tickets.py",
-        "return [(share and share.result) or otherwise(share) for share in parts]",
-        "return [otherwise(parts[0])] * len(self.keys)",
+        "results = [(share and share.result) or otherwise(share) for share in parts]",
+        "results = [otherwise(parts[0])] * len(self.keys)",
     ),
     Mutation(
         "each deadline is kept",
