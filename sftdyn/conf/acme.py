@@ -1,6 +1,6 @@
 """Whose key is good for which certificates, and through which provider their challenges are published."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -38,11 +38,6 @@ class Permits:
     def matched(self, target: bytes) -> bytes:
         """What of `target`, whose permit was found, is the key."""
         return matched(self.by_key, target)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """All host names, each once."""
-        return list(dict.fromkeys(name for permit in self.by_key.values() for name in permit))
 
     @property
     def providers(self) -> Iterable[Spec]:

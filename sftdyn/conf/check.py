@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..values.names import listed
 from ..values.specs import Bind, Interface, Listener, Own, Web
-from .acme import of_client
+from .acme import Permit, of_client
 from .config import Config
 from .permissions import others_can_read
 
@@ -54,15 +54,15 @@ def _about_providers(config: Config) -> Iterator[str]:
 
 def _about_certificates(config: Config) -> Iterator[str]:
     """What keys are good for besides addresses."""
-    certified = _certified(config)
-    if certified:
-        yield f"certificates: with its key for {listed(certified)}, each with its wildcard (all names one label below)"
+    if names := certified(config):
+        yield f"certificates: with a key for {listed(names)}, each with its wildcard (all names one label below)"
 
 
-def _certified(config: Config) -> list[str]:
-    """The names whose certificates somebody may get."""
-    own = [name for client in config.keyring.clients.values() for name in of_client(client, config.provider)]
-    return list(dict.fromkeys([*config.permits.names, *own]))
+def certified(config: Config) -> Permit:
+    """The names whose certificates somebody may get, with what publishes their challenge."""
+    permits = [*config.permits.by_key.values()]
+    permits += [of_client(client, config.provider) for client in config.keyring.clients.values() if client.acme]
+    return {name: spec for permit in permits for name, spec in permit.items()}
 
 
 def counted(number: int, noun: str) -> str:
@@ -96,21 +96,14 @@ def warnings(config: Config) -> list[str]:
 
 def _about_acme(config: Config, exposed: Sequence[Listener]) -> list[str]:
     """A certificate says of whoever has it that it is the host."""
-    certified = _certified(config)
-    proven = [
-        name
-        for client in config.clients
-        if client.prove
-        for name in client.names
-        if name.removeprefix("*.") in certified
-    ]
-    found = []
-    if proven:
+    names, found = certified(config), []
+    clients = [client for client in config.clients if client.prove]
+    if proven := [name for client in clients for name in client.names if name.removeprefix("*.") in names]:
         found.append(
             f"acme: who has such a key can get the certificate that prove asks for: of {listed(proven)}; use a key of"
             " its own, and keep it where only the host reads it"
         )
-    if certified and exposed:
+    if names and exposed:
         found.append("acme over plain HTTP: whoever sees the traffic can get certificates; let these clients use https")
     return found
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..providers.running import Providers
 from ..values.mistake import Mistake
-from ..values.specs import Client, Spec
-from ..values.update import Place, RRType
+from ..values.specs import Bind, Client, Spec
+from ..values.update import CHALLENGE, TXT, Place, RRType
 from ..web.tls import Certificate, shown_certificate
+from .check import certified
 from .config import Config
 
 DAY = 24 * 60 * 60  # seconds
@@ -34,6 +35,9 @@ async def _about_providers(config: Config) -> list[str]:
     keys: dict[Spec, dict[Place, None]] = {spec: {} for spec in config.providers}
     for client in config.clients:
         keys[client.provider or config.provider].update(dict.fromkeys(_keys(client)))
+    for name, spec in certified(config).items():
+        if isinstance(spec, Bind):
+            keys[spec][CHALLENGE + name, TXT] = None
     providers = Providers(config.provider, keys, config.timeout)
     try:
         asked = await asyncio.gather(*(providers.findings(spec, list(keys[spec])) for spec in keys))

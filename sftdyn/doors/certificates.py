@@ -24,8 +24,8 @@ from ..providers.running import Providers
 from ..values.names import listed
 from ..values.outcome import SUCCESSES, Outcome, Result
 from ..values.specs import Spec
-from ..values.update import Key, Promise, Text
-from .challenges import LABEL, Challenge, Spoken, Stranger, Unreadable, checked_value, meant
+from ..values.update import CHALLENGE, Key, Promise, Text
+from .challenges import Challenge, Spoken, Stranger, Unreadable, checked_value, meant
 from .keys import Door
 from .notes import Part, failure
 from .publishing import Visit
@@ -89,7 +89,7 @@ class Certificates:
             blaming = replace(door, wrong=mistake.word) if isinstance(door, Spoken) else door
             self._refuse(visit, blaming, holder, Result(Outcome.BADADDRESS, str(mistake)))
         else:
-            item = Text(LABEL + name, value, challenge.is_there, min(self._config.ttl, MAX_TTL))
+            item = Text(CHALLENGE + name, value, challenge.is_there, min(self._config.ttl, MAX_TTL))
             self._publish(visit, door, holder, holder.permit[name], item)
 
     def _refuse(self, visit: Visit, door: Door, holder: Holder, result: Result) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ..values.mistake import Mistake
 from ..values.names import host_name
 from ..values.outcome import SUCCESSES, Outcome
+from ..values.update import CHALLENGE
 from ..web.reply import Reply
 from ..web.request import Request
 from . import secret_url
@@ -24,7 +25,6 @@ from .notes import Part
 PRESENT, CLEANUP, REGISTER, UPDATE = b"present", b"cleanup", b"register", b"update"
 API_KEY = "X-Api-Key"
 TXT, CLEAR = "txt", "clear"  # parameters, as DuckDNS' clients send them
-LABEL = "_acme-challenge."  # in front of the host's name
 VALUE = re.compile("[A-Za-z0-9_-]{43}")  # SHA-256 in base64url, without padding
 CONTENT = "application/json"
 
@@ -137,9 +137,9 @@ def _httpreq(said: Mapping[str, Any], is_there: bool) -> Challenge:
     authorization = _text(said, "keyauth")
     if not authorization:
         name = _text(said, "fqdn").lower()
-        return Challenge(_text(said, "value"), is_there, name if name.startswith(LABEL) else "")
+        return Challenge(_text(said, "value"), is_there, name if name.startswith(CHALLENGE) else "")
     value = urlsafe_b64encode(sha256(authorization.encode("utf-8", "replace")).digest()).decode().rstrip("=")
-    return Challenge(value, is_there, LABEL + _text(said, "domain"))
+    return Challenge(value, is_there, CHALLENGE + _text(said, "domain"))
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def meant(challenge: Challenge, names: Collection[str]) -> str:
         if len(names) > 1:
             raise Unreadable(NO_NAME, "it does not say which of the key's names it is about")
         return next(iter(names))
-    bare = challenge.name.lower().removeprefix(LABEL)
+    bare = challenge.name.lower().removeprefix(CHALLENGE)
     found = [name for name in names if name == _absolute(bare)]
     if not found and not challenge.is_whole:
         found = [name for name in names if name.partition(".")[0] == bare]
