@@ -1,16 +1,25 @@
 """Certificates by the same key: TXT values at a real BIND, by raw requests of each kind that clients send."""
 
+import asyncio
 import json
 import socket
 from base64 import b64encode
 from hashlib import sha256
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.doors.challenges import Stranger, Unreadable, checked_value, door_of, meant, read_challenge
+from sftdyn.conf.config import load
+from sftdyn.doors.certificates import Certificates, Holder
+from sftdyn.doors.challenges import Challenge, Stranger, Unreadable, checked_value, door_of, meant, read_challenge
+from sftdyn.doors.keys import SECRET_URL
+from sftdyn.doors.publishing import Visit
+from sftdyn.providers.running import Providers
+from sftdyn.values.outcome import Outcome
+from sftdyn.web.peer import Caller
 from sftdyn.web.request import Request
 from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
@@ -19,6 +28,11 @@ from tests.lab.conf import conf
 from tests.lab.process import Sftdyn, exchange
 
 OTHER = "f" * 32
+VISIT = Visit(
+    Request("POST", b"present", "HTTP/1.1", b"\r\n"),
+    Caller(ip_address("127.0.0.1"), "127.0.0.1"),
+    lambda reply: None,
+)
 ONE, TWO = "-" + "a" * 42, "B_" + "9" * 41
 RAW = "token-1.thumb_print-2"
 OF_RAW = "40lQJ0SUYzY__1VhKqbDsh5uOrWZgp2JpGO2wHuztOo"
@@ -353,3 +367,35 @@ def test_parameters_with_a_txt_are_never_about_addresses(parameters: list[tuple[
     assert (challenge is None) == all(
         name != "txt" and (name != "clear" or value.strip().lower() != "true") for name, value in parameters
     )
+
+
+def test_what_its_client_forgets_goes_and_presented_again_the_time_begins_anew(bind: Bind, tmp_path: Path) -> None:
+    """An hour in sftdyn, here a moment."""
+    name = "forgotten.acme.dyn.example."
+    path = tmp_path / "conf"
+    path.write_text(conf(bind, f'acme["{KEY}"] = "{name}"\n'))
+    config = load(path)
+    permit = config.permits.find(KEY.encode())
+    assert permit
+    holder = Holder("who", permit, KEY)
+
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        said: asyncio.Queue[Outcome] = asyncio.Queue()
+        providers = Providers(config.provider, config.providers, config.timeout)
+        certificates = Certificates(
+            config, providers, lambda visit, door, parts: said.put_nowait(parts[0].whole.outcome), seconds=2
+        )
+        began = loop.time()
+        for pause in (0.0, 1.2):
+            loop.call_later(pause, certificates.take, VISIT, SECRET_URL, holder, Challenge(ONE))
+            assert await said.get() is Outcome.OK
+            assert values(bind, name) == quoted(ONE)
+        while values(bind, name):  # noqa: ASYNC110 - a name server tells nobody
+            await asyncio.sleep(0.05)
+        took = loop.time() - began
+        await certificates.close()
+        await providers.close()
+        return took
+
+    assert asyncio.run(work()) > 3
