@@ -15,9 +15,13 @@ from sftdyn.conf.newkey import as_it_is
 from sftdyn.conf.printed import chosen
 from sftdyn.conf.reached import Reached
 from tests.conftest import KEY, ServeFixture
+from tests.lab import knot, powerdns
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
+from tests.lab.knot import Knot
 from tests.lab.machine import find_program, free_port
+from tests.lab.nameserver import NameServer
+from tests.lab.powerdns import PowerDns
 from tests.lab.process import Process, Sftdyn
 
 NOBODY = "admin@dyn.example"
@@ -34,8 +38,23 @@ class Lab(NamedTuple):
 
 
 @pytest.fixture
-def directory(bind: Bind, certificate: Path, tmp_path: Path) -> Iterator[str]:
-    """An authority that asks `bind`."""
+def primary(request: pytest.FixtureRequest, bind: Bind, tmp_path: Path) -> Iterator[NameServer]:
+    """The name server: BIND, if nothing else is asked for."""
+    make = getattr(request, "param", None)
+    if make is None:
+        yield bind
+        return
+    folder = tmp_path / "primary"
+    folder.mkdir()
+    server = make(folder)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def directory(primary: NameServer, certificate: Path, tmp_path: Path) -> Iterator[str]:
+    """An authority that asks `primary`."""
     listens, manages = free_port(), free_port()
     said = {
         "listenAddress": f"127.0.0.1:{listens}",
@@ -47,7 +66,7 @@ def directory(bind: Bind, certificate: Path, tmp_path: Path) -> Iterator[str]:
     }
     config = tmp_path / "pebble.json"
     config.write_text(json.dumps({"pebble": said}))
-    command = [find_program("pebble", "pebble"), "-config", str(config), "-dnsserver", f"127.0.0.1:{bind.port}"]
+    command = [find_program("pebble", "pebble"), "-config", str(config), "-dnsserver", f"127.0.0.1:{primary.port}"]
     pebble = Process(command, tmp_path, env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
     try:
         pebble.wait_for_port("127.0.0.1", listens)
@@ -58,14 +77,14 @@ def directory(bind: Bind, certificate: Path, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def lab_for(
-    serve: ServeFixture, bind: Bind, directory: str, certificate: Path, tmp_path: Path
+    primary: NameServer, serve: ServeFixture, directory: str, certificate: Path, tmp_path: Path
 ) -> Callable[[str], tuple[Sftdyn, Lab]]:
     """sftdyn with a key that is good for the certificates of one name alone."""
 
     def start(name: str) -> tuple[Sftdyn, Lab]:
-        served = serve(conf(bind, f'acme["{KEY}"] = "{name}"\n'))
+        served = serve(conf(primary, f'acme["{KEY}"] = "{name}"\n'))
         endpoint = f"http://127.0.0.1:{served.port()}"
-        return served, Lab(endpoint, directory, certificate / "server.crt", f"127.0.0.1:{bind.port}", tmp_path)
+        return served, Lab(endpoint, directory, certificate / "server.crt", f"127.0.0.1:{primary.port}", tmp_path)
 
     return start
 
@@ -192,3 +211,22 @@ def test_two_clients_get_certificates_for_a_name_at_the_same_time(
         found = list(pool.map(lambda each: lego(each, name), (one, two)))
     assert found == [{name, f"*.{name}"}] * 2
     assert bind.lookup(f"_acme-challenge.{name}", "TXT") == []
+
+
+def make_knot(folder: Path) -> NameServer:
+    return Knot(folder, {"dyn.example": knot.ALL})
+
+
+def make_powerdns(folder: Path) -> NameServer:
+    return PowerDns(folder, {"dyn.example": powerdns.ALL})
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("primary", [make_knot, make_powerdns], indirect=True)
+def test_other_primaries_hold_the_challenge_as_well(
+    lab_for: Callable[[str], tuple[Sftdyn, Lab]], primary: NameServer
+) -> None:
+    name = "primary.certified.dyn.example"
+    _, lab = lab_for(name)
+    assert lego(lab, name) == {name, f"*.{name}"}
+    assert primary.lookup(f"_acme-challenge.{name}", "TXT") == []
