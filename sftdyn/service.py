@@ -16,7 +16,6 @@ from .conf.check import counted
 from .conf.config import Config, load
 from .conf.program import ConfigError
 from .doors.answer import Doors
-from .doors.keys import takes_body
 from .doors.own.keeper import Keeper, publish_once
 from .doors.status.door import StatusDoor
 from .doors.status.seen import Journal
@@ -29,7 +28,6 @@ from .values.update import Subject
 from .web.crowd import shares
 from .web.listen import Listening, choose_tls, open_sockets
 from .web.peer import Proxies
-from .web.request import Request
 from .web.server import Server
 from .web.tls import server_context, shown_certificate
 
@@ -108,7 +106,7 @@ class Service:
         journal = Journal() if for_status else None
         self._doors = Doors(config, self._providers, self._tally.count, journal)
         self._keeper = Keeper(config, self._providers, self._tally.count, journal)
-        self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._takes_body)
+        self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._doors.takes_body)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
         end, is_well = _end(config, self._context), self._keeper.is_well
@@ -124,15 +122,20 @@ class Service:
         self._notifier.say("READY=1", f"STATUS={self._status()}")
         log.info("sftdyn %s is ready", __version__)
         await self._stop.wait()
+        await self._finish()
+        return 0
+
+    async def _finish(self) -> None:
+        """Accept no more; let what is under way come to its end."""
         self._notifier.say("STOPPING=1")
         self._keeper.close()
         await self._server.stop()
         if self._status_server:
             await self._status_server.stop()
+        await self._doors.close()
         await self._providers.close()
         for task in self._tasks:
             task.cancel()
-        return 0
 
     def _heed_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,9 +156,6 @@ class Service:
         if passed:
             return choose_tls(passed, self._config.listeners)
         return open_sockets(self._config.listeners, self._config.reuse_port)
-
-    def _takes_body(self, request: Request) -> bool:
-        return takes_body(request, self._config.dyndns2)
 
     def _open_status(self, limit: int) -> Server | None:
         """Listen for whoever wants to know how we are. Raises CannotListen."""

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
-from sftdyn.doors.demand import read_demand, read_hostnames, read_key, read_parameters, wants_certificate
+from sftdyn.doors.challenges import read_challenge
+from sftdyn.doors.demand import read_demand, read_hostnames, read_key, read_parameters
 from sftdyn.doors.dyndns2 import hosts
-from sftdyn.doors.keys import takes_body, ways, without_client
+from sftdyn.doors.keys import Opened, takes_body, ways, without_client
 from sftdyn.providers.bind.keyfiles import what_is_wrong
 from sftdyn.providers.cloudflare.plan import absolute
 from sftdyn.values.mistake import Mistake
@@ -42,7 +43,7 @@ BYTES = [
     b"&=",
     b"=",
     b",",
-    b", ,",
+    b",",
     b";",
     b":",
     b"::",
@@ -76,6 +77,7 @@ BYTES += [
     b"=?=",
 ]
 PROXIES = Proxies((ip_network("127.0.0.0/8"),))
+ALL = Opened(dyndns2=True, acme=True)
 
 
 def filled(unit: bytes, length: int) -> bytes:
@@ -96,14 +98,14 @@ def heads(unit: bytes) -> Iterator[bytes]:
 
 def read_head(head: bytes) -> None:
     with suppress(BadRequest):
-        if request := Reading(lambda request: takes_body(request, True)).feed(head):
+        if request := Reading(lambda request: takes_body(request, ALL)).feed(head):
             understand(request)
 
 
 def understand(request: Request) -> None:
     """All that is read of a request before its key is known."""
-    list(ways(request, True))
-    without_client(request, True)
+    list(ways(request, ALL))
+    without_client(request, ALL)
     basic(request)
     credentials(request)
     identify("127.0.0.1", request, PROXIES)
@@ -113,7 +115,7 @@ def read_query(query: bytes) -> None:
     """All that is read of a request with a key."""
     read_key(query)
     parameters = read_parameters(query)
-    wants_certificate(parameters)
+    read_challenge(parameters)
     hosts(OWN, parameters)
     read_hostnames(parameters)
     for peer_only in (False, True):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..values.names import listed
 from ..values.specs import Bind, Interface, Listener, Own, Web
+from .acme import Permit, of_client
 from .config import Config
 from .permissions import others_can_read
 
@@ -28,6 +29,7 @@ def describe(config: Config) -> list[str]:
         f"clients: {who}",
         *listed_clients,
         *(f"own: {_described(own)}" for own in config.own),
+        *_about_certificates(config),
         *(f"warning: {warning}" for warning in warnings(config)),
     ]
 
@@ -50,6 +52,19 @@ def _about_providers(config: Config) -> Iterator[str]:
             yield "zones: " + (", ".join(zone.rstrip(".") for zone in spec.zones) or "found by asking")
 
 
+def _about_certificates(config: Config) -> Iterator[str]:
+    """What keys are good for besides addresses."""
+    if names := certified(config):
+        yield f"certificates: with a key for {listed(names)}, each with its wildcard (all names one label below)"
+
+
+def certified(config: Config) -> Permit:
+    """The names whose certificates somebody may get, with what publishes their challenge."""
+    permits = [*config.permits.by_key.values()]
+    permits += [of_client(client, config.provider) for client in config.keyring.clients.values() if client.acme]
+    return {name: spec for permit in permits for name, spec in permit.items()}
+
+
 def counted(number: int, noun: str) -> str:
     """`1 client`, `2 clients`."""
     return f"{number} {noun}{'s' * (number != 1)}"
@@ -65,16 +80,31 @@ def warnings(config: Config) -> list[str]:
     found = [*others_can_read(config.path), *config.doubts]
     exposed = [listener for listener in config.listeners if not listener.tls and _is_public(listener)]
     found += [f"{url} is plain HTTP: whoever sees the traffic learns the keys; prefer https" for url in exposed]
+    found += _about_acme(config, exposed)
     found += _about_proxies(config)
     found += _about_interfaces(config)
     if config.cert and not any(listener.tls for listener in config.listeners):
         found.append("cert and key are set, but https is not: nothing uses them")
     found += _about_status(config)
-    if config.listeners and not config.keyring.clients and not config.hooks.get_host:
+    if config.listeners and not (config.keyring.clients or config.permits.by_key or config.hooks.get_host):
         found.append("no clients: every request gets BADKEY")
     sources = [own.source for own in config.own]
     if any(url.startswith("http:") for source in sources if isinstance(source, Web) for url in source.urls):
         found.append("own asks over plain HTTP: whoever is on the way can choose the address; prefer https")
+    return found
+
+
+def _about_acme(config: Config, exposed: Sequence[Listener]) -> list[str]:
+    """A certificate says of whoever has it that it is the host."""
+    names, found = certified(config), []
+    clients = [client for client in config.clients if client.prove]
+    if proven := [name for client in clients for name in client.names if name.removeprefix("*.") in names]:
+        found.append(
+            f"acme: who has such a key can get the certificate that prove asks for: of {listed(proven)}; use a key of"
+            " its own, and keep it where only the host reads it"
+        )
+    if names and exposed:
+        found.append("acme over plain HTTP: whoever sees the traffic can get certificates; let these clients use https")
     return found
 
 

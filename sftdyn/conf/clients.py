@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from ..values.mistake import Mistake
 from ..values.specs import Client, Own, Source
@@ -13,6 +13,8 @@ from . import own, parsers, proof, providers
 from .constructors import Constructor, Parameter
 from .doubts import Doubts
 from .providers import Resolver
+
+T = TypeVar("T")
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
@@ -36,18 +38,28 @@ class Keyring:
 
     def find(self, target: bytes) -> Client | None:
         """The client whose key is `target`, compared as sent and then percent-decoded."""
-        client = self.clients.get(digest(target))
-        if client is None and b"%" in target:
-            client = self.clients.get(digest(decode(target)))
-        return client
+        return found(self.clients, target)
 
     def matched(self, target: bytes) -> bytes:
         """What of `target`, whose client was found, is the key."""
-        return target if digest(target) in self.clients else decode(target)
+        return matched(self.clients, target)
 
     def identity(self, target: bytes) -> bytes:
         """The same for all targets that mean one key of the conf."""
         return digest(self.matched(target))
+
+
+def found(holders: Mapping[bytes, T], target: bytes) -> T | None:
+    """What belongs to the key `target`, compared as sent and then percent-decoded, among what belongs to digests."""
+    holder = holders.get(digest(target))
+    if holder is None and b"%" in target:
+        holder = holders.get(digest(decode(target)))
+    return holder
+
+
+def matched(holders: Mapping[bytes, object], target: bytes) -> bytes:
+    """What of `target`, which was found, is the key."""
+    return target if digest(target) in holders else decode(target)
 
 
 class Entries(dict[object, object]):
@@ -70,8 +82,8 @@ def read_clients(entries: Mapping[object, object], resolver: Resolver) -> tuple[
     doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
     for key, value in entries.items():
         try:
-            text = _text(key)
-            clients[_digest_of_new(text, met)] = client = resolver.settle(as_client(value))
+            text = key_text(key)
+            clients[digest_of_new(text, met)] = client = resolver.settle(as_client(value))
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
         doubts.look_at(text, client)
@@ -120,7 +132,8 @@ def _octets(key: str) -> bytes:
         raise Mistake("a key with half a character (a lone surrogate), which no request can send") from None
 
 
-def _text(key: object) -> str:
+def key_text(key: object) -> str:
+    """A key as the conf writes it. Raises Mistake."""
     if not isinstance(key, str):
         raise Mistake('a key that is no text; write it in quotes: "secret key"')
     if key.lstrip("/").startswith(SAMPLE):
@@ -128,7 +141,7 @@ def _text(key: object) -> str:
     return key
 
 
-def _digest_of_new(key: str, met: set[bytes]) -> bytes:
+def digest_of_new(key: str, met: set[bytes]) -> bytes:
     """The digest of a key, which must not mean the same as one that was met before."""
     found = conf_digest(key)
     normal = normal_digest(key) if "%" in key else found
@@ -151,6 +164,8 @@ def _client(names: tuple[str, ...], **given: Any) -> Client:
         raise Mistake("lan: the same name twice")
     if client.prove and not client.prove.name and any(name.startswith("*") for name in (*names, *behind)):
         raise Mistake('prove: nobody is asked for a name with `*.`; say for which: Proof(name="www.dyn.example")')
+    if client.acme and all(name.startswith("*") for name in names):
+        raise Mistake("acme: a name has its wildcard's certificates, too; write the name without `*.`")
     return client
 
 
@@ -171,6 +186,8 @@ def _client_or_own(names: tuple[str, ...], address: Source | None, every: float 
         return _bounded(client)
     if client.prove:
         raise Mistake("prove: for clients only; what sftdyn finds by itself is not proven, so leave it out")
+    if client.acme:
+        raise Mistake('acme: nobody calls for what sftdyn publishes by itself; write acme["secret key"] = "NAME"')
     return Own(client, address, own.EVERY if every is None else every)
 
 
@@ -185,6 +202,7 @@ CLIENT = Constructor(
         Parameter("networks", parsers.networks, ()),
         Parameter("provider", providers.provider),
         Parameter("prove", proof.proof),
+        Parameter("acme", parsers.yes_or_no, False),
         Parameter("address", own.source),
         Parameter("every", own.every),
     ),

@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from ..values.addresses import Network
 from ..values.mistake import Mistake
 from ..values.specs import Bind, Client, Listener, Own, Spec
+from .acme import Permits, read_permits
 from .clients import CLIENT, Entries, EntryMistake, Keyring, read_clients
 from .own import INTERFACE, WEB, settle_own
 from .permissions import others_can_read, others_can_write
@@ -50,6 +51,7 @@ class Config:
     key: Path | None
     keyring: Keyring
     own: tuple[Own, ...]
+    permits: Permits  # which keys are good for which certificates
     provider: Spec  # of clients that name none
     resolver: Resolver  # for clients that get_host makes
     ttl: int  # seconds
@@ -73,6 +75,8 @@ class Config:
         """What publishes for its clients, and for how many, most first; none: whatever get_host says."""
         named = Counter(client.provider for client in self.clients)
         used = Counter({self.provider: named.pop(None, 0)}) + Counter({s: n for s, n in named.items() if s})
+        for spec in self.permits.providers:
+            used.setdefault(spec, 0)
         if self.hooks.get_host or not used:
             used.setdefault(self.provider, 0)
         return dict(used.most_common())
@@ -94,7 +98,7 @@ class _Reader:
     def __init__(self, program: Program, options: Mapping[str, object]) -> None:
         self._program = program
         self._options = options
-        self._names = program.run(NAMES | {"clients": Entries()}, SETTINGS, NEW) | dict(options)
+        self._names = program.run(NAMES | {"clients": Entries(), "acme": Entries()}, SETTINGS, NEW) | dict(options)
         self._folder = program.path.absolute().parent
 
     def config(self) -> Config:
@@ -102,6 +106,7 @@ class _Reader:
         resolver = self._resolver()
         keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(resolver)
         own = self._own(keyring, resolver)
+        permits, about_acme = self._permits(keyring, own, resolver)
         cert, key = self._certificate()
         listeners = self._listeners(has_certificate=cert is not None, may_be_none=bool(own))
         token: Token | None = self._setting("status_token")
@@ -114,6 +119,7 @@ class _Reader:
             key=key,
             keyring=keyring,
             own=own,
+            permits=permits,
             provider=resolver.default,
             resolver=resolver,
             ttl=self._setting("ttl"),
@@ -130,6 +136,7 @@ class _Reader:
                 *self._program.doubts,
                 *(token.doubts() if token else ()),
                 *doubts,
+                *about_acme,
             ),
         )
 
@@ -205,9 +212,27 @@ class _Reader:
         try:
             keyring, doubts = read_clients(self._setting(name), resolver)
         except EntryMistake as mistake:
-            lines = self._program.lines_of([mistake.key])[mistake.key]
-            raise self._program.error(name, mistake, max(lines, default=None)) from None
+            raise self._entry_error(name, mistake) from None
         return keyring, doubts.sentences(self._program.lines_of)
+
+    def _entry_error(self, name: str, mistake: EntryMistake) -> ConfigError:
+        """At the last line that writes the entry's key out."""
+        lines = self._program.lines_of([mistake.key])[mistake.key]
+        return self._program.error(name, mistake, max(lines, default=None))
+
+    def _permits(self, keyring: Keyring, own: Sequence[Own], resolver: Resolver) -> tuple[Permits, list[str]]:
+        """What is no mapping of texts is an old conf's own variable."""
+        ignored: list[str] = []
+        try:
+            entries = self._setting("acme")
+        except ConfigError as error:
+            entries, ignored = {}, [f"{error}; it counts for nothing as it is"]
+        try:
+            permits, doubts = read_permits(entries, keyring, [one.client for one in own], resolver)
+            permits = replace(permits, of_others=bool(self._setting("get_host")) or permits.of_others)
+        except EntryMistake as mistake:
+            raise self._entry_error("acme", mistake) from None
+        return permits, [*ignored, *doubts.sentences(self._program.lines_of)]
 
     def _own(self, keyring: Keyring, resolver: Resolver) -> tuple[Own, ...]:
         own = self._setting("own")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..providers.running import Providers
 from ..values.mistake import Mistake
-from ..values.specs import Client, Spec
-from ..values.update import Place, RRType
+from ..values.specs import Bind, Client, Spec
+from ..values.update import CHALLENGE, TXT, Place, RRType
 from ..web.tls import Certificate, shown_certificate
+from .check import certified
 from .config import Config
 
 DAY = 24 * 60 * 60  # seconds
@@ -35,6 +36,9 @@ async def _about_providers(config: Config) -> list[str]:
     for client in config.clients:
         ttl = config.ttl if client.ttl is None else client.ttl
         plans[client.provider or config.provider].update(dict.fromkeys(_keys(client), ttl))
+    for name, spec in certified(config).items():
+        if isinstance(spec, Bind):
+            plans[spec][CHALLENGE + name, TXT] = config.ttl
     providers = Providers(config.provider, plans, config.timeout)
     try:
         asked = await asyncio.gather(*(providers.findings(spec, plan) for spec, plan in plans.items()))

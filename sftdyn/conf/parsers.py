@@ -128,6 +128,17 @@ def entries(value: object) -> dict[object, object]:
     return value
 
 
+def texts(value: object) -> dict[str, Any]:
+    """Secret keys with a text or several each; anything else is an old conf's own variable."""
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in _texts_of(value)):
+        raise Mistake('not a dict of texts; write acme["secret key"] = "home.dyn.example"')
+    return value
+
+
+def _texts_of(value: dict[object, object]) -> list[object]:
+    return [*value, *(text for one in value.values() for text in (one if isinstance(one, list | tuple) else [one]))]
+
+
 def is_url(value: object, schemes: Collection[str]) -> TypeGuard[str]:
     """Whether it is a whole URL with one of these schemes, without user or fragment, that a request can hold."""
     if not isinstance(value, str) or not TOKEN.fullmatch(value):

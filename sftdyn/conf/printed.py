@@ -114,6 +114,8 @@ def _values(name: str, key: str, server: Reached) -> dict[str, str]:
     """The user's own values; of two that begin alike, the longer first."""
     return {
         "https://dyn.example": server.url,
+        "*.home.dyn.example": f"*.{name}",
+        "_acme-challenge.home.dyn.example": f"_acme-challenge.{name}",
         "home.dyn.example": name,
         "Update server address: dyn.example": f"Update server address: {server.host}",
         "dyn.example": server.place,

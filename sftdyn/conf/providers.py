@@ -66,6 +66,16 @@ def provider(value: object) -> Spec:
     raise Mistake(f"write {examples}, or a function: def mine(name, type, ttl, addresses, secret)")
 
 
+def writes_texts(spec: Spec) -> Spec:
+    """The same, if it publishes TXT records. Raises Mistake."""
+    if isinstance(spec, Function) and not spec.takes_texts:
+        raise Mistake(
+            f"certificates need TXT records, and the function {spec.name} is called for addresses only; where it can"
+            f' publish them, say so behind it: {spec.name}.types = ("A", "AAAA", "TXT")'
+        )
+    return spec
+
+
 class Resolver:
     """Providers, and proofs, as they are meant in the conf in `folder`: files read, paths absolute, `Bind()` as the
     settings say.
@@ -95,6 +105,8 @@ class Resolver:
         if client.prove is not None:
             client = replace(client, prove=checked("prove", self.proof, client.prove))
         spec = client.provider or self.default
+        if client.acme:
+            writes_texts(spec)
         zones = spec.zones if isinstance(spec, Bind) else ()
         names = [*client.names, *(name for name, _ in client.lan)]
         if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from time import time
 
+from ..conf.acme import of_client
+from ..conf.clients import digest
 from ..conf.config import Config
 from ..providers.running import Providers
 from ..values.addresses import Address
@@ -21,9 +23,11 @@ from ..web.connection import Respond
 from ..web.peer import Caller
 from ..web.reply import Reply
 from ..web.request import BadRequest, Request, basic
-from .demand import Parameters, kept, read_demand, read_parameters, wanted, wants_certificate
+from .certificates import Certificates, Holder
+from .challenges import Challenge, Spoken, read_challenge
+from .demand import Parameters, kept, read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
-from .keys import SECRET_URL, Door, Way, door_of, takes_body, ways, without_client
+from .keys import DYNDNS2, SECRET_URL, Door, Opened, Way, door_of, hosts, takes_body, ways, without_client
 from .notes import Notes, Part, failure
 from .publishing import Errand, Publishing, Visit
 from .secret_url import LATER
@@ -38,6 +42,10 @@ AT_ONCE = 256  # requests of one client; more only wait for each other
 HELD = 1.0  # seconds until a request beyond that is refused
 FULL = Result(Outcome.OVERLOADED, f"{AT_ONCE} requests of this client are under way", retry_after=10)
 NO_CERTIFICATE = Result(Outcome.FORBIDDEN, "txt and clear are about certificates, and this key may not have any")
+NOT_HERE = Result(
+    Outcome.FORBIDDEN, "txt and clear are about certificates: not at the dyndns2 paths, send it to /update"
+)
+CERTIFICATES_ALONE = Result(Outcome.FORBIDDEN, "this key is good for certificates alone")
 NOT_OURS = "the hostname in the request is none of this client's"
 
 
@@ -58,6 +66,7 @@ class Doors:
         self._notes = Notes(count, journal)
         self._hooks = HookThreads(config)
         self._publishing = Publishing(config, providers, self._hooks, self._done, self._fail)
+        self._certificates = Certificates(config, providers, self._leave)
         self._under_way: Counter[Hashable] = Counter()  # requests of each client
 
     def use(self, config: Config) -> None:
@@ -65,6 +74,19 @@ class Doors:
         self._config = config
         self._hooks.use(config)
         self._publishing.use(config)
+        self._certificates.use(config)
+
+    async def close(self) -> None:
+        """Clean up; there are no more requests."""
+        await self._certificates.close()
+
+    def takes_body(self, request: Request) -> bool:
+        """Whether the body of a request with this head is wanted."""
+        return takes_body(request, self._opened)
+
+    @property
+    def _opened(self) -> Opened:
+        return Opened(self._config.dyndns2, self._config.permits.are_possible)
 
     def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
         """Reply to a request, now or later."""
@@ -89,11 +111,13 @@ class Doors:
 
     def _enter(self, visit: Visit) -> None:
         if self._is_welcome(visit):
-            for way in ways(visit.request, self._config.dyndns2):
+            for way in ways(visit.request, self._opened):
                 client = self._config.keyring.find(way.key)
                 if client and self._is_taken(client, way):
                     if errand := self._errand(visit, way, client, visit.caller.address):
                         self._publishing.publish(errand)
+                    return
+                if self._is_permitted(visit, way):
                     return
             self._turn_away(visit, visit.caller.address)
 
@@ -102,15 +126,24 @@ class Doors:
         try:
             if self._is_welcome(visit):
                 address = await self._address(visit)
-                for way in ways(visit.request, self._config.dyndns2):
-                    client = await self._hooks.find(way.key, address, visit.caller.address)
+                for way in ways(visit.request, self._opened):
+                    client = await self._find(visit, way, address)
                     if client and self._is_taken(client, way):
                         if errand := self._errand(visit, way, client, address):
                             await self._publishing.publish_all(errand)
                         return
+                    if self._is_permitted(visit, way):
+                        return
                 self._turn_away(visit, address)
         except Exception as error:
             self._fail(visit, error)
+
+    async def _find(self, visit: Visit, way: Way, address: Address) -> Client | None:
+        """The client whose key this is; the setting acme is asked before get_host. Raises LookupFailed."""
+        config = self._config
+        if config.hooks.get_host and config.permits.find(way.key) and self._challenge(way, read_parameters(way.query)):
+            return None
+        return await self._hooks.find(way.key, address, visit.caller.address)
 
     async def _address(self, visit: Visit) -> Address:
         """The client's address, as get_ip sees it. Raises HookFailed, but not for the bare `/`."""
@@ -124,17 +157,17 @@ class Doors:
     def _is_welcome(self, visit: Visit) -> bool:
         """Whether it is a request that can be for a client; if not, it has been answered."""
         request = visit.request
-        if request.method == "GET" or takes_body(request, self._config.dyndns2):
+        if request.method == "GET" or self.takes_body(request):
             return True
         if request.method in CHECKS and not request.target:
             self._leave(visit, SECRET_URL, [Part([Result(Outcome.ADDRESS)])])
         else:
-            self._leave(visit, door_of(request, self._config.dyndns2), [Part([Result(Outcome.BADMETHOD)])])
+            self._leave(visit, door_of(request, self._opened), [Part([Result(Outcome.BADMETHOD)])])
         return False
 
     def _turn_away(self, visit: Visit, address: Address) -> None:
         """No client has this key."""
-        door, outcome = without_client(visit.request, self._config.dyndns2)
+        door, outcome = without_client(visit.request, self._opened)
         self._leave(visit, door, [Part([Result(outcome)])], str(address) if outcome is Outcome.ADDRESS else "")
 
     def _is_taken(self, client: Client, way: Way) -> bool:
@@ -144,39 +177,74 @@ class Doors:
 
     def _secret(self, way: Way) -> str:
         """What matched the key; for get_host, what it was called with."""
-        key = way.key if self._config.hooks.get_host else self._config.keyring.matched(way.key)
+        if self._config.permits.find(way.key):
+            key = self._config.permits.matched(way.key)
+        else:
+            key = way.key if self._config.hooks.get_host else self._config.keyring.matched(way.key)
         return key.decode("utf-8", "surrogateescape")
 
     def _who(self, way: Way, client: Client) -> Hashable:
         """Whose key it is; with get_host, which may know any number of keys, whose names."""
         return client.names if self._config.hooks.get_host else self._config.keyring.identity(way.key)
 
-    def _has_room(self, errand: Errand) -> bool:
+    # What is about certificates
+
+    def _challenge(self, way: Way, parameters: Parameters) -> Challenge | None:
+        """What is wanted of a certificate's challenge; None: it is about addresses."""
+        return way.door.challenge if isinstance(way.door, Spoken) else read_challenge(parameters)
+
+    def _is_permitted(self, visit: Visit, way: Way) -> bool:
+        """Whether the key is one of the setting acme alone; then it is answered, now or later."""
+        permit = self._config.permits.find(way.key)
+        if not permit or not all(spec.takes(self._secret(way)) for spec in permit.values()):
+            return False
+        if challenge := self._challenge(way, read_parameters(way.query)):
+            self._certify(visit, way, challenge)
+        else:
+            self._leave(visit, way.door, [Part([CERTIFICATES_ALONE], name=next(iter(permit)))])
+        return True
+
+    def _certify(self, visit: Visit, way: Way, challenge: Challenge, client: Client | None = None) -> None:
+        """What the key is good for as a client's, and by the setting acme."""
+        config, secret = self._config, self._secret(way)
+        own = of_client(client, config.provider) if client else {}
+        permit = {**own, **(config.permits.find(way.key) or {})}
+        names = client.names if client else tuple(permit)
+        if way.door is DYNDNS2 or not permit:
+            self._leave(visit, way.door, [Part([NOT_HERE if permit else NO_CERTIFICATE], name=names[0])])
+        else:
+            who = names if config.hooks.get_host else digest(secret.encode("utf-8", "surrogateescape"))
+            if not self._has_room(visit, way.door, who, names, 1):
+                return
+            self._certificates.take(visit, way.door, Holder(who, permit, secret), challenge)
+
+    def _has_room(self, visit: Visit, door: Door, who: Hashable, names: tuple[str, ...], hosts: int) -> bool:
         """Whether one more request of this client is in order; if not, it will be answered.
 
         Not at once: who asks again as soon as there is an answer would keep us from accepting others.
         """
-        if self._under_way[errand.who] >= AT_ONCE:
-            parts = [Part([FULL], errand.client.names)] * len(errand.hosts)
-            asyncio.get_running_loop().call_later(HELD, self._leave, errand.visit, errand.door, parts)
+        if self._under_way[who] >= AT_ONCE:
+            parts = [Part([FULL], names)] * hosts
+            asyncio.get_running_loop().call_later(HELD, self._leave, visit, door, parts)
             return False
-        self._under_way[errand.who] += 1
-        errand.visit.counted = errand.who
+        self._under_way[who] += 1
+        visit.counted = who
         return True
 
     def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand | None:
         """What the client wants; None where that is answered already."""
         parameters = read_parameters(way.query)
-        if wants_certificate(parameters):
-            self._leave(visit, way.door, [Part([NO_CERTIFICATE], name=client.names[0])])
+        if challenge := self._challenge(way, parameters):
+            self._certify(visit, way, challenge, client)
             return None
-        hosts = way.door.hosts(client, parameters)
+        wanted_hosts = hosts(way.door, client, parameters)
+        who = self._who(way, client)
+        if not self._has_room(visit, way.door, who, client.names, len(wanted_hosts)):
+            return None
         provider = client.provider or self._config.provider
         secret = self._secret(way) if provider.passes_secret else None
-        errand = Errand(visit, way.door, client, self._who(way, client), hosts, provider, secret)
-        if not self._has_room(errand):
-            return None
-        for host in hosts:
+        errand = Errand(visit, way.door, client, who, wanted_hosts, provider, secret)
+        for host in wanted_hosts:
             if isinstance(host, Outcome):
                 errand.parts[host] = Part([Result(host, PROBLEMS.get(host, NOT_OURS))], name=client.names[0])
         self._find_updates(errand, parameters, address)
@@ -210,7 +278,7 @@ class Doors:
         self._leave(errand.visit, errand.door, [errand.parts[host] for host in errand.hosts])
 
     def _fail(self, visit: Visit, error: Exception) -> None:
-        self._leave(visit, door_of(visit.request, self._config.dyndns2), [Part([failure(error)])])
+        self._leave(visit, door_of(visit.request, self._opened), [Part([failure(error)])])
 
     def _leave(self, visit: Visit, door: Door, parts: Sequence[Part], address: str = "") -> None:
         if visit.has_left:

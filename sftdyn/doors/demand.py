@@ -16,7 +16,6 @@ IPV6_NAMES = frozenset("myipv6 myip6 ipv6 ip6 ip6addr".split())
 ADDRESS_NAMES = frozenset("myip myipv4 ip ipv4 ipaddr addr".split()) | IPV6_NAMES
 PREFIX_NAMES = frozenset("prefix ipv6prefix ip6lanprefix".split())
 OFFLINE, HOSTNAME = "offline", "hostname"
-TXT, CLEAR = "txt", "clear"
 # Where NAS and some guides write the key, the first that is given; after all other places.
 KEY_NAMES = (b"token", b"key", b"password")
 # Words in the place of an address, most of them deSEC's. In a parameter without a family they mean IPv4, as there.
@@ -123,11 +122,6 @@ def read_demand(parameters: Parameters, peer_only: bool) -> Demand:
         except Mistake as mistake:
             raise Mistake(f"{name}: {mistake}") from None
     return draft.demand()
-
-
-def wants_certificate(parameters: Parameters) -> bool:
-    """Whether it is about the challenge of a certificate, as DuckDNS' clients send it, and so about no address."""
-    return any(name == TXT or (name == CLEAR and value.strip().lower() == "true") for name, value in parameters)
 
 
 def read_hostnames(parameters: Parameters) -> list[str]:

@@ -9,12 +9,11 @@ from ..values.outcome import Outcome
 from ..values.specs import Client
 from ..web.reply import Reply
 from ..web.request import Request, basic, credentials
-from . import dyndns2, secret_url
+from . import challenges, dyndns2, secret_url
 from .demand import Parameters, read_key
 from .notes import Part
 
 # Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
-UPDATE = b"update"
 # Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
 SECOND_URL = tuple(blank + scheme for blank in (b" ", b"%20") for scheme in (b"http://", b"https://"))
 BEHIND = b"/ "  # what some write behind the key; the request line is split at its last blank
@@ -28,15 +27,19 @@ class Door(Protocol):
 
     NAME: str  # as statistics call it
 
-    def hosts(self, client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
-        """The host names that are updated and answered together, or what is wrong with them, in order."""
-
     def reply(self, parts: Sequence[Part], address: str = "") -> Reply:
         """What is said of each part; `address` for who asks only for that."""
 
 
 SECRET_URL: Door = secret_url
 DYNDNS2: Door = dyndns2
+
+
+class Opened(NamedTuple):
+    """Which doors the conf opens, besides the secret URL's."""
+
+    dyndns2: bool
+    acme: bool
 
 
 class Way(NamedTuple):
@@ -47,8 +50,16 @@ class Way(NamedTuple):
     query: bytes
 
 
-def ways(request: Request, with_dyndns2: bool) -> Iterator[Way]:
+def hosts(door: Door, client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
+    """The host names that are updated and answered together, or what is wrong with them, in order."""
+    return dyndns2.hosts(client, parameters) if door is DYNDNS2 else [client.names]
+
+
+def ways(request: Request, opened: Opened) -> Iterator[Way]:
     """All readings of a request; the first one whose key is a client's counts."""
+    if spoken := _spoken(request, opened):
+        yield from (Way(spoken, key, b"") for key in _spoken_keys(request) if key)
+        return
     if request.target:
         yield Way(SECRET_URL, request.target, b"")
     path, query = split(request.target)
@@ -56,7 +67,7 @@ def ways(request: Request, with_dyndns2: bool) -> Iterator[Way]:
         yield Way(SECRET_URL, path, query)
     if (bare := path.rstrip(BEHIND)) and bare != path:
         yield Way(SECRET_URL, bare, query)
-    if door := _door_at(path, with_dyndns2):
+    if door := _door_at(path, opened):
         query = _with_form(query, request.body)
         name, password = basic(request)
         given = read_key(query)
@@ -66,19 +77,22 @@ def ways(request: Request, with_dyndns2: bool) -> Iterator[Way]:
                 yield Way(door, key, query)
 
 
-def takes_body(request: Request, with_dyndns2: bool) -> bool:
-    """Whether it may bring parameters as a form, as what was written for Google Domains does."""
+def takes_body(request: Request, opened: Opened) -> bool:
+    """Whether it may bring parameters as a form, as what was written for Google Domains does, or JSON."""
     path, _ = split(request.target)
-    return request.method == "POST" and bool(path) and _door_at(path, with_dyndns2) is not None
+    is_form = request.method == "POST" and bool(path) and _door_at(path, opened) is not None
+    return is_form or (opened.acme and challenges.is_spoken(request, path))
 
 
-def without_client(request: Request, with_dyndns2: bool) -> tuple[Door, Outcome]:
+def without_client(request: Request, opened: Opened) -> tuple[Door, Outcome]:
     """What a request is, and for which door, if none of its readings has a client's key.
 
     A user name alone that is nobody's key is no credentials: there are programs that send one to everybody.
     """
+    if spoken := _spoken(request, opened):
+        return spoken, Outcome.BADKEY if any(_spoken_keys(request)) else Outcome.CHALLENGE
     path, query = split(request.target)
-    door = _door_at(path, with_dyndns2)
+    door = _door_at(path, opened)
     if door and not (basic(request)[1] or _token(request) or read_key(_with_form(query, request.body))):
         if door is DYNDNS2 or path:
             return door, Outcome.CHALLENGE
@@ -89,16 +103,33 @@ def without_client(request: Request, with_dyndns2: bool) -> tuple[Door, Outcome]
     return door or SECRET_URL, Outcome.BADKEY
 
 
-def door_of(request: Request, with_dyndns2: bool) -> Door:
+def door_of(request: Request, opened: Opened) -> Door:
     """The door that a request without a known key came to."""
-    return _door_at(split(request.target)[0], with_dyndns2) or SECRET_URL
+    path, _ = split(request.target)
+    if opened.acme and challenges.is_registration(request, path):
+        return challenges.REGISTRATION
+    return _spoken(request, opened) or _door_at(path, opened) or SECRET_URL
 
 
-def _door_at(path: bytes, with_dyndns2: bool) -> Door | None:
+def _spoken(request: Request, opened: Opened) -> challenges.Spoken | None:
+    """The door of a request in JSON."""
+    path, _ = split(request.target)
+    return challenges.door_of(request, path) if opened.acme and challenges.is_spoken(request, path) else None
+
+
+def _spoken_keys(request: Request) -> list[bytes]:
+    """What may be the key of such a request: acme-dns has a header of its own for it."""
+    if given := request.values(challenges.API_KEY):
+        return [value.encode("latin-1").lstrip(b"/") for value in given[:1]]
+    name, password = basic(request)
+    return [password or name, _token(request)]
+
+
+def _door_at(path: bytes, opened: Opened) -> Door | None:
     """The door whose clients send credentials or parameters to this path; None for all other paths."""
-    if with_dyndns2 and dyndns2.is_path(path):
+    if opened.dyndns2 and dyndns2.is_path(path):
         return DYNDNS2
-    return SECRET_URL if path.rstrip(b"/") in (b"", UPDATE) else None
+    return SECRET_URL if path.rstrip(b"/") in (b"", challenges.UPDATE) else None
 
 
 def _token(request: Request) -> bytes:

@@ -10,7 +10,8 @@ MANY = 10_000  # clients whose state is kept before the idle ones are forgotten
 class Quota:
     """At most `per_hour` changes per client, after a burst; 0 means no limit. Times in seconds, of one clock."""
 
-    def __init__(self, per_hour: int) -> None:
+    def __init__(self, per_hour: int, burst: int = BURST) -> None:
+        self._burst = burst
         self._full_at: dict[Hashable, float] = {}  # when the client's burst is whole again
         self._many = MANY
         self._interval = 0.0
@@ -24,7 +25,7 @@ class Quota:
             factor = interval / self._interval if self._interval else 0.0
             self._full_at = {client: now + (at - now) * factor for client, at in self._full_at.items() if at > now}
         self._interval = interval
-        self._tolerance = self._interval * (min(per_hour, BURST) - 1)
+        self._tolerance = self._interval * (min(per_hour, self._burst) - 1)
 
     def ask(self, client: Hashable, now: float) -> "Grant":
         """One change, if the client has one left; whoever asks settles the grant."""

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..values.outcome import Outcome
-from ..values.specs import Client
 from ..web.reply import Reply
-from .demand import Parameters
 from .notes import Part
 
 NAME = "url"
@@ -37,11 +35,6 @@ REPLIES: dict[Outcome, Reply] = {
     Outcome.FORBIDDEN: Reply(403, "FAIL"),
 }
 LATER = 503  # the status with which a client is told when to come back
-
-
-def hosts(client: Client, parameters: Parameters) -> Sequence[tuple[str, ...] | Outcome]:
-    """All names of the client, together."""
-    return [client.names]
 
 
 def reply(parts: Sequence[Part], address: str = "") -> Reply:

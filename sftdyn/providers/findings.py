@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from ..values.names import listed
 from ..values.outcome import Outcome, Result
-from ..values.update import Place, RRset, RRType
+from ..values.update import TXT, Place, Record, RRset, RRType, Text
 from .desk.backend import Ask
 
 LOT = 1000  # record sets that are asked for at once
 FINE = frozenset({Outcome.UPTODATE, Outcome.WOULD_CHANGE})
 AGAIN = "; try again, and if that stays, see whether url and ca are right, and this machine reaches the API"
+NOBODYS_VALUE = "-" * 43  # of a challenge
 EXAMPLES: dict[RRType, str] = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}  # nobody's (RFC 5737, RFC 3849)
 
 
@@ -22,9 +23,11 @@ async def findings(keys: Sequence[Place], ask: Ask) -> list[str]:
     return sentences(results)
 
 
-def question(key: Place) -> RRset:
-    """What is asked about a record set: would it take an address?"""
+def question(key: Place) -> Record:
+    """What is asked about a record set: would it take an address, or a value?"""
     name, kind = key
+    if kind == TXT:
+        return Text(name, NOBODYS_VALUE, True, 60)
     return RRset(name, kind, (EXAMPLES[kind],), 60)
 
 

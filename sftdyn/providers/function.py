@@ -3,6 +3,9 @@
 It cannot be asked what the name has. What its last success was for is handed on without a word of the quota; anything
 else counts as a change. A call past its time is given up, but its name waits until it has come back: what it still
 does must not undo what a newer one did.
+
+TXT values come one by one, and a function is told of record sets: it gets all the values of a name that were published
+through it. So what others have written there is overwritten.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from ..threads import Calls, Ended, Hanging, Returned, raised_at
 from ..values.exchanges import Exchanges, Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Function
-from ..values.update import Item, Key, Plan, Promise, RRset, RRType
+from ..values.update import Item, Key, Plan, Promise, Record, RRset, RRType, Script, Text
 
 AT_ONCE = 16  # calls before others wait for them
 GIVEN_UP = 100  # calls that may hang for ever before there are no more
@@ -33,6 +36,7 @@ class FunctionProvider:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._last: dict[Key, tuple[str, ...]] = {}  # the addresses of each one's last success
+        self._texts: dict[str, frozenset[str]] = {}  # the TXT values of each name
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._calls = Calls(AT_ONCE, GIVEN_UP)
         self._promises: dict[Promise, Sequence[str]] = {}  # with their names
@@ -100,7 +104,7 @@ class FunctionProvider:
         who: Hashable,
     ) -> Result:
         """One record set, in its turn."""
-        assert isinstance(item, RRset)
+        assert not isinstance(item, Script)
         lock = self._lock(item.name)
         call: asyncio.Future[Ended] | None = None
         began = 0.0
@@ -110,7 +114,7 @@ class FunctionProvider:
                 try:
                     if after:
                         await asyncio.wait(after)
-                    repeats = self._last.get(item.key) == item.addresses
+                    repeats = self._is_repeated(item)
                     if ask_only and not repeats:
                         return Result(Outcome.WOULD_CHANGE)
                     call = await self._call(spec, item, secret, who)
@@ -132,15 +136,33 @@ class FunctionProvider:
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
-    async def _call(self, spec: Function, rrset: RRset, secret: str | None, who: Hashable) -> "asyncio.Future[Ended]":
+    async def _call(self, spec: Function, item: Record, secret: str | None, who: Hashable) -> "asyncio.Future[Ended]":
         """Raises Hanging."""
-        name, kind, addresses, ttl = rrset
-        arguments = name.rstrip("."), kind, ttl, addresses, secret
+        records = tuple(sorted(self._values(item))) if isinstance(item, Text) else item.addresses
+        arguments = item.name.rstrip("."), item.type, item.ttl, records, secret
         call = await self._calls.call(who, self._timeout, spec.function, *arguments)
-        self._last.pop(rrset.key, None)  # from here on, who knows
+        self._last.pop(item.key, None)  # from here on, who knows
         return call
 
-    def _result(self, spec: Function, rrset: RRset, ended: Ended, repeats: bool) -> Result:
+    def _is_repeated(self, item: Record) -> bool:
+        if isinstance(item, Text):
+            return item.is_there and item.value in self._texts.get(item.name, ())
+        return self._last.get(item.key) == item.addresses
+
+    def _values(self, text: Text) -> frozenset[str]:
+        """What the name shall have."""
+        there = self._texts.get(text.name, frozenset())
+        return there | {text.value} if text.is_there else there - {text.value}
+
+    def _succeeded(self, item: Record) -> None:
+        if isinstance(item, RRset):
+            self._last[item.key] = item.addresses
+        elif values := self._values(item):
+            self._texts[item.name] = values
+        else:
+            self._texts.pop(item.name, None)
+
+    def _result(self, spec: Function, item: Record, ended: Ended, repeats: bool) -> Result:
         """What a call that has ended means."""
         name, code = spec.name, getattr(spec.function, "__code__", None)
         if not isinstance(ended, Returned):
@@ -148,7 +170,7 @@ class FunctionProvider:
         outcome = ANSWERS.get(ended.value) if isinstance(ended.value, str) else None
         if outcome is None:
             return Result(Outcome.HOOK, f'{name} returned neither "OK" nor "UPTODATE"')
-        self._last[rrset.key] = rrset.addresses
+        self._succeeded(item)
         return Result(outcome, repeats=repeats)
 
     def _release(self, lock: asyncio.Lock, call: "asyncio.Future[Ended] | None") -> None:

@@ -146,6 +146,11 @@ class Function:
         return _name_of(self.function)
 
     @property
+    def takes_texts(self) -> bool:
+        """Whether it is called for TXT records, too: it says so itself."""
+        return "TXT" in getattr(self.function, "types", ())
+
+    @property
     def places(self) -> Sequence[Hashable]:
         """Each function writes elsewhere, as far as anybody knows."""
         return [(Function, self.function)]
@@ -182,6 +187,7 @@ class Client:
     networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
     provider: Spec | None = None  # None: the conf's
     prove: Proof | None = None  # None: new addresses are published unproven
+    acme: bool = False  # whether its key is good for certificates of its names, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from .outcome import Result
 
 RRType = Literal["A", "AAAA"]
 TXT: Literal["TXT"] = "TXT"
-Place: TypeAlias = tuple[str, RRType]  # where a record set is: a host's absolute name, and a type
+Place: TypeAlias = tuple[str, RRType | Literal["TXT"]]  # where a record set is: an absolute name, and a type
+CHALLENGE = "_acme-challenge."  # in front of a host's name: where ACME looks for TXT (RFC 8555, 8.4)
 # Of a record set its name and type; of a TXT value also itself, so that two values at one name are in no order.
 Key: TypeAlias = tuple[str, ...]
 
@@ -24,7 +25,7 @@ class RRset(NamedTuple):
     ttl: int  # seconds
 
     @property
-    def key(self) -> Place:
+    def key(self) -> tuple[str, RRType]:
         return self[:2]
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from ...values.names import FEW, listed
 from ...values.outcome import Outcome, Result
 from ...values.specs import Primary
-from ...values.update import Place, Plan, RRset
+from ...values.update import TXT, Place, Plan, RRset, Text
 from ..desk.backend import Manner
 from ..desk.zones import NOWHERE, Zones, upwards
 from . import message, outside
@@ -108,6 +108,10 @@ HARMLESS = message.harmless(message.NOBODYS)
 COPY = "the name server is only a secondary for it: let the setting server name the primary"
 UNSEEN = "the world does not see it: the zone above has no NS records for it; add them there"
 MAY_NOT = "the key may not change {names}: allow it that in the zone's update-policy (BIND) or acl (Knot)"
+CHALLENGES = (
+    "certificates need TXT there: in update-policy, with the name of the key for KEY: {lines} (Knot: update-type:"
+    " [A, AAAA, TXT] in its acl; PowerDNS has no such limits)"
+)
 HIDDEN = "a CNAME there, or a delegation or DNAME above, hides {names}: remove it, or choose other names"
 NO_ZONE = (
     "{where} serves no zone with {names}: correct the names, or add their zone there, or (Knot) name the key in its acl"
@@ -238,6 +242,8 @@ class Inquiry:
         """What stands in the way of these record sets of a zone that works (Rule 3)."""
         if refused := await self._blamed(zone, keys, lambda part: message.vain(part, zone), REFUSED):
             yield MAY_NOT.format(names=listed(f"{name.rstrip('.')} {kind}" for name, kind in refused))
+            if lines := " ".join(f"grant KEY name {name} TXT;" for name, kind in refused if kind == TXT):
+                yield CHALLENGES.format(lines=lines)
         if hidden := await self._blamed(zone, keys, lambda part: _visible(part, zone), HALVED):
             yield HIDDEN.format(names=listed(name for name, _ in hidden))
 
@@ -279,8 +285,13 @@ class Inquiry:
 
 def _visible(keys: Sequence[Place], zone: str) -> str:
     """A question that is answered DONE if everybody could see addresses there."""
-    rrsets = [RRset(name, kind, (message.NOBODYS_ADDRESS[kind],), 0) for name, kind in keys]
-    return message.change(rrsets, dict.fromkeys(keys), zone, ask_only=True)
+    records = [
+        Text(name, message.NOBODYS_VALUE, True, 0)
+        if kind == TXT
+        else RRset(name, kind, (message.NOBODYS_ADDRESS[kind],), 0)
+        for name, kind in keys
+    ]
+    return message.change(records, {record.key: None for record in records}, zone, ask_only=True)
 
 
 def _why(primary: Primary) -> str:

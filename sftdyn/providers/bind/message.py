@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ...values.names import ancestors
-from ...values.update import Key, Place, Record, RRType, Text
+from ...values.update import Key, Place, Record, Text
 
 # What a record set is believed to be now; None where nothing is known.
 Belief = tuple[str, ...] | None
@@ -237,7 +237,9 @@ def change(rrsets: Iterable[Record], beliefs: Beliefs, zone: str, ask_only: bool
     return _lines([*prerequisites, *questions, *updates])
 
 
-NOBODYS_ADDRESS: dict[RRType, str] = {"A": "240.0.0.0", "AAAA": "e000::"}  # reserved (RFC 1112, 4; RFC 4291, 2.4)
+NOBODYS_VALUE = "-"  # of a TXT record
+# Reserved addresses (RFC 1112, 4; RFC 4291, 2.4).
+NOBODYS_ADDRESS = {"A": "240.0.0.0", "AAAA": "e000::", "TXT": f'"{NOBODYS_VALUE}"'}
 
 
 def vain(keys: Iterable[Place], zone: str) -> str:
