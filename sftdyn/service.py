@@ -19,7 +19,8 @@ from .doors.answer import Doors
 from .doors.keys import takes_body
 from .doors.own.keeper import Keeper, publish_once
 from .doors.status.door import StatusDoor
-from .doors.status.seen import Journal
+from .doors.watch.clock import Clock
+from .doors.watch.watch import Watch, is_watched
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
@@ -103,17 +104,15 @@ class Service:
         _log_doubts(self._config)
         config = self._config
         most, for_status = shares(bool(config.status))
-        self._providers = Providers(config.provider, config.providers, config.timeout, bool(for_status))
-        journal = Journal() if for_status else None
+        self._watch = Watch(config, Clock()) if is_watched(config) else None
+        self._providers = Providers(config.provider, config.providers, config.timeout, self._watch is not None)
+        journal = self._watch.journal if self._watch else None
         self._doors = Doors(config, self._providers, self._tally.count, journal)
         self._keeper = Keeper(config, self._providers, self._tally.count, journal)
         self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._takes_body)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
-        self._status_door = (
-            StatusDoor(config, _end(config, self._context), self._providers, journal) if journal else None
-        )
-        self._status_server = self._open_status(for_status)
+        self._status_door, self._status_server = self._open_status(for_status)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._start, self._reload)
@@ -151,14 +150,15 @@ class Service:
     def _takes_body(self, request: Request) -> bool:
         return takes_body(request, self._config.dyndns2)
 
-    def _open_status(self, limit: int) -> Server | None:
+    def _open_status(self, limit: int) -> tuple[StatusDoor | None, Server | None]:
         """Listen for whoever wants to know how we are. Raises CannotListen."""
-        if not self._status_door:
-            return None
-        server = Server(self._status_door, None, self._config.trusted_proxies, limit)
+        if not (self._watch and limit):
+            return None, None
+        door = StatusDoor(self._config, _end(self._config, self._context), self._providers, self._watch)
+        server = Server(door, None, self._config.trusted_proxies, limit)
         for url in server.listen(open_sockets(self._config.status, reuse_port=False)):
             log.info("status at %s", url)
-        return server
+        return door, server
 
     async def _reload(self) -> None:
         """Read the conf again; a broken one changes nothing."""
@@ -197,6 +197,8 @@ class Service:
             log.warning("status has changed; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
+        if self._watch:
+            self._watch.use(config)
         if self._status_server and self._status_door:
             self._status_server.proxies = Proxies(config.trusted_proxies)
             self._status_door.use(config, _end(config, context))

@@ -177,6 +177,7 @@ CLIENT = Constructor(
         Parameter("networks", parsers.networks, ()),
         Parameter("provider", providers.provider),
         Parameter("prove", proof.proof),
+        Parameter("expect", parsers.expect),
         Parameter("address", own.source),
         Parameter("every", own.every),
     ),

@@ -46,6 +46,7 @@ class Config:
     listeners: tuple[Listener, ...]
     status: tuple[Listener, ...]  # where health, metrics and the status page are
     status_token: Token | None
+    expect: float | None  # seconds within which clients that say nothing else should be heard from
     cert: Path | None
     key: Path | None
     keyring: Keyring
@@ -110,6 +111,7 @@ class _Reader:
             listeners=listeners,
             status=self._status(listeners),
             status_token=token,
+            expect=self._setting("expect"),
             cert=cert,
             key=key,
             keyring=keyring,

@@ -18,6 +18,7 @@ from ..values.specs import DNS_PORT, TOKEN, Listener
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
+MAX_EXPECT = 10 * 366 * 86400  # seconds
 MAX_CHANGES = 1_000_000  # in an hour
 MAX_PORT = 65535
 LOOPBACK = "127.0.0.1"
@@ -52,6 +53,13 @@ def timeout(value: object) -> float:
     """Seconds that a request may wait."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MAX_TIMEOUT:
         raise Mistake(f"a number of seconds above 0, at most {MAX_TIMEOUT}")
+    return float(value)
+
+
+def expect(value: object) -> float:
+    """Seconds within which a client should be heard from."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= MAX_EXPECT:
+        raise Mistake("a number of seconds, 1 or more: a little more than the client's own interval, such as 3600")
     return float(value)
 
 

@@ -28,8 +28,8 @@ _LISTENERS = (
 _CERTIFICATE = "private key and certificate for `https`, PEM files, relative to the conf"
 _CLIENTS = (
     'secret key → host name, list of host names, or `Client("name", …, ttl=60)`, which also takes `lan`, '
-    "`prefix_length` (see below), `networks`, a list of networks that its addresses must be in, `provider`, and "
-    "`prove` ([proof.md](proof.md)). "
+    "`prefix_length` (see below), `networks`, a list of networks that its addresses must be in, `provider`, `expect`, "
+    "and `prove` ([proof.md](proof.md)). "
     'A key may be given as `"sha256:…"`, the output of `printf %s KEY | sha256sum`. `CLIENTS` is the same'
 )
 _PROVIDER = (
@@ -45,6 +45,10 @@ _STATUS = (
     "a bare port is open to this machine only"
 )
 _FOR_STATUS = "what they want to see before they show names; may be `sha256:…`, as a key"
+_EXPECT = (
+    "seconds within which each client should be heard from; beyond, it is *silent* ([watching.md](watching.md)). "
+    "`Client(…, expect=3600)` beats it"
+)
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
     "until there is nothing to change, or the time has come. 0: no limit"
@@ -72,6 +76,7 @@ _ALL = (
     Setting("own", own.entries, [], _OWN, is_new=True),
     Setting("status", parsers.status, None, _STATUS, is_new=True),
     Setting("status_token", token, None, _FOR_STATUS, is_new=True),
+    Setting("expect", parsers.expect, None, _EXPECT, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server, and for a proof"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),

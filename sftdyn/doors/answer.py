@@ -27,7 +27,7 @@ from .keys import SECRET_URL, Door, Way, door_of, takes_body, ways, without_clie
 from .notes import Notes, Part, failure
 from .publishing import Errand, Host, Publishing, Visit
 from .secret_url import LATER
-from .status.seen import Journal
+from .watch.seen import Journal
 
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {

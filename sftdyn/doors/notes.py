@@ -20,7 +20,7 @@ from ..values.update import RRset, Subject
 from ..web.request import Request
 from .hooks import HookFailed, LookupFailed
 from .log import LogBook
-from .status.seen import Journal, Note
+from .watch.seen import Journal, Note
 
 LINES = 8  # of the log, about one request; one more sums up the others
 

@@ -169,6 +169,7 @@ class Client:
     networks: tuple[Network, ...] = ()  # where its addresses must be; anywhere if empty
     provider: Spec | None = None  # None: the conf's
     prove: Proof | None = None  # None: new addresses are published unproven
+    expect: float | None = None  # seconds within which it should be heard from; None: the conf's
 
 
 @dataclass(frozen=True, slots=True)

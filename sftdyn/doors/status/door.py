@@ -7,7 +7,6 @@ thread, one at a time.
 import asyncio
 import logging
 from collections.abc import Callable
-from time import time
 
 from ... import __version__
 from ...conf.config import Config
@@ -20,9 +19,9 @@ from ...web.request import BadRequest, Request, basic, credentials
 from ..demand import read_parameters
 from ..log import LogBook
 from ..secret_url import CHALLENGE
+from ..watch.watch import Watch
 from . import metrics, overview, page, widget
 from .overview import Health, Overview
-from .seen import Journal
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +37,10 @@ WORDS = 100  # characters of a filter
 class StatusDoor:
     """Answers at the status listeners; made inside a running event loop. `end`: when the certificate ends."""
 
-    def __init__(self, config: Config, end: float | None, providers: Providers, journal: Journal) -> None:
+    def __init__(self, config: Config, end: float | None, providers: Providers, watch: Watch) -> None:
         self._providers = providers
-        self._journal = journal
-        self._started = time()
+        self._watch = watch
+        self._started = watch.clock()
         self._book = LogBook()
         self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,14 +49,7 @@ class StatusDoor:
     def use(self, config: Config, end: float | None) -> None:
         """From now on, this conf, and this end of the certificate."""
         self._token = config.status_token
-        clients = [*config.keyring.clients.values(), *(own.client for own in config.own)]
-        self._clients = len(clients)
-        self._names = {name: None for client in clients for name in client.names}
-        self._own = {name for own in config.own for name in (*own.client.names, *dict(own.client.lan))}
         self.end = end
-        if not config.hooks.get_host:
-            behind = {name for client in clients for name, _ in client.lan}
-            self._journal.keep_only(behind | self._names.keys())
 
     def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
         """Reply to a request, now or later."""
@@ -97,27 +89,35 @@ class StatusDoor:
     async def _show(self, view: "View", query: bytes, respond: Respond) -> None:
         try:
             async with self._turns:
-                reply = await asyncio.to_thread(view, self._overview(), dict(read_parameters(query)))
+                reply = await asyncio.to_thread(_look, view, self._overview(), dict(read_parameters(query)))
         except Exception as error:
             log.error("defect in the status page: %s", type(error).__name__)
             reply = Reply(500, "FAIL")
         respond(_safe(reply))
 
     def _overview(self) -> Overview:
+        known = self._watch.known
         return Overview(
-            now=time(),
+            now=self._watch.clock(),
+            jump=self._watch.clock.jump(),
             started=self._started,
             version=__version__,
-            clients=self._clients,
-            names=tuple(self._names),
-            own=self._own,
+            clients=known.clients,
+            names=tuple(known.names),
+            all_names=known.all,
+            own=known.own,
             providers=self._providers.vitals(),
             certificate_end=self.end,
-            seen=self._journal.seen(),
+            seen=self._watch.journal.seen(),
+            expected=self._watch.expected,
         )
 
 
 View = Callable[[Overview, dict[str, str]], Reply]
+
+
+def _look(view: View, overview: Overview, parameters: dict[str, str]) -> Reply:
+    return view(overview.as_shown(), parameters)
 
 
 def _page(seen: Overview, parameters: dict[str, str]) -> Reply:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ...values.exchanges import SECONDS, UPDATES, Histogram, Vitals
+from ..watch.seen import Row
 from .overview import Overview, counts, hosts
-from .seen import Row
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MANY = 200  # hosts, beyond which none of them has metrics of its own

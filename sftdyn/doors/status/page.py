@@ -9,16 +9,17 @@ from string import Template
 from time import gmtime, strftime
 from urllib.parse import quote, urlencode
 
-from .overview import Excerpt, Health, Host, Overview, State, health
-from .seen import Row
+from ..watch.seen import Row
+from ..watch.states import State
+from .overview import Excerpt, Health, Host, Overview, health
 
 HERE = Path(__file__)
 DOCUMENT = Template(HERE.with_suffix(".html").read_text("utf-8"))
 STYLE, SCRIPT = HERE.with_suffix(".css").read_text("utf-8"), HERE.with_suffix(".js").read_text("utf-8")
 ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="{}"/></svg>'
-COLOURS = {State.FAILING: "#c5453c", State.WELL: "#3b9468", State.UNHEARD: "#8d9097"}
-MARKS = {State.FAILING: ' class="f"', State.WELL: "", State.UNHEARD: ' class="u"'}
-VIEWS = {None: "All", State.FAILING: "Failing", State.WELL: "Well", State.UNHEARD: "Unheard"}
+COLOURS = {State.FAILING: "#c5453c", State.SILENT: "#b7791f", State.WELL: "#3b9468", State.UNHEARD: "#8d9097"}
+MARKS = {State.FAILING: ' class="f"', State.SILENT: ' class="s"', State.WELL: "", State.UNHEARD: ' class="u"'}
+VIEWS = {None: "All", State.FAILING: "Failing", State.SILENT: "Silent", State.WELL: "Well", State.UNHEARD: "Unheard"}
 DOORS = {"url": "secret URL", "dyndns2": "dyndns2", "own": "by itself"}
 COLUMNS = ("Host name", "IPv4", "IPv6", "Since", "Last contact", "By", "Result")
 KINDS = {
@@ -27,6 +28,7 @@ KINDS = {
     "desec": "deSEC",
     "function": "The function in the conf",
 }
+VERBS = {"fail": "fails", "are silent": "is silent"}
 NETWORK = 4  # groups of an IPv6 address
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))  # seconds
 
@@ -71,16 +73,29 @@ def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None)
 
 def headline(shown: Excerpt) -> str:
     """How all is, in one sentence."""
-    total, failing, unheard = sum(shown.counts.values()), shown.counts[State.FAILING], shown.counts[State.UNHEARD]
+    total, unheard = sum(shown.counts.values()), shown.counts[State.UNHEARD]
     if not total:
         return "No host names yet"
-    if failing:
-        return f"{failing:,} of {total:,} host names fail" if total > 1 else "The host name fails"
+    if unwell := _unwell(shown):
+        return unwell
     if unheard == total:
         return "Nobody has called yet"
     if unheard:
         return f"All is well, {unheard:,} not heard from"
     return f"All {total:,} host names are well" if total > 1 else "The host name is well"
+
+
+def _unwell(shown: Excerpt) -> str:
+    """The part of the headline that is about trouble; empty without."""
+    total, failing, silent = sum(shown.counts.values()), shown.counts[State.FAILING], shown.counts[State.SILENT]
+    if total == 1:
+        return "The host name fails" if failing else "The host name is silent" if silent else ""
+    verbs = {"fail": failing, "are silent": silent}
+    said = [(f"{count:,}", verb if count > 1 else VERBS[verb]) for verb, count in verbs.items() if count]
+    if not said:
+        return ""
+    (first, verb), *more = said
+    return " and ".join([f"{first} of {total:,} host names {verb}", *(f"{count} {verb}" for count, verb in more)])
 
 
 def ago(seconds: float) -> str:
@@ -92,8 +107,8 @@ def ago(seconds: float) -> str:
 
 
 def _mood(shown: Excerpt) -> State:
-    if shown.counts[State.FAILING]:
-        return State.FAILING
+    if unwell := [state for state in (State.FAILING, State.SILENT) if shown.counts[state]]:
+        return unwell[0]
     return State.WELL if shown.counts[State.WELL] else State.UNHEARD
 
 
@@ -186,6 +201,9 @@ def _by(row: Row | None) -> str:
 
 def _result(host: Host, now: float) -> str:
     row = host.trouble or host.last
+    if host.state is State.SILENT:
+        heard = f"not heard from since {_time(host.last.seen, now)}" if host.last else "never heard from"
+        return f"<b>silent</b><small>{heard}</small>"
     if row is None:
         return "<b>not heard from</b>"
     said = f"<b>{row.outcome.word}</b>"

@@ -1,15 +1,15 @@
-"""What was seen of requests and of host names since the start, for the status listener; kept in memory only.
+"""What was seen of requests and of host names.
 
 There is a row for each record set, and one without a type for what failed before there was a record set, such as a
 request without an address; the next success at the name ends that one. Most requests confirm what their row says
-already, from the same client: they cost a look at it, and its time. All times are seconds since 1970.
+already, from the same client: they cost a look at it, and its time. All times are seconds since 1970, by a clock
+that does not jump.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from time import time
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from ...values.exchanges import SECONDS, Histogram
@@ -47,11 +47,13 @@ class Row:
     changed: float | None = None  # when it got them; None: before the start
     worked: float | None = None  # the last success before the failures
     failures: int = 0  # since the last success
+    first_failed: float | None = None  # the first failure since then
     failed: float | None = None  # the last failure
     reason: str = ""  # of that failure
     who: str = ""  # wanted it last: an address
     program: str = ""  # as the User-Agent says
     door: str = ""
+    history: tuple[tuple[float, tuple[str, ...]], ...] = ()  # when it got which addresses, the newest last
 
     @property
     def confirmed(self) -> float | None:
@@ -67,10 +69,18 @@ class Row:
     def fail(self, result: Result, now: float) -> None:
         """It could not be done; what was known of the addresses is known still."""
         if not self.failures:
-            self.worked = self.seen or None
+            self.worked, self.first_failed = self.seen or None, now
         self.outcome, self.reason, self.seen, self.failed = result.outcome, result.reason, now, now
         self.failures += 1
         self.news = 0
+
+    def moved(self, by: float) -> "Row":
+        """The same, all its times so many seconds later: as the machine's clock has them after a jump."""
+        times = {name: value + by for name in TIMES_OF_A_ROW if (value := getattr(self, name))}
+        return replace(self, **times, history=tuple((moment + by, found) for moment, found in self.history))
+
+
+TIMES_OF_A_ROW = ("seen", "changed", "worked", "first_failed", "failed")
 
 
 class Door:
@@ -106,7 +116,7 @@ class Seen:
 class Journal:
     """Takes note of what became of requests, and of what sftdyn wanted by itself. It keeps at most so many rows."""
 
-    def __init__(self, clock: Callable[[], float] = time, most: int = ROWS) -> None:
+    def __init__(self, clock: Callable[[], float], most: int = ROWS) -> None:
         self._clock = clock
         self._most = most
         self._rows: dict[Place, Row] = {}
@@ -142,9 +152,9 @@ class Journal:
                 row.who, row.door, row.news = who, door, news
                 row.program = _program_of(request)
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Forget all other names: the conf has them no more."""
-        self._rows = {place: row for place, row in self._rows.items() if place[0] in names}
+    def forget(self, names: Collection[str], before: float) -> None:
+        """What was not heard from since then, unless it is about one of `names`."""
+        self._rows = {place: row for place, row in self._rows.items() if row.seen >= before or place[0] in names}
 
     def seen(self) -> Seen:
         """All that was seen until now."""
@@ -154,7 +164,11 @@ class Journal:
             answers[name] = {outcome: door.answers[outcome.severity] for outcome in Outcome}
             seconds[name] = Histogram(SECONDS)
             seconds[name].add(door.seconds)
-        return Seen(list(self._rows.values()), answers, seconds)
+        return Seen(self.rows(), answers, seconds)
+
+    def rows(self) -> list[Row]:
+        """All rows, which go on with the time."""
+        return list(self._rows.values())
 
     def _write(self, item: RRset | str, result: Result, now: float) -> Row:
         """Renew the row that is about `item`: a record set, or a host name."""
