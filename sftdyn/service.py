@@ -118,6 +118,8 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._start, self._reload)
         self._start(self._watch_certificate)
         self._start(self._report)
+        if self._watch:
+            self._start(self._watch.remember)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
         gc.freeze()  # a million clients need not be searched for garbage again and again,
@@ -125,15 +127,21 @@ class Service:
         self._notifier.say("READY=1", f"STATUS={self._status()}")
         log.info("sftdyn %s is ready", __version__)
         await self._stop.wait()
+        await self._finish()
+        return 0
+
+    async def _finish(self) -> None:
+        """Let what is in flight come to its end."""
         self._notifier.say("STOPPING=1")
         self._keeper.close()
         await self._server.stop()
         if self._status_server:
             await self._status_server.stop()
         await self._providers.close()
+        if self._watch:
+            await self._watch.close()
         for task in self._tasks:
             task.cancel()
-        return 0
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = asyncio.get_running_loop().create_task(work())
@@ -195,6 +203,8 @@ class Service:
             log.warning("http and https have changed; this needs a restart")
         if config.status != old.status:
             log.warning("status has changed; this needs a restart")
+        if config.state != old.state:
+            log.warning("state has changed; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
         if self._watch:

@@ -1,6 +1,7 @@
 """What the conf and the command line mean: one frozen Config, checked, or a ConfigError that says what to write."""
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ class Config:
     listeners: tuple[Listener, ...]
     status: tuple[Listener, ...]  # where health, metrics and the status page are
     status_token: Token | None
+    state: Path | None  # where what was seen outlives a restart
+    state_by_default: bool  # the conf does not name it
+    history: int  # addresses that are kept of each record set
     expect: float | None  # seconds within which clients that say nothing else should be heard from
     cert: Path | None
     key: Path | None
@@ -111,6 +115,7 @@ class _Reader:
             listeners=listeners,
             status=self._status(listeners),
             status_token=token,
+            **self._memory(),
             expect=self._setting("expect"),
             cert=cert,
             key=key,
@@ -186,6 +191,15 @@ class _Reader:
         for shared in (listener.port for listener in listeners if listener.port in ports):
             raise self._error("status", f"{shared} is the port of http or https, which routers reach; choose another")
         return listeners
+
+    def _memory(self) -> dict[str, Any]:
+        """Where what was seen is kept: as the conf says, or else where systemd has a folder for it."""
+        said: Path | bool | None = self._setting("state")
+        path = self._folder / said if isinstance(said, Path) else None
+        folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        if is_default := bool(said is None and folder and not self._setting("reuse_port")):
+            path = Path(folder, "state.json")
+        return {"state": path, "state_by_default": is_default, "history": self._setting("history")}
 
     def _resolver(self) -> Resolver:
         """Of providers; `Bind()` is what server, nskeyfile and zone say."""

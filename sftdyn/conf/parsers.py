@@ -18,6 +18,7 @@ from ..values.specs import DNS_PORT, TOKEN, Listener
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
+MAX_HISTORY = 1000
 MAX_EXPECT = 10 * 366 * 86400  # seconds
 MAX_CHANGES = 1_000_000  # in an hour
 MAX_PORT = 65535
@@ -146,6 +147,18 @@ def is_url(value: object, schemes: Collection[str]) -> TypeGuard[str]:
     except ValueError:
         return False
     return bool(good) and "@" not in parts.netloc and not parts.fragment
+
+
+def history(value: object) -> int:
+    """Addresses that are kept."""
+    if not _is_whole(value) or not 0 <= value <= MAX_HISTORY:
+        raise Mistake(f"a whole number of addresses, at most {MAX_HISTORY}; 0 keeps none")
+    return value
+
+
+def state(value: object) -> Path | bool:
+    """A file, or False for none."""
+    return False if value is False else path(value)
 
 
 def path(value: object) -> Path:

@@ -49,6 +49,11 @@ _EXPECT = (
     "seconds within which each client should be heard from; beyond, it is *silent* ([watching.md](watching.md)). "
     "`Client(…, expect=3600)` beats it"
 )
+_STATE = (
+    "file in which what was seen outlives a restart, relative to the conf ([watching.md](watching.md)); "
+    "`False`: none. With `reuse_port` there is none unless it is named"
+)
+_HISTORY = "addresses that are kept of each name and type, with their times; 0: none"
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
     "until there is nothing to change, or the time has come. 0: no limit"
@@ -77,6 +82,8 @@ _ALL = (
     Setting("status", parsers.status, None, _STATUS, is_new=True),
     Setting("status_token", token, None, _FOR_STATUS, is_new=True),
     Setting("expect", parsers.expect, None, _EXPECT, is_new=True),
+    Setting("state", parsers.state, None, _STATE, without="where systemd has a folder for it", is_new=True),
+    Setting("history", parsers.history, 10, _HISTORY, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server, and for a proof"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),

@@ -20,6 +20,7 @@ from ...web.request import Request
 TIMES = 1000  # that requests took, before they are sorted into the histogram
 ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each
 AGENT = 40  # characters of a client program's name
+ENTRIES = 10  # addresses that are kept of a record set, with their times
 CACHED = 1024  # names of client programs
 UPTODATE = Outcome.UPTODATE
 UNPRINTABLE = re.compile("[^ -~]+")
@@ -60,11 +61,17 @@ class Row:
         """The last success."""
         return self.worked if self.failures else self.seen
 
-    def succeed(self, addresses: tuple[str, ...], outcome: Outcome, now: float) -> None:
-        """It is as wanted. A change that sftdyn did not make is as old as it was seen."""
-        if self.addresses != addresses and (self.addresses is not None or outcome is Outcome.OK):
+    def succeed(self, addresses: tuple[str, ...], outcome: Outcome, now: float, entries: int) -> bool:
+        """It is as wanted; whether that is new. A change that sftdyn did not make is as old as it was seen.
+
+        Of what it had before, `entries` are kept.
+        """
+        is_new = self.addresses != addresses and (self.addresses is not None or outcome is Outcome.OK)
+        if is_new:
             self.changed = now
+            self.history = (*self.history, (now, addresses))[-entries:] if entries else ()
         self.addresses, self.outcome, self.failures, self.seen = addresses, outcome, 0, now
+        return is_new
 
     def fail(self, result: Result, now: float) -> None:
         """It could not be done; what was known of the addresses is known still."""
@@ -114,11 +121,15 @@ class Seen:
 
 
 class Journal:
-    """Takes note of what became of requests, and of what sftdyn wanted by itself. It keeps at most so many rows."""
+    """Takes note of what became of requests, and of what sftdyn wanted by itself. It keeps at most so many rows.
+
+    `entries`: how many addresses are kept of a record set.
+    """
 
     def __init__(self, clock: Callable[[], float], most: int = ROWS) -> None:
         self._clock = clock
         self._most = most
+        self.entries = ENTRIES
         self._rows: dict[Place, Row] = {}
         self._doors: dict[str, Door] = {}
 
@@ -166,6 +177,14 @@ class Journal:
             seconds[name].add(door.seconds)
         return Seen(self.rows(), answers, seconds)
 
+    def restore(self, rows: Sequence[Row]) -> None:
+        """What was known before the start."""
+        self._rows = {row.place: row for row in rows[-self._most :]} | self._rows
+
+    def noted(self) -> int:
+        """How much was noted; another number when there is news."""
+        return sum(sum(door.answers) for door in self._doors.values())
+
     def rows(self) -> list[Row]:
         """All rows, which go on with the time."""
         return list(self._rows.values())
@@ -180,7 +199,7 @@ class Journal:
                 del self._rows[next(iter(self._rows))]
         if not isinstance(item, str) and result.outcome in SUCCESSES:
             self._rows.pop((item.name, ""), None)
-            row.succeed(item.addresses, result.outcome, now)
+            row.succeed(item.addresses, result.outcome, now, self.entries)
         else:
             row.fail(result, now)
             if not place[1]:

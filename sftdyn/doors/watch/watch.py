@@ -1,20 +1,24 @@
 """The watch: what was seen, measured by what the conf expects."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...conf.config import Config
 from ...values.specs import Client
 from .clock import Clock
+from .memory import PAUSE, Memory
 from .seen import Journal
 from .states import Expected
 
+WRITING = 60.0  # seconds between two looks whether there is something to write
 FORGOTTEN = 30 * 86400.0  # seconds after which a name goes that the conf has no more
 
 
 def is_watched(config: Config) -> bool:
     """Whether somebody wants to know what was seen; else nothing is noted of anybody."""
-    return bool(config.status or config.expect or any(client.expect for client in config.clients))
+    wants_state = config.state and not config.state_by_default
+    return bool(config.status or wants_state or config.expect or any(client.expect for client in config.clients))
 
 
 class Known(NamedTuple):
@@ -33,17 +37,42 @@ class Watch:
         self.clock = clock
         self.journal = Journal(clock)
         self.expected = Expected()
+        self._memory = Memory(config.state) if config.state else None
+        self._written = -1  # what the journal had noted when it was last written
+        if self._memory:
+            rows, _ = self._memory.open(clock())
+            self.journal.restore(rows)
         self.use(config)
 
     def use(self, config: Config) -> None:
         """From now on, this conf."""
         now = self.clock()
+        self.journal.entries = config.history
         self.known = _known(config)
         before = self.expected.since
         since = {name: before.get(name, now) for name in (*self.known.names, *self.known.all)}
         self.expected = Expected(config.expect, _expectations(config), since)
         if not config.hooks.get_host:
             self.journal.forget(self.known.all, now - FORGOTTEN)
+
+    async def remember(self) -> None:
+        """Write what was seen, now and then, as long as it runs."""
+        while self._memory:
+            await asyncio.sleep(WRITING)
+            if self._written != self.journal.noted():
+                await self._write(PAUSE)
+
+    async def close(self) -> None:
+        """Write it once more."""
+        if self._memory:
+            if self._written != self.journal.noted():
+                await self._write(0.0)
+            self._memory.close()
+
+    async def _write(self, pause: float) -> None:
+        assert self._memory
+        self._written = self.journal.noted()
+        await asyncio.to_thread(self._memory.write, self.journal.rows(), {}, self.clock.jump(), pause)
 
 
 def _known(config: Config) -> Known:
