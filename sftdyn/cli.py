@@ -21,11 +21,13 @@ from . import __version__
 from .conf.check import describe
 from .conf.config import Config, load
 from .conf.newkey import lines, new_key
+from .conf.notify import EXAMPLES
 from .conf.online import look
 from .conf.own import EXAMPLE
 from .conf.printed import PLACEHOLDER
 from .conf.program import ConfigError
 from .doors.status import asking, table
+from .doors.watch import telling
 from .providers.bind import nsupdate
 from .service import Service, publish_own, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
@@ -66,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.list:
             return _print_list(config)
+        if options.notify_test:
+            return _test_notify(config)
         if options.own and not config.own:
             raise ConfigError(f"{config.path}: nothing in own; add own = [{EXAMPLE}]")
         if any(isinstance(spec, Bind) for spec in (config.own_providers if options.own else config.providers)):
@@ -149,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--online", action="store_true", help="with --check: ask the name servers, too, and look at the certificate")
     add("--own", action="store_true", help="publish the conf's own once, say what came of it, and stop")
     add("--list", action="store_true", help="show what the running sftdyn has seen of each host name, and stop")
+    add("--notify-test", action="store_true", help="send a message to each in notify, say what came of it, and stop")
     add("--health", action="store_true", help="say whether the running sftdyn is well: exit code 0 or 1")
     add("--url", metavar="URL", help="with --new-key and --lines: where clients call (default: as the conf says)")
     add("--version", action="version", version=f"sftdyn {__version__}")
@@ -193,6 +198,13 @@ def _print_list(config: Config) -> int:
     for line in table.render(entries, time.time(), width, colours=is_terminal and "NO_COLOR" not in os.environ):
         _show(line)
     return 0
+
+
+def _test_notify(config: Config) -> int:
+    """Raises ConfigError."""
+    if not config.notify:
+        raise ConfigError(f"{config.path}: nobody in notify; add notify = [{EXAMPLES}]")
+    return 0 if asyncio.run(telling.test(config, _show)) else EXIT_MACHINE
 
 
 def _show(line: str) -> None:

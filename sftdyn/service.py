@@ -20,6 +20,7 @@ from .doors.keys import takes_body
 from .doors.own.keeper import Keeper, publish_once
 from .doors.status.door import StatusDoor
 from .doors.watch.clock import Clock
+from .doors.watch.telling import Telling
 from .doors.watch.watch import Watch, is_watched
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
@@ -93,6 +94,7 @@ class Service:
         self._reporting: asyncio.TimerHandle | None = None
         self._next_report = 0.0  # event loop time
         self._notifier = Notifier(os.environ)
+        self._telling: Telling | None = None
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,6 +122,8 @@ class Service:
         self._start(self._report)
         if self._watch:
             self._start(self._watch.remember)
+            self._telling = Telling(config, self._watch, self._providers)
+            self._start(self._telling.run)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
         gc.freeze()  # a million clients need not be searched for garbage again and again,
@@ -138,7 +142,8 @@ class Service:
         if self._status_server:
             await self._status_server.stop()
         await self._providers.close()
-        if self._watch:
+        if self._watch and self._telling:
+            self._telling.close()
             await self._watch.close()
         for task in self._tasks:
             task.cancel()
@@ -218,6 +223,8 @@ class Service:
         self._providers.use(config.provider, config.providers, config.timeout)
         self._doors.use(config)
         self._keeper.use(config)
+        if self._telling:
+            self._telling.use(config)
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""

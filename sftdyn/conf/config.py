@@ -11,8 +11,9 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import Bind, Client, Listener, Own, Spec
+from ..values.specs import Bind, Client, Listener, Own, Ping, Spec, Target
 from .clients import CLIENT, Entries, EntryMistake, Keyring, read_clients
+from .notify import MAIL, PING, POST
 from .own import INTERFACE, WEB, settle_own
 from .permissions import others_can_read, others_can_write
 from .program import ConfigError, Program
@@ -22,7 +23,7 @@ from .settings import NEW, SETTINGS
 from .token import Token
 
 # What the conf finds there already.
-NAMES = PROVIDERS | {one.name: one for one in (CLIENT, PROOF, INTERFACE, WEB)}
+NAMES = PROVIDERS | {one.name: one for one in (CLIENT, PROOF, INTERFACE, WEB, MAIL, POST, PING)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Config:
     state: Path | None  # where what was seen outlives a restart
     state_by_default: bool  # the conf does not name it
     history: int  # addresses that are kept of each record set
+    notify: tuple[Target, ...]  # who is told
+    notify_after: float  # seconds that a failure lasts before it is told
+    heartbeat: Ping | None  # asked for while all is well
+    on_change: Callable[..., Any] | None  # called after a change
     expect: float | None  # seconds within which clients that say nothing else should be heard from
     cert: Path | None
     key: Path | None
@@ -116,6 +121,7 @@ class _Reader:
             status=self._status(listeners),
             status_token=token,
             **self._memory(),
+            **{name: self._setting(name) for name in ("notify", "notify_after", "heartbeat", "on_change")},
             expect=self._setting("expect"),
             cert=cert,
             key=key,

@@ -149,6 +149,13 @@ def is_url(value: object, schemes: Collection[str]) -> TypeGuard[str]:
     return bool(good) and "@" not in parts.netloc and not parts.fragment
 
 
+def seconds(value: object) -> float:
+    """Seconds, also none."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_EXPECT:
+        raise Mistake("a number of seconds, 0 or more")
+    return float(value)
+
+
 def history(value: object) -> int:
     """Addresses that are kept."""
     if not _is_whole(value) or not 0 <= value <= MAX_HISTORY:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import own, parsers, providers
+from . import notify, own, parsers, providers
 from .token import token
 
 
@@ -54,6 +54,15 @@ _STATE = (
     "`False`: none. With `reuse_port` there is none unless it is named"
 )
 _HISTORY = "addresses that are kept of each name and type, with their times; 0: none"
+_NOTIFY = (
+    'who is told of trouble, and of its end: `[Mail("me@example.org"), Post("https://ntfy.example/sftdyn")]`, '
+    "or a function ([watching.md](watching.md))"
+)
+_HEARTBEAT = '`Ping("https://hc.example/ping/…", every=60)`: asked for while all is well ([watching.md](watching.md))'
+_ON_CHANGE = (
+    "a function of the conf, `on_change(name, type, old, new)`, called after a change was confirmed "
+    "([watching.md](watching.md))"
+)
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
     "until there is nothing to change, or the time has come. 0: no limit"
@@ -84,6 +93,10 @@ _ALL = (
     Setting("expect", parsers.expect, None, _EXPECT, is_new=True),
     Setting("state", parsers.state, None, _STATE, without="where systemd has a folder for it", is_new=True),
     Setting("history", parsers.history, 10, _HISTORY, is_new=True),
+    Setting("notify", notify.targets, [], _NOTIFY, is_new=True),
+    Setting("notify_after", parsers.seconds, 600, "seconds that a failure lasts before it is told", is_new=True),
+    Setting("heartbeat", notify.ping, None, _HEARTBEAT, is_new=True),
+    Setting("on_change", parsers.function, None, _ON_CHANGE, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server, and for a proof"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),

@@ -28,6 +28,9 @@ UNPRINTABLE = re.compile("[^ -~]+")
 Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
 
 
+OnChange: TypeAlias = Callable[[Place, tuple[str, ...] | None, tuple[str, ...], float], None]
+
+
 class Note(NamedTuple):
     """What became of record sets, or host names, that share an outcome and its reason; of none: of a whole request."""
 
@@ -130,6 +133,7 @@ class Journal:
         self._clock = clock
         self._most = most
         self.entries = ENTRIES
+        self.on_change: OnChange | None = None  # called with what, its old and new addresses, and when
         self._rows: dict[Place, Row] = {}
         self._doors: dict[str, Door] = {}
 
@@ -199,7 +203,9 @@ class Journal:
                 del self._rows[next(iter(self._rows))]
         if not isinstance(item, str) and result.outcome in SUCCESSES:
             self._rows.pop((item.name, ""), None)
-            row.succeed(item.addresses, result.outcome, now, self.entries)
+            old = row.addresses
+            if row.succeed(item.addresses, result.outcome, now, self.entries) and self.on_change:
+                self.on_change(place, old, item.addresses, now)
         else:
             row.fail(result, now)
             if not place[1]:
