@@ -7,6 +7,7 @@ thread, one at a time.
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from ... import __version__
 from ...conf.config import Config
@@ -19,6 +20,7 @@ from ...web.request import BadRequest, Request, basic, credentials
 from ..demand import read_parameters
 from ..log import LogBook
 from ..secret_url import CHALLENGE
+from ..watch.states import State
 from ..watch.watch import Watch
 from . import metrics, overview, page, widget
 from .overview import Health, Overview
@@ -26,6 +28,7 @@ from .overview import Health, Overview
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD")
+OF_ONE = b"health/"  # a host name behind it
 LIVE, READY, HEALTH = b"livez", b"readyz", b"health"
 SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 NOTHING_INSIDE = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -58,10 +61,10 @@ class StatusDoor:
             respond(_safe(Reply(405, "FAIL", (("Allow", ", ".join(METHODS)),))))
         elif path in (LIVE, READY, HEALTH):
             respond(_safe(self._about_health(path)))
-        elif self._token is None or path not in VIEWS:
+        elif self._token is None or not (view := view_at(path)):
             respond(_safe(Reply(404, "")))
         elif self._is_welcome(request, caller.shown):
-            task = asyncio.get_running_loop().create_task(self._show(VIEWS[path], query, respond))
+            task = asyncio.get_running_loop().create_task(self._show(view, query, respond))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
@@ -133,6 +136,24 @@ def _widget(seen: Overview, parameters: dict[str, str]) -> Reply:
 
 def _metrics(seen: Overview, parameters: dict[str, str]) -> Reply:
     return Reply(200, metrics.render(seen), content_type=metrics.CONTENT_TYPE)
+
+
+def _health_of(name: str, seen: Overview, parameters: dict[str, str]) -> Reply:
+    """Of one host name, for a monitor of its own."""
+    host = overview.find(seen, name)
+    if host is None:
+        return Reply(404, "")
+    if host.state is State.WELL:
+        return Reply(200, "ok\n")
+    reason = f": {host.trouble.reason}" if host.state is State.FAILING and host.trouble else ""
+    return Reply(503, f"{host.state.value}{reason}\n")
+
+
+def view_at(path: bytes) -> View | None:
+    """What is to be seen there."""
+    if path.startswith(OF_ONE):
+        return partial(_health_of, path.removeprefix(OF_ONE).decode("utf-8", "replace").lower().rstrip("."))
+    return VIEWS.get(path)
 
 
 VIEWS: dict[bytes, View] = {b"": _page, b"widget": _widget, b"metrics": _metrics}

@@ -115,9 +115,12 @@ def hosts(overview: Overview) -> list[Host]:
     return [host for state in State for host in order[state]]
 
 
-def counts(overview: Overview) -> dict[State, int]:
-    """How many hosts are how."""
-    return counted_by_state(hosts(overview))
+def find(overview: Overview, name: str) -> Host | None:
+    """The host of that name, without its last dot; None: there is none."""
+    place = f"{name}."
+    rows = [row for row in overview.seen.rows if row.place[0] == place]
+    is_known = rows or place in overview.all_names or place in overview.names
+    return Host(place, rows, overview) if is_known else None
 
 
 def counted_by_state(found: Sequence[Host]) -> dict[State, int]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from ...conf.check import counted
+from ..watch import states
 from ..watch.states import State
 from .page import ago
 
@@ -15,6 +16,7 @@ LEAST_LINE = 60  # letters; a narrower terminal breaks the lines itself
 RED, GREEN, YELLOW, GREY, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
 SILENT, UNHEARD = State.SILENT.value, State.UNHEARD.value
 SUMMED_UP = (State.FAILING.value, SILENT, UNHEARD)
+UNWELL = frozenset(state.value for state in states.UNWELL)
 NOT_HEARD = (SILENT, UNHEARD)
 COLOURS = {State.FAILING.value: RED, SILENT: YELLOW, State.WELL.value: GREEN, UNHEARD: GREY}
 
