@@ -6,8 +6,9 @@ thread, one at a time.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from time import monotonic
 
 from ... import __version__
 from ...conf.config import Config
@@ -98,6 +99,13 @@ class StatusDoor:
             reply = Reply(500, "FAIL")
         respond(_safe(reply))
 
+    def _away(self) -> Iterator[tuple[str, float]]:
+        found: dict[str, float] = {}
+        for spec, vitals in self._providers.named():
+            if (since := vitals.exchanges.silent_since) is not None:
+                found.setdefault(spec.where, self._watch.clock() - (monotonic() - since))
+        yield from found.items()
+
     def _overview(self) -> Overview:
         known = self._watch.known
         return Overview(
@@ -110,6 +118,8 @@ class StatusDoor:
             all_names=known.all,
             own=known.own,
             providers=self._providers.vitals(),
+            away=list(self._away()),
+            places=self._watch.places,
             certificate_end=self.end,
             seen=self._watch.journal.seen(),
             expected=self._watch.expected,
@@ -125,8 +135,10 @@ def _look(view: View, overview: Overview, parameters: dict[str, str]) -> Reply:
 
 def _page(seen: Overview, parameters: dict[str, str]) -> Reply:
     words, chosen = parameters.get("q", "")[:WORDS], page.state_of(parameters.get("state", ""))
-    shown = overview.excerpt(overview.hosts(seen), words, _number(parameters), chosen)
-    return Reply(200, page.render(seen, shown, words, chosen), (page.POLICY,), HTML)
+    hosts = overview.hosts(seen)
+    shown = overview.excerpt(hosts, words, _number(parameters), chosen)
+    wait = {where: overview.waiting(hosts, seen, where) for where, _ in seen.away}
+    return Reply(200, page.render(seen, shown, words, chosen, wait), (page.POLICY,), HTML)
 
 
 def _widget(seen: Overview, parameters: dict[str, str]) -> Reply:

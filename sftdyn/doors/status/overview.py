@@ -36,6 +36,8 @@ class Overview:
     all_names: Collection[str]  # with the hosts behind the router; empty where get_host decides
     own: Collection[str]  # what sftdyn publishes by itself, hosts behind the router too
     providers: Sequence[tuple[str, Vitals]]  # each with its kind
+    away: Sequence[tuple[str, float]]  # providers that give no answer: where they are, and since when
+    places: Mapping[str, str]  # host name → where its provider is
     certificate_end: float | None
     seen: Seen
     expected: Expected
@@ -52,6 +54,7 @@ class Overview:
             now=self.now + jump,
             jump=0.0,
             started=self.started + jump,
+            away=[(where, since + jump) for where, since in self.away],
             seen=replace(self.seen, rows=rows),
             expected=self.expected.moved(jump),
         )
@@ -113,6 +116,11 @@ def hosts(overview: Overview) -> list[Host]:
     order[State.FAILING].sort(key=lambda host: host.trouble.seen if host.trouble else 0.0, reverse=True)
     order[State.SILENT].sort(key=lambda host: host.last.seen if host.last else 0.0, reverse=True)
     return [host for state in State for host in order[state]]
+
+
+def waiting(found: Sequence[Host], overview: Overview, where: str) -> int:
+    """How many hosts fail whose provider is there."""
+    return sum(host.state is State.FAILING and overview.places.get(f"{host.name}.", where) == where for host in found)
 
 
 def find(overview: Overview, name: str) -> Host | None:

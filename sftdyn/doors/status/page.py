@@ -1,7 +1,7 @@
 """The status page: one HTML document without anything from elsewhere, complete without its script. Pure."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from ..watch.seen import Row
 from ..watch.states import State
-from .overview import Excerpt, Health, Host, Overview, health
+from .overview import Excerpt, Host, Overview
 
 HERE = Path(__file__)
 DOCUMENT = Template(HERE.with_suffix(".html").read_text("utf-8"))
@@ -22,12 +22,6 @@ MARKS = {State.FAILING: ' class="f"', State.SILENT: ' class="s"', State.WELL: ""
 VIEWS = {None: "All", State.FAILING: "Failing", State.SILENT: "Silent", State.WELL: "Well", State.UNHEARD: "Unheard"}
 DOORS = {"url": "secret URL", "dyndns2": "dyndns2", "own": "by itself"}
 COLUMNS = ("Host name", "IPv4", "IPv6", "Since", "Last contact", "By", "Result")
-KINDS = {
-    "bind": "The name server",
-    "cloudflare": "Cloudflare",
-    "desec": "deSEC",
-    "function": "The function in the conf",
-}
 VERBS = {"fail": "fails", "are silent": "is silent"}
 NETWORK = 4  # groups of an IPv6 address
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))  # seconds
@@ -50,8 +44,11 @@ def state_of(text: str) -> State | None:
     return next((state for state in State if state.value == text), None)
 
 
-def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None) -> str:
-    """The document, with the hosts that the filter `words` and the view `chosen` have left."""
+def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None, wait: Mapping[str, int]) -> str:
+    """The document, with the hosts that the filter `words` and the view `chosen` have left.
+
+    `wait`: for each provider that is away, how many host names fail because of it.
+    """
     mood = _mood(shown)
     return DOCUMENT.substitute(
         headline=headline(shown),
@@ -59,7 +56,7 @@ def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None)
         style=STYLE,
         mood=mood.value,
         now=_clock(overview.now),
-        summary=_summary(overview, shown),
+        summary=_summary(overview, shown, wait),
         views="".join(_views(shown, words, chosen)),
         hidden=_hidden(chosen),
         words=escape(words),
@@ -112,21 +109,22 @@ def _mood(shown: Excerpt) -> State:
     return State.WELL if shown.counts[State.WELL] else State.UNHEARD
 
 
-def _summary(overview: Overview, shown: Excerpt) -> str:
+def _summary(overview: Overview, shown: Excerpt, wait: Mapping[str, int]) -> str:
     last = max((row.seen for row in overview.seen.rows), default=None)
     changes = f"{overview.seen.changes:,} change{'s' * (overview.seen.changes != 1)}"
     told = [f"Last contact {_time(last, overview.now)}"] if last else []
     told.append(f"{changes} since the start {_time(overview.started, overview.now)}")
-    lines = [f"<h1>{headline(shown)}</h1>", f'<p class="about">{" · ".join(told)}</p>', *_alarms(overview)]
+    lines = [*_alarms(overview, wait), f"<h1>{headline(shown)}</h1>", f'<p class="about">{" · ".join(told)}</p>']
     return "\n".join(lines)
 
 
-def _alarms(overview: Overview) -> Iterator[str]:
-    """What is wrong beside the hosts."""
-    if health(overview.providers) is not Health.WELL:
-        silent = dict.fromkeys(kind for kind, vitals in overview.providers if vitals.exchanges.answered is False)
-        for kind in silent:
-            yield f'<p class="alarm">{KINDS[kind]} did not answer the last question.</p>'
+def _alarms(overview: Overview, wait: Mapping[str, int]) -> Iterator[str]:
+    """What is wrong beside the hosts, and may be why they fail."""
+    for where, since in overview.away:
+        names = wait[where]
+        of_them = f"; {names:,} host name{'s wait' if names != 1 else ' waits'} for it" if names else ""
+        gone = f"{escape(where[:1].upper() + where[1:])} stopped answering {_time(since, overview.now)}"
+        yield f'<p class="alarm">{gone}{of_them}.</p>'
     end = overview.certificate_end
     if end is not None and end < overview.now:
         yield '<p class="alarm">The certificate of https has expired.</p>'
@@ -210,7 +208,8 @@ def _result(host: Host, now: float) -> str:
     if row.failures:
         times = f" {row.failures:,} times" if row.failures > 1 else ""
         when = f", {_time(row.seen, now)}" if row is not host.last else ""
-        return f"{said}{times}{when}<small>{escape(row.reason)}</small>"
+        since = f"failing since {_time(host.failing_since or row.seen, now)}: "
+        return f"{said}{times}{when}<small>{since}{escape(row.reason)}</small>"
     before = max((row for row in host.rows if row.failed), key=lambda row: row.failed or 0.0, default=None)
     if before and before.failed:
         return f"{said}<small>failed {_time(before.failed, now)}: {escape(before.reason)}</small>"

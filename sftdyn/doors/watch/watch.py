@@ -41,7 +41,8 @@ class Watch:
         self.journal = Journal(clock)
         self.expected = Expected()
         self.told: dict[str, Told] = {}  # of names, and of providers
-        self.specs: dict[str, Spec] = {}  # name → what publishes it
+        self.specs: dict[str, Spec] = {}  # name → what publishes it,
+        self.places: dict[str, str] = {}  # and where
         self._memory = Memory(config.state) if config.state else None
         self._written = self._news()  # as it was when it was last written
         if self._memory:
@@ -58,6 +59,7 @@ class Watch:
         self.specs = {name: one.provider or config.provider for one in config.clients for name in _names(one)}
         before = self.expected.since
         since = {name: before.get(name, now) for name in (*self.known.names, *self.known.all)}
+        self.places = {name: spec.where for name, spec in self.specs.items()}
         self.expected = Expected(config.expect, _expectations(config), since)
         if not config.hooks.get_host:
             self.journal.forget(self.known.all, now - FORGOTTEN)
