@@ -22,12 +22,14 @@ from . import __version__
 from .conf.check import describe
 from .conf.config import Config, load
 from .conf.newkey import lines, new_key
+from .conf.notify import EXAMPLES
 from .conf.online import look
 from .conf.own import EXAMPLE
 from .conf.printed import PLACEHOLDER
 from .conf.program import ConfigError
 from .doors.own.keeper import without_address
 from .doors.status import asking, table
+from .doors.watch import telling
 from .providers.bind import nsupdate
 from .service import Service, publish_own, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
@@ -67,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.lines:
             print(lines(*options.lines, ask=partial(_ask_key, options.lines[0]), config=config, url=options.url))
             return 0
-        if options.list:
-            return _print_list(config)
+        if options.list or options.notify_test:
+            return _print_list(config, options.failing) if options.list else _test_notify(config)
         if options.own and not config.own:
             raise ConfigError(f"{config.path}: nothing in own; add own = [{EXAMPLE}]")
         if any(isinstance(spec, Bind) for spec in (config.own_providers if options.own else config.providers)):
@@ -107,6 +109,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.url is not None and not (options.new_key or options.lines):
         parser.error("--url goes with --new-key and --lines; where to listen, the conf says")
+    if options.failing and not options.list:
+        parser.error("--failing is a part of --list; write: sftdyn --list --failing")
     if options.online and not options.check:
         parser.error("--online is a part of --check; write: sftdyn --check --online")
     return options
@@ -162,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--online", action="store_true", help="with --check: ask the name servers, too, and look at the certificate")
     add("--own", action="store_true", help="publish the conf's own once, say what came of it, and stop")
     add("--list", action="store_true", help="show what the running sftdyn has seen of each host name, and stop")
+    add("--failing", action="store_true", help="with --list: only what fails or is silent; exit code 1 if there is any")
+    add("--notify-test", action="store_true", help="send a message to each in notify, say what came of it, and stop")
     add("--health", action="store_true", help="say whether the running sftdyn is well: exit code 0 or 1")
     add("--url", metavar="URL", help="with --new-key and --lines: where clients call (default: as the conf says)")
     add("--version", action="version", version=f"sftdyn {__version__}")
@@ -198,14 +204,26 @@ def _tell_health(options: argparse.Namespace, settings: dict[str, object]) -> in
     return 0 if is_healthy else EXIT_MACHINE
 
 
-def _print_list(config: Config) -> int:
-    """Raises Mistake, CannotAsk."""
+def _print_list(config: Config, failing: bool) -> int:
+    """All, or with `failing` those that are unwell; the exit code says then whether there are any.
+
+    Raises Mistake, CannotAsk.
+    """
     entries = asking.entries(config, os.environ.get(asking.VARIABLE, ""))
+    unwell = [entry for entry in entries if entry["state"] in table.UNWELL]
+    entries = unwell if failing else entries
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
     for line in table.render(entries, time.time(), width, colours=is_terminal and "NO_COLOR" not in os.environ):
         _show(line)
-    return 0
+    return EXIT_MACHINE if failing and unwell else 0
+
+
+def _test_notify(config: Config) -> int:
+    """Raises ConfigError."""
+    if not config.notify:
+        raise ConfigError(f"{config.path}: nobody in notify; add notify = [{EXAMPLES}]")
+    return 0 if asyncio.run(telling.test(config, _show)) else EXIT_MACHINE
 
 
 def _show(line: str) -> None:

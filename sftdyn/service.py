@@ -18,7 +18,9 @@ from .conf.program import ConfigError
 from .doors.answer import Doors
 from .doors.own.keeper import Keeper, publish_once
 from .doors.status.door import StatusDoor
-from .doors.status.seen import Journal
+from .doors.watch.clock import Clock
+from .doors.watch.telling import Telling
+from .doors.watch.watch import Watch, is_watched
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
@@ -90,6 +92,7 @@ class Service:
         self._reporting: asyncio.TimerHandle | None = None
         self._next_report = 0.0  # event loop time
         self._notifier = Notifier(os.environ)
+        self._telling: Telling | None = None
         self._stop = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._wants_reload = False
@@ -102,19 +105,22 @@ class Service:
         _log_doubts(self._config)
         config = self._config
         most, for_status = shares(bool(config.status))
-        self._providers = Providers(config.provider, config.providers, config.timeout, bool(for_status))
-        journal = Journal() if for_status else None
+        self._watch = Watch(config, Clock()) if is_watched(config) else None
+        self._providers = Providers(config.provider, config.providers, config.timeout, self._watch is not None)
+        journal = self._watch.journal if self._watch else None
         self._doors = Doors(config, self._providers, self._tally.count, journal)
         self._keeper = Keeper(config, self._providers, self._tally.count, journal)
         self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._doors.takes_body)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
-        end, is_well = _end(config, self._context), self._keeper.is_well
-        self._status_door = StatusDoor(config, end, self._providers, journal, is_well) if journal else None
-        self._status_server = self._open_status(for_status)
+        self._status_door, self._status_server = self._open_status(for_status)
         self._heed_signals()
         self._start(self._watch_certificate)
         self._start(self._report)
+        if self._watch:
+            self._start(self._watch.remember)
+            self._telling = Telling(config, self._watch, self._providers)
+            self._start(self._telling.run)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
         gc.freeze()  # a million clients need not be searched for garbage again and again,
@@ -134,6 +140,9 @@ class Service:
             await self._status_server.stop()
         await self._doors.close()
         await self._providers.close()
+        if self._watch and self._telling:
+            self._telling.close()
+            await self._watch.close()
         for task in self._tasks:
             task.cancel()
 
@@ -157,14 +166,16 @@ class Service:
             return choose_tls(passed, self._config.listeners)
         return open_sockets(self._config.listeners, self._config.reuse_port)
 
-    def _open_status(self, limit: int) -> Server | None:
+    def _open_status(self, limit: int) -> tuple[StatusDoor | None, Server | None]:
         """Listen for whoever wants to know how we are. Raises CannotListen."""
-        if not self._status_door:
-            return None
-        server = Server(self._status_door, None, self._config.trusted_proxies, limit)
+        if not (self._watch and limit):
+            return None, None
+        end, is_well = _end(self._config, self._context), self._keeper.is_well
+        door = StatusDoor(self._config, end, self._providers, self._watch, is_well)
+        server = Server(door, None, self._config.trusted_proxies, limit)
         for url in server.listen(open_sockets(self._config.status, reuse_port=False)):
             log.info("status at %s", url)
-        return server
+        return door, server
 
     def _reload_soon(self) -> None:
         """After the reload that is under way, if there is one, and once for all who want it meanwhile."""
@@ -208,8 +219,12 @@ class Service:
             log.warning("http and https have changed; this needs a restart")
         if config.status != old.status:
             log.warning("status has changed; this needs a restart")
+        if config.state != old.state:
+            log.warning("state has changed; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
+        if self._watch:
+            self._watch.use(config)
         if self._status_server and self._status_door:
             self._status_server.proxies = Proxies(config.trusted_proxies)
             self._status_door.use(config, _end(config, context))
@@ -219,6 +234,8 @@ class Service:
         self._providers.use(config.provider, config.providers, config.timeout)
         self._doors.use(config)
         self._keeper.use(config)
+        if self._telling:
+            self._telling.use(config)
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""

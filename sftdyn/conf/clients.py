@@ -203,6 +203,7 @@ CLIENT = Constructor(
         Parameter("provider", providers.provider),
         Parameter("prove", proof.proof),
         Parameter("acme", parsers.yes_or_no, False),
+        Parameter("expect", parsers.expect),
         Parameter("address", own.source),
         Parameter("every", own.every),
     ),

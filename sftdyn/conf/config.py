@@ -1,6 +1,7 @@
 """What the conf and the command line mean: one frozen Config, checked, or a ConfigError that says what to write."""
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +11,10 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import Bind, Client, Listener, Own, Spec
+from ..values.specs import Bind, Client, Listener, Own, Ping, Spec, Target
 from .acme import Permits, read_permits
 from .clients import CLIENT, Entries, EntryMistake, Keyring, read_clients
+from .notify import MAIL, PING, POST
 from .own import INTERFACE, WEB, settle_own
 from .permissions import others_can_read, others_can_write
 from .program import ConfigError, Program
@@ -22,7 +24,7 @@ from .settings import NEW, SETTINGS
 from .token import Token
 
 # What the conf finds there already.
-NAMES = PROVIDERS | {one.name: one for one in (CLIENT, PROOF, INTERFACE, WEB)}
+NAMES = PROVIDERS | {one.name: one for one in (CLIENT, PROOF, INTERFACE, WEB, MAIL, POST, PING)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ class Config:
     listeners: tuple[Listener, ...]
     status: tuple[Listener, ...]  # where health, metrics and the status page are
     status_token: Token | None
+    state: Path | None  # where what was seen outlives a restart
+    state_by_default: bool  # the conf does not name it
+    history: int  # addresses that are kept of each record set
+    notify: tuple[Target, ...]  # who is told
+    notify_after: float  # seconds that a failure lasts before it is told
+    heartbeat: Ping | None  # asked for while all is well
+    on_change: Callable[..., Any] | None  # called after a change
+    expect: float | None  # seconds within which clients that say nothing else should be heard from
     cert: Path | None
     key: Path | None
     keyring: Keyring
@@ -115,6 +125,9 @@ class _Reader:
             listeners=listeners,
             status=self._status(listeners),
             status_token=token,
+            **self._memory(),
+            **{name: self._setting(name) for name in ("notify", "notify_after", "heartbeat", "on_change")},
+            expect=self._setting("expect"),
             cert=cert,
             key=key,
             keyring=keyring,
@@ -191,6 +204,15 @@ class _Reader:
         for shared in (listener.port for listener in listeners if listener.port in ports):
             raise self._error("status", f"{shared} is the port of http or https, which routers reach; choose another")
         return listeners
+
+    def _memory(self) -> dict[str, Any]:
+        """Where what was seen is kept: as the conf says, or else where systemd has a folder for it."""
+        said: Path | bool | None = self._setting("state")
+        path = self._folder / said if isinstance(said, Path) else None
+        folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        if is_default := bool(said is None and folder and not self._setting("reuse_port")):
+            path = Path(folder, "state.json")
+        return {"state": path, "state_by_default": is_default, "history": self._setting("history")}
 
     def _resolver(self) -> Resolver:
         """Of providers; `Bind()` is what server, nskeyfile and zone say."""

@@ -18,6 +18,8 @@ from ..values.specs import DNS_PORT, TOKEN, Listener
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
 MAX_TIMEOUT = 3600  # seconds
+MAX_HISTORY = 1000
+MAX_EXPECT = 10 * 366 * 86400  # seconds
 MAX_CHANGES = 1_000_000  # in an hour
 MAX_PORT = 65535
 LOOPBACK = "127.0.0.1"
@@ -52,6 +54,13 @@ def timeout(value: object) -> float:
     """Seconds that a request may wait."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MAX_TIMEOUT:
         raise Mistake(f"a number of seconds above 0, at most {MAX_TIMEOUT}")
+    return float(value)
+
+
+def expect(value: object) -> float:
+    """Seconds within which a client should be heard from."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= value <= MAX_EXPECT:
+        raise Mistake("a number of seconds, 1 or more: a little more than the client's own interval, such as 3600")
     return float(value)
 
 
@@ -149,6 +158,25 @@ def is_url(value: object, schemes: Collection[str]) -> TypeGuard[str]:
     except ValueError:
         return False
     return bool(good) and "@" not in parts.netloc and not parts.fragment
+
+
+def seconds(value: object) -> float:
+    """Seconds, also none."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= MAX_EXPECT:
+        raise Mistake("a number of seconds, 0 or more")
+    return float(value)
+
+
+def history(value: object) -> int:
+    """Addresses that are kept."""
+    if not _is_whole(value) or not 0 <= value <= MAX_HISTORY:
+        raise Mistake(f"a whole number of addresses, at most {MAX_HISTORY}; 0 keeps none")
+    return value
+
+
+def state(value: object) -> Path | bool:
+    """A file, or False for none."""
+    return False if value is False else path(value)
 
 
 def path(value: object) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import own, parsers, providers
+from . import notify, own, parsers, providers
 from .token import token
 
 
@@ -29,7 +29,7 @@ _CERTIFICATE = "private key and certificate for `https`, PEM files, relative to 
 _CLIENTS = (
     'secret key → host name, list of host names, or `Client("name", …, ttl=60)`, which also takes `lan`, '
     "`prefix_length` (see below), `networks`, a list of networks that its addresses must be in, `provider`, "
-    "`prove` ([proof.md](proof.md)) and `acme` ([certificates.md](certificates.md)). "
+    "`expect`, `prove` ([proof.md](proof.md)) and `acme` ([certificates.md](certificates.md)). "
     'A key may be given as `"sha256:…"`, the output of `printf %s KEY | sha256sum`. `CLIENTS` is the same'
 )
 _PROVIDER = (
@@ -48,6 +48,24 @@ _FOR_STATUS = "what they want to see before they show names; may be `sha256:…`
 _ACME = (
     "secret key → host name, or list of such, whose certificates its holder may get "
     '([certificates.md](certificates.md)): `acme["secret key"] = "home.dyn.example"`; also `Client(…, acme=True)`'
+)
+_EXPECT = (
+    "seconds within which each client should be heard from; beyond, it is *silent* ([watching.md](watching.md)). "
+    "`Client(…, expect=3600)` beats it"
+)
+_STATE = (
+    "file in which what was seen outlives a restart, relative to the conf ([watching.md](watching.md)); "
+    "`False`: none. With `reuse_port` there is none unless it is named"
+)
+_HISTORY = "addresses that are kept of each name and type, with their times; 0: none"
+_NOTIFY = (
+    'who is told of trouble, and of its end: `[Mail("me@example.org"), Post("https://ntfy.example/sftdyn")]`, '
+    "or a function ([watching.md](watching.md))"
+)
+_HEARTBEAT = '`Ping("https://hc.example/ping/…", every=60)`: asked for while all is well ([watching.md](watching.md))'
+_ON_CHANGE = (
+    "a function of the conf, `on_change(name, type, old, new)`, called after a change was confirmed "
+    "([watching.md](watching.md))"
 )
 _MAX_CHANGES = (
     "changes of one client in an hour, after a burst of 10; beyond it 503 `FAIL` (dyndns2: `abuse`) "
@@ -77,6 +95,13 @@ _ALL = (
     Setting("acme", parsers.texts, {}, _ACME, is_new=True),
     Setting("status", parsers.status, None, _STATUS, is_new=True),
     Setting("status_token", token, None, _FOR_STATUS, is_new=True),
+    Setting("expect", parsers.expect, None, _EXPECT, is_new=True),
+    Setting("state", parsers.state, None, _STATE, without="where systemd has a folder for it", is_new=True),
+    Setting("history", parsers.history, 10, _HISTORY, is_new=True),
+    Setting("notify", notify.targets, [], _NOTIFY, is_new=True),
+    Setting("notify_after", parsers.seconds, 600, "seconds that a failure lasts before it is told", is_new=True),
+    Setting("heartbeat", notify.ping, None, _HEARTBEAT, is_new=True),
+    Setting("on_change", parsers.function, None, _ON_CHANGE, is_new=True),
     Setting("ttl", parsers.ttl, 30, "seconds that an address may be remembered"),
     Setting("timeout", parsers.timeout, 10, "seconds that a request waits for the name server, and for a proof"),
     Setting("trusted_proxies", parsers.networks, [], "addresses or networks whose `X-Forwarded-For` is believed"),

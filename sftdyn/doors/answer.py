@@ -31,7 +31,7 @@ from .keys import DYNDNS2, SECRET_URL, Door, Opened, Way, door_of, hosts, takes_
 from .notes import Notes, Part, failure
 from .publishing import Errand, Publishing, Visit
 from .secret_url import LATER
-from .status.seen import Journal
+from .watch.seen import Journal
 
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {

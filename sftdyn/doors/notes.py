@@ -21,7 +21,7 @@ from ..values.update import RRset, Subject, Update
 from ..web.request import Request
 from .hooks import HookFailed, LookupFailed
 from .log import LogBook
-from .status.seen import Journal, Note
+from .watch.seen import Journal, Note
 
 LINES = 8  # of the log, about one request; one more sums up the others
 
@@ -74,7 +74,7 @@ class Notes:
         for rrset, reason in left_out:
             self._book.remark(f"{rrset.name.removesuffix('.')}: {rrset.type} is left out: {reason}", again=inf)
         if self._journal:
-            self._journal.forget([rrset.key for rrset, _ in left_out])
+            self._journal.leave_out([rrset.key for rrset, _ in left_out])
             self._journal.note(door, notes, who, request, began)
         for number, (result, subject, name) in enumerate(notes):
             about = subject or ([name] if name else ())

@@ -108,6 +108,10 @@ class Providers:
         """How each one is, with its kind: the class of its spec, in lower case."""
         return [(kind, provider.vitals()) for kind, provider in self._places.values()]
 
+    def named(self) -> list[tuple[Spec, Vitals]]:
+        """How each one is that the conf names; those that share a place share this."""
+        return [(spec, self._provider(spec).vitals()) for spec in self._named]
+
     async def close(self) -> None:
         """Let what waits come to its end; then end all."""
         if self._following:

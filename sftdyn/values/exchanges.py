@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
-from time import time
+from time import monotonic, time
 from typing import NamedTuple
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -47,6 +47,7 @@ class Exchanges:
     def __init__(self) -> None:
         self.are_kept = False
         self.answered: bool | None = None  # whether the last one was; None: there was none
+        self.silent_since: float | None = None  # since when none was answered, by the monotonic clock
         self.last = 0.0  # its time, in seconds since 1970
         self.seconds = Histogram(SECONDS)
         self.updates = Histogram(UPDATES)
@@ -55,6 +56,10 @@ class Exchanges:
         """One exchange has ended, and carried so many updates; without `seconds` it carried none yet."""
         if self.are_kept:
             self.answered, self.last = answered, time()
+            if answered:
+                self.silent_since = None
+            elif self.silent_since is None:
+                self.silent_since = monotonic()
             if seconds is not None:
                 self.seconds.count(seconds)
                 self.updates.count(updates)

@@ -72,6 +72,11 @@ class Bind:
         """Whether a request with this secret can be for a client of this provider."""
         return True
 
+    @property
+    def where(self) -> str:
+        """As its owner knows it."""
+        return self.primary.where
+
     def __str__(self) -> str:
         return str(self.primary)
 
@@ -98,6 +103,11 @@ class AtAnApi:
     def takes(self, secret: str) -> bool:
         """Whether a request with this secret can be for a client of this provider."""
         return not self.passes_secret or TOKEN.fullmatch(secret) is not None
+
+    @property
+    def where(self) -> str:
+        """As its owner knows it."""
+        return urlsplit(self.url).netloc
 
     def __str__(self) -> str:
         return f"{self.url}, " + ("with the token of each request" if self.passes_secret else "with credentials")
@@ -159,6 +169,11 @@ class Function:
         """Whether a request with this secret can be for a client of this provider."""
         return True
 
+    @property
+    def where(self) -> str:
+        """As its owner knows it."""
+        return str(self)
+
     def __str__(self) -> str:
         return f"the conf's function {self.name}"
 
@@ -188,6 +203,7 @@ class Client:
     provider: Spec | None = None  # None: the conf's
     prove: Proof | None = None  # None: new addresses are published unproven
     acme: bool = False  # whether its key is good for certificates of its names, too
+    expect: float | None = None  # seconds within which it should be heard from; None: the conf's
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +259,71 @@ class Listener:
     def __str__(self) -> str:
         host = "*" if self.host is None else f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Which events somebody wants to be told of."""
+
+    events: tuple[str, ...] = ()  # empty: the usual ones
+    names: tuple[str, ...] = ()  # patterns of host names, without the last dot; empty: all
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Somebody who is told by mail."""
+
+    to: tuple[str, ...]
+    server: str
+    port: int
+    sender: str
+    tls: str | None  # "starttls", "tls", or None: in clear
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None  # PEM file, instead of the system's
+    wishes: Wishes = Wishes()
+
+    def __str__(self) -> str:
+        return f"mail to {', '.join(self.to)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Somebody who is told by a POST. What is in braces is replaced."""
+
+    url: str = field(repr=False)
+    body: str = field(default="{text}", repr=False)
+    json: Any = field(default=None, repr=False, hash=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    wishes: Wishes = Wishes()
+
+    def __str__(self) -> str:
+        return f"POST to {urlsplit(self.url).netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A function of the conf that is told."""
+
+    function: Callable[..., Any]
+    wishes: Wishes = Wishes()
+
+    def __str__(self) -> str:
+        return f"the conf's function {_name_of(self.function)}"
+
+
+Target: TypeAlias = Mail | Post | Tell
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """What is asked for while all is well."""
+
+    url: str = field(repr=False)
+    every: float = 60.0  # seconds
+
+    def __str__(self) -> str:
+        return f"{urlsplit(self.url).netloc}, every {self.every:g} s"
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -403,7 +403,7 @@ def test_the_docs_name_each_metric(watched: Watched) -> None:
 
 
 @pytest.mark.extra
-@pytest.mark.parametrize(("kind", "start"), [("rules", "groups:"), ("config", "scrape_configs:")])
+@pytest.mark.parametrize(("kind", "start"), [("config", "scrape_configs:")])
 def test_prometheus_takes_the_lines_of_the_docs(tmp_path: Path, kind: str, start: str) -> None:
     [text] = [
         block for block in re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL) if block.startswith(start)

@@ -122,8 +122,10 @@ def test_it_says_when_there_is_no_answer_any_more(watched: Watched, visit: Open)
     page.context.set_offline(True)
     page.get_by_text("no connection").wait_for()
     assert names(page)[0] == NAME
+    expect(page.locator("main")).to_have_css("filter", "grayscale(1)")
     page.context.set_offline(False)
     page.get_by_text("renews itself").wait_for()
+    expect(page.locator("main")).to_have_css("filter", "none")
 
 
 def test_the_filter_follows_what_is_typed_and_stays_over_a_renewal(watched: Watched, visit: Open) -> None:

@@ -28,7 +28,7 @@ from ...values.specs import Client, Interface, Own
 from ...values.update import Promise, RRset, Subject, Update
 from ..demand import Demand, wanted
 from ..notes import Notes, Part, failure, name_of, part_of
-from ..status.seen import Journal
+from ..watch.seen import Journal
 from .rtnetlink import Changes
 from .sources import Look, Sources
 

@@ -1,1 +1,1 @@
-"""The status listener: what was seen since the start, and the ways to show it."""
+"""The status listener: the ways to show what the watch has seen."""

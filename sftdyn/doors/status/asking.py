@@ -84,7 +84,12 @@ def _is_entry(said: Any) -> bool:
     for moment in filter(None, (said["changed"], said["seen"])):
         datetime.fromisoformat(moment).timestamp()
     texts = [said[key] for key in TEXTS]
-    return isinstance(said["name"], str) and isinstance(said["failures"], int) and all(map(_is_text, texts))
+    return (
+        isinstance(said["name"], str)
+        and isinstance(said["state"], str)
+        and isinstance(said["failures"], int)
+        and all(map(_is_text, texts))
+    )
 
 
 def _is_text(said: Any) -> bool:

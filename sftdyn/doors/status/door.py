@@ -6,8 +6,9 @@ thread, one at a time.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from time import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from time import monotonic
 
 from ... import __version__
 from ...conf.config import Config
@@ -20,13 +21,15 @@ from ...web.request import BadRequest, Request, basic, credentials
 from ..demand import read_parameters
 from ..log import LogBook
 from ..secret_url import CHALLENGE
+from ..watch.states import State
+from ..watch.watch import Watch
 from . import metrics, overview, page, widget
 from .overview import Health, Overview
-from .seen import Journal
 
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD")
+OF_ONE = b"health/"  # a host name behind it
 LIVE, READY, HEALTH = b"livez", b"readyz", b"health"
 SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 NOTHING_INSIDE = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -43,13 +46,13 @@ class StatusDoor:
         config: Config,
         end: float | None,
         providers: Providers,
-        journal: Journal,
+        watch: Watch,
         own_is_well: Callable[[], bool] = lambda: True,
     ) -> None:
         self._own_is_well = own_is_well
         self._providers = providers
-        self._journal = journal
-        self._started = time()
+        self._watch = watch
+        self._started = watch.clock()
         self._book = LogBook()
         self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -58,14 +61,7 @@ class StatusDoor:
     def use(self, config: Config, end: float | None) -> None:
         """From now on, this conf, and this end of the certificate."""
         self._token = config.status_token
-        clients = [*config.keyring.clients.values(), *(own.client for own in config.own)]
-        self._clients = len(clients)
-        self._names = {name: None for client in clients for name in client.names}
-        self._own = {name for own in config.own for name in (*own.client.names, *dict(own.client.lan))}
         self.end = end
-        if not config.hooks.get_host:
-            behind = {name for client in clients for name, _ in client.lan}
-            self._journal.keep_only(behind | self._names.keys())
 
     def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
         """Reply to a request, now or later."""
@@ -74,10 +70,10 @@ class StatusDoor:
             respond(_safe(Reply(405, "FAIL", (("Allow", ", ".join(METHODS)),))))
         elif path in (LIVE, READY, HEALTH):
             respond(_safe(self._about_health(path)))
-        elif self._token is None or path not in VIEWS:
+        elif self._token is None or not (view := view_at(path)):
             respond(_safe(Reply(404, "")))
         elif self._is_welcome(request, caller.shown):
-            task = asyncio.get_running_loop().create_task(self._show(VIEWS[path], query, respond))
+            task = asyncio.get_running_loop().create_task(self._show(view, query, respond))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
@@ -105,33 +101,52 @@ class StatusDoor:
     async def _show(self, view: "View", query: bytes, respond: Respond) -> None:
         try:
             async with self._turns:
-                reply = await asyncio.to_thread(view, self._overview(), dict(read_parameters(query)))
+                reply = await asyncio.to_thread(_look, view, self._overview(), dict(read_parameters(query)))
         except Exception as error:
             log.error("defect in the status page: %s", type(error).__name__)
             reply = Reply(500, "FAIL")
         respond(_safe(reply))
 
+    def _away(self) -> Iterator[tuple[str, float]]:
+        found: dict[str, float] = {}
+        for spec, vitals in self._providers.named():
+            if (since := vitals.exchanges.silent_since) is not None:
+                found.setdefault(spec.where, self._watch.clock() - (monotonic() - since))
+        yield from found.items()
+
     def _overview(self) -> Overview:
+        known = self._watch.known
         return Overview(
-            now=time(),
+            now=self._watch.clock(),
+            jump=self._watch.clock.jump(),
             started=self._started,
             version=__version__,
-            clients=self._clients,
-            names=tuple(self._names),
-            own=self._own,
+            clients=known.clients,
+            names=tuple(known.names),
+            all_names=known.all,
+            own=known.own,
             providers=self._providers.vitals(),
+            away=list(self._away()),
+            places=self._watch.places,
             certificate_end=self.end,
-            seen=self._journal.seen(),
+            seen=self._watch.journal.seen(),
+            expected=self._watch.expected,
         )
 
 
 View = Callable[[Overview, dict[str, str]], Reply]
 
 
+def _look(view: View, overview: Overview, parameters: dict[str, str]) -> Reply:
+    return view(overview.as_shown(), parameters)
+
+
 def _page(seen: Overview, parameters: dict[str, str]) -> Reply:
     words, chosen = parameters.get("q", "")[:WORDS], page.state_of(parameters.get("state", ""))
-    shown = overview.excerpt(overview.hosts(seen), words, _number(parameters), chosen)
-    return Reply(200, page.render(seen, shown, words, chosen), (page.POLICY,), HTML)
+    hosts = overview.hosts(seen)
+    shown = overview.excerpt(hosts, words, _number(parameters), chosen)
+    wait = {where: overview.waiting(hosts, seen, where) for where, _ in seen.away}
+    return Reply(200, page.render(seen, shown, words, chosen, wait), (page.POLICY,), HTML)
 
 
 def _widget(seen: Overview, parameters: dict[str, str]) -> Reply:
@@ -141,6 +156,24 @@ def _widget(seen: Overview, parameters: dict[str, str]) -> Reply:
 
 def _metrics(seen: Overview, parameters: dict[str, str]) -> Reply:
     return Reply(200, metrics.render(seen), content_type=metrics.CONTENT_TYPE)
+
+
+def _health_of(name: str, seen: Overview, parameters: dict[str, str]) -> Reply:
+    """Of one host name, for a monitor of its own."""
+    host = overview.find(seen, name)
+    if host is None:
+        return Reply(404, "")
+    if host.state is State.WELL:
+        return Reply(200, "ok\n")
+    reason = f": {host.trouble.reason}" if host.state is State.FAILING and host.trouble else ""
+    return Reply(503, f"{host.state.value}{reason}\n")
+
+
+def view_at(path: bytes) -> View | None:
+    """What is to be seen there."""
+    if path.startswith(OF_ONE):
+        return partial(_health_of, path.removeprefix(OF_ONE).decode("utf-8", "replace").lower().rstrip("."))
+    return VIEWS.get(path)
 
 
 VIEWS: dict[bytes, View] = {b"": _page, b"widget": _widget, b"metrics": _metrics}

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ...values.exchanges import SECONDS, UPDATES, Histogram, Vitals
-from .overview import Overview, counts, hosts
-from .seen import Row
+from ..watch.seen import Row
+from ..watch.states import UNWELL
+from .overview import Overview, counted_by_state, hosts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MANY = 200  # hosts, beyond which none of them has metrics of its own
+MANY = 200  # hosts with metrics of their own; of more hosts, those that are unwell
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 Labels: TypeAlias = Mapping[str, str]
@@ -91,7 +92,8 @@ def _about_providers(overview: Overview) -> Iterator[Iterator[str]]:
 
 
 def _about_hosts(overview: Overview) -> Iterator[Iterator[str]]:
-    found = counts(overview)
+    all_hosts = hosts(overview)
+    found = counted_by_state(all_hosts)
     states = [({"state": state.value}, count) for state, count in found.items()]
     yield family("hosts", "gauge", "Host names, by how they are.", states)
     own = [row for row in overview.seen.rows if row.place[0] in overview.own]
@@ -100,12 +102,12 @@ def _about_hosts(overview: Overview) -> Iterator[Iterator[str]]:
         known = {row.place[0] for row in own if row.place[1]}  # what fails before there is a type confirms nothing
         oldest = min(row.confirmed or 0.0 for row in own if row.place[1] or row.place[0] not in known)
         yield family("own_confirmed_timestamp_seconds", "gauge", meaning, [({}, oldest)])
-    if sum(found.values()) <= MANY:
-        heard = [(host, row) for host in hosts(overview) if (row := host.last)]
-        meaning = "When a host name was last asked for. Not there with very many of them."
-        yield family("host_seen_timestamp_seconds", "gauge", meaning, [({"host": h.name}, r.seen) for h, r in heard])
-        meaning = "Failures of a host name since its last success."
-        yield family("host_failures", "gauge", meaning, [({"host": h.name}, _failures(h.rows)) for h, _ in heard])
+    single = all_hosts if len(all_hosts) <= MANY else [host for host in all_hosts if host.state in UNWELL][:MANY]
+    heard = [(host, row) for host in single if (row := host.last)]
+    meaning = "When a host name was last asked for. With very many, of those that fail or are silent only."
+    yield family("host_seen_timestamp_seconds", "gauge", meaning, [({"host": h.name}, r.seen) for h, r in heard])
+    meaning = "Failures of a host name since its last success. With very many, of those that fail or are silent only."
+    yield family("host_failures", "gauge", meaning, [({"host": h.name}, _failures(h.rows)) for h, _ in heard])
 
 
 def _answered(providers: Iterable[Vitals]) -> bool:

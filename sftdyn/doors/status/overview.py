@@ -1,21 +1,14 @@
 """What the status listener shows, whichever way: hosts with their troubles, providers, figures. Pure."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ...values.exchanges import Vitals
-from .seen import Row, Seen
+from ..watch.seen import Row, Seen
+from ..watch.states import Expected, State, failing_since, state_of
 
 PAGE = 10_000  # hosts that are shown at once
-
-
-class State(Enum):
-    """How a host is. In the order in which they are shown."""
-
-    FAILING = "failing"  # its last request, for one of its record sets
-    WELL = "well"
-    UNHEARD = "unheard"  # nobody has called since the start
 
 
 class Health(Enum):
@@ -35,15 +28,37 @@ class Health(Enum):
 class Overview:
     """All there is to show, at one moment. Times in seconds since 1970."""
 
-    now: float
+    now: float  # by a clock that does not jump
+    jump: float  # seconds that the machine's clock is ahead of that
     started: float
     version: str
     clients: int
     names: Sequence[str]  # of the conf, absolute; none where get_host decides
+    all_names: Collection[str]  # with the hosts behind the router; empty where get_host decides
     own: Collection[str]  # what sftdyn publishes by itself, hosts behind the router too
     providers: Sequence[tuple[str, Vitals]]  # each with its kind
+    away: Sequence[tuple[str, float]]  # providers that give no answer: where they are, and since when
+    places: Mapping[str, str]  # host name → where its provider is
     certificate_end: float | None
     seen: Seen
+    expected: Expected
+
+    def as_shown(self) -> "Overview":
+        """Without names that the conf has no more, and all times as the machine's clock has them."""
+        rows = self.seen.rows
+        if names := self.all_names:
+            rows = [row for row in rows if row.place[0] in names]
+        if jump := self.jump:
+            rows = [row.moved(jump) for row in rows]
+        return replace(
+            self,
+            now=self.now + jump,
+            jump=0.0,
+            started=self.started + jump,
+            away=[(where, since + jump) for where, since in self.away],
+            seen=replace(self.seen, rows=rows),
+            expected=self.expected.moved(jump),
+        )
 
 
 class Host:
@@ -51,12 +66,17 @@ class Host:
 
     __slots__ = ("last", "name", "rows", "state", "trouble")
 
-    def __init__(self, name: str, rows: Sequence[Row]) -> None:
+    def __init__(self, name: str, rows: Sequence[Row], overview: Overview) -> None:
         self.name = name.rstrip(".")
         self.rows = rows
         self.last = _newest(rows)  # of the last contact
         self.trouble = _newest([row for row in rows if row.failures])  # of what fails
-        self.state = State.FAILING if self.trouble else State.WELL if rows else State.UNHEARD
+        self.state = state_of(name, rows, overview.expected, overview.now)
+
+    @property
+    def failing_since(self) -> float | None:
+        """The first of the failures that have not ended; None: nothing fails."""
+        return failing_since(self.rows)
 
     @property
     def changed(self) -> float | None:
@@ -94,26 +114,37 @@ def hosts(overview: Overview) -> list[Host]:
         rows.setdefault(row.place[0], []).append(row)
     order: dict[State, list[Host]] = {state: [] for state in State}
     for name, its in sorted(rows.items()):
-        host = Host(name, its)
+        host = Host(name, its, overview)
         order[host.state].append(host)
     order[State.FAILING].sort(key=lambda host: host.trouble.seen if host.trouble else 0.0, reverse=True)
+    order[State.SILENT].sort(key=lambda host: host.last.seen if host.last else 0.0, reverse=True)
     return [host for state in State for host in order[state]]
 
 
-def counts(overview: Overview) -> dict[State, int]:
-    """How many hosts are how; without a look at each, as there may be very many."""
-    rows = overview.seen.rows
-    heard = {row.place[0] for row in rows}
-    failing = len({row.place[0] for row in rows if row.failures})
-    unheard = len(heard.union(overview.names)) - len(heard)
-    return {State.FAILING: failing, State.WELL: len(heard) - failing, State.UNHEARD: unheard}
+def waiting(found: Sequence[Host], overview: Overview, where: str) -> int:
+    """How many hosts fail whose provider is there."""
+    return sum(host.state is State.FAILING and overview.places.get(f"{host.name}.", where) == where for host in found)
+
+
+def find(overview: Overview, name: str) -> Host | None:
+    """The host of that name, without its last dot; None: there is none."""
+    place = f"{name}."
+    rows = [row for row in overview.seen.rows if row.place[0] == place]
+    is_known = rows or place in overview.all_names or place in overview.names
+    return Host(place, rows, overview) if is_known else None
+
+
+def counted_by_state(found: Sequence[Host]) -> dict[State, int]:
+    """How many of them are how."""
+    counts = dict.fromkeys(State, 0)
+    for host in found:
+        counts[host.state] += 1
+    return counts
 
 
 def excerpt(found: Sequence[Host], words: str = "", page: int = 1, state: State | None = None) -> Excerpt:
     """Those of `found` that have all of the words, in name, address or program, and that state."""
-    counts = dict.fromkeys(State, 0)
-    for host in found:
-        counts[host.state] += 1
+    counts = counted_by_state(found)
     wanted = words.lower().split()
     chosen = [h for h in found if (state is None or h.state is state) and (not wanted or _has(h, wanted))]
     pages = max(1, -(-len(chosen) // PAGE))

@@ -45,11 +45,14 @@
       if (!reply.ok) throw new Error(String(reply.status));
       const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
       if (number !== asked) return; // somebody typed on meanwhile
+      document.body.classList.remove("cut");
       if (!isCopying()) show(fresh);
       find("renewed").textContent = isCopying() ? "waits while text is selected" : "renews itself";
     } catch {
       if (number !== asked) return;
-      find("renewed").textContent = "no connection; this is how it was";
+      document.body.classList.add("cut");
+      document.title = "no connection – sftdyn";
+      find("renewed").textContent = "no connection to sftdyn; this is how it was";
     }
     if (!document.hidden) timer = setTimeout(renew, Math.max(LEAST, 10 * (Date.now() - began)));
   };

@@ -1,7 +1,7 @@
 """The status page: one HTML document without anything from elsewhere, complete without its script. Pure."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -9,24 +9,20 @@ from string import Template
 from time import gmtime, strftime
 from urllib.parse import quote, urlencode
 
-from .overview import Excerpt, Health, Host, Overview, State, health
-from .seen import Row
+from ..watch.seen import Row
+from ..watch.states import State
+from .overview import Excerpt, Host, Overview
 
 HERE = Path(__file__)
 DOCUMENT = Template(HERE.with_suffix(".html").read_text("utf-8"))
 STYLE, SCRIPT = HERE.with_suffix(".css").read_text("utf-8"), HERE.with_suffix(".js").read_text("utf-8")
 ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="{}"/></svg>'
-COLOURS = {State.FAILING: "#c5453c", State.WELL: "#3b9468", State.UNHEARD: "#8d9097"}
-MARKS = {State.FAILING: ' class="f"', State.WELL: "", State.UNHEARD: ' class="u"'}
-VIEWS = {None: "All", State.FAILING: "Failing", State.WELL: "Well", State.UNHEARD: "Unheard"}
+COLOURS = {State.FAILING: "#c5453c", State.SILENT: "#b7791f", State.WELL: "#3b9468", State.UNHEARD: "#8d9097"}
+MARKS = {State.FAILING: ' class="f"', State.SILENT: ' class="s"', State.WELL: "", State.UNHEARD: ' class="u"'}
+VIEWS = {None: "All", State.FAILING: "Failing", State.SILENT: "Silent", State.WELL: "Well", State.UNHEARD: "Unheard"}
 DOORS = {"url": "secret URL", "dyndns2": "dyndns2", "own": "by itself"}
 COLUMNS = ("Host name", "IPv4", "IPv6", "Since", "Last contact", "By", "Result")
-KINDS = {
-    "bind": "The name server",
-    "cloudflare": "Cloudflare",
-    "desec": "deSEC",
-    "function": "The function in the conf",
-}
+VERBS = {"fail": "fails", "are silent": "is silent"}
 NETWORK = 4  # groups of an IPv6 address
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))  # seconds
 
@@ -48,8 +44,11 @@ def state_of(text: str) -> State | None:
     return next((state for state in State if state.value == text), None)
 
 
-def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None) -> str:
-    """The document, with the hosts that the filter `words` and the view `chosen` have left."""
+def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None, wait: Mapping[str, int]) -> str:
+    """The document, with the hosts that the filter `words` and the view `chosen` have left.
+
+    `wait`: for each provider that is away, how many host names fail because of it.
+    """
     mood = _mood(shown)
     return DOCUMENT.substitute(
         headline=headline(shown),
@@ -57,7 +56,7 @@ def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None)
         style=STYLE,
         mood=mood.value,
         now=_clock(overview.now),
-        summary=_summary(overview, shown),
+        summary=_summary(overview, shown, wait),
         views="".join(_views(shown, words, chosen)),
         hidden=_hidden(chosen),
         words=escape(words),
@@ -71,16 +70,29 @@ def render(overview: Overview, shown: Excerpt, words: str, chosen: State | None)
 
 def headline(shown: Excerpt) -> str:
     """How all is, in one sentence."""
-    total, failing, unheard = sum(shown.counts.values()), shown.counts[State.FAILING], shown.counts[State.UNHEARD]
+    total, unheard = sum(shown.counts.values()), shown.counts[State.UNHEARD]
     if not total:
         return "No host names yet"
-    if failing:
-        return f"{failing:,} of {total:,} host names fail" if total > 1 else "The host name fails"
+    if unwell := _unwell(shown):
+        return unwell
     if unheard == total:
         return "Nobody has called yet"
     if unheard:
         return f"All is well, {unheard:,} not heard from"
     return f"All {total:,} host names are well" if total > 1 else "The host name is well"
+
+
+def _unwell(shown: Excerpt) -> str:
+    """The part of the headline that is about trouble; empty without."""
+    total, failing, silent = sum(shown.counts.values()), shown.counts[State.FAILING], shown.counts[State.SILENT]
+    if total == 1:
+        return "The host name fails" if failing else "The host name is silent" if silent else ""
+    verbs = {"fail": failing, "are silent": silent}
+    said = [(f"{count:,}", verb if count > 1 else VERBS[verb]) for verb, count in verbs.items() if count]
+    if not said:
+        return ""
+    (first, verb), *more = said
+    return " and ".join([f"{first} of {total:,} host names {verb}", *(f"{count} {verb}" for count, verb in more)])
 
 
 def ago(seconds: float) -> str:
@@ -92,26 +104,27 @@ def ago(seconds: float) -> str:
 
 
 def _mood(shown: Excerpt) -> State:
-    if shown.counts[State.FAILING]:
-        return State.FAILING
+    if unwell := [state for state in (State.FAILING, State.SILENT) if shown.counts[state]]:
+        return unwell[0]
     return State.WELL if shown.counts[State.WELL] else State.UNHEARD
 
 
-def _summary(overview: Overview, shown: Excerpt) -> str:
+def _summary(overview: Overview, shown: Excerpt, wait: Mapping[str, int]) -> str:
     last = max((row.seen for row in overview.seen.rows), default=None)
     changes = f"{overview.seen.changes:,} change{'s' * (overview.seen.changes != 1)}"
     told = [f"Last contact {_time(last, overview.now)}"] if last else []
     told.append(f"{changes} since the start {_time(overview.started, overview.now)}")
-    lines = [f"<h1>{headline(shown)}</h1>", f'<p class="about">{" · ".join(told)}</p>', *_alarms(overview)]
+    lines = [*_alarms(overview, wait), f"<h1>{headline(shown)}</h1>", f'<p class="about">{" · ".join(told)}</p>']
     return "\n".join(lines)
 
 
-def _alarms(overview: Overview) -> Iterator[str]:
-    """What is wrong beside the hosts."""
-    if health(overview.providers) is not Health.WELL:
-        silent = dict.fromkeys(kind for kind, vitals in overview.providers if vitals.exchanges.answered is False)
-        for kind in silent:
-            yield f'<p class="alarm">{KINDS[kind]} did not answer the last question.</p>'
+def _alarms(overview: Overview, wait: Mapping[str, int]) -> Iterator[str]:
+    """What is wrong beside the hosts, and may be why they fail."""
+    for where, since in overview.away:
+        names = wait[where]
+        of_them = f"; {names:,} host name{'s wait' if names != 1 else ' waits'} for it" if names else ""
+        gone = f"{escape(where[:1].upper() + where[1:])} stopped answering {_time(since, overview.now)}"
+        yield f'<p class="alarm">{gone}{of_them}.</p>'
     end = overview.certificate_end
     if end is not None and end < overview.now:
         yield '<p class="alarm">The certificate of https has expired.</p>'
@@ -186,13 +199,17 @@ def _by(row: Row | None) -> str:
 
 def _result(host: Host, now: float) -> str:
     row = host.trouble or host.last
+    if host.state is State.SILENT:
+        heard = f"not heard from since {_time(host.last.seen, now)}" if host.last else "never heard from"
+        return f"<b>silent</b><small>{heard}</small>"
     if row is None:
         return "<b>not heard from</b>"
     said = f"<b>{row.outcome.word}</b>"
     if row.failures:
         times = f" {row.failures:,} times" if row.failures > 1 else ""
         when = f", {_time(row.seen, now)}" if row is not host.last else ""
-        return f"{said}{times}{when}<small>{escape(row.reason)}</small>"
+        since = f"failing since {_time(host.failing_since or row.seen, now)}: "
+        return f"{said}{times}{when}<small>{since}{escape(row.reason)}</small>"
     before = max((row for row in host.rows if row.failed), key=lambda row: row.failed or 0.0, default=None)
     if before and before.failed:
         return f"{said}<small>failed {_time(before.failed, now)}: {escape(before.reason)}</small>"

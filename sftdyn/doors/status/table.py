@@ -5,13 +5,20 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from ...conf.check import counted
+from ..watch import states
+from ..watch.states import State
 from .page import ago
 
 Entry: TypeAlias = dict[str, Any]  # as /widget has it
 COLUMNS = ("NAME", "ADDRESS", "SINCE", "CONTACT", "BY", "RESULT")
 GAP = "  "
 LEAST_LINE = 60  # letters; a narrower terminal breaks the lines itself
-RED, GREEN, GREY, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+RED, GREEN, YELLOW, GREY, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+SILENT, UNHEARD = State.SILENT.value, State.UNHEARD.value
+SUMMED_UP = (State.FAILING.value, SILENT, UNHEARD)
+UNWELL = frozenset(state.value for state in states.UNWELL)
+NOT_HEARD = (SILENT, UNHEARD)
+COLOURS = {State.FAILING.value: RED, SILENT: YELLOW, State.WELL.value: GREEN, UNHEARD: GREY}
 
 
 def render(entries: Sequence[Entry], now: float, width: int | None, colours: bool) -> Iterator[str]:
@@ -30,9 +37,11 @@ def render(entries: Sequence[Entry], now: float, width: int | None, colours: boo
 
 def _summary(entries: Sequence[Entry]) -> str:
     names = {entry["name"] for entry in entries}
-    failing = {entry["name"] for entry in entries if entry["failures"]}
-    silent = {entry["name"] for entry in entries if not entry["seen"]}
-    return f"{counted(len(names), 'host name')}, {len(failing)} failing, {len(silent)} not heard from"
+    states = dict.fromkeys(SUMMED_UP, 0)
+    for state in {entry["name"]: entry["state"] for entry in entries}.values():
+        if state in states:
+            states[state] += 1
+    return ", ".join([counted(len(names), "host name"), *(f"{count} {state}" for state, count in states.items())])
 
 
 def _cells(entry: Entry, now: float) -> tuple[str, ...]:
@@ -48,8 +57,8 @@ def _cells(entry: Entry, now: float) -> tuple[str, ...]:
 
 
 def _result(entry: Entry) -> str:
-    if not entry["seen"]:
-        return "not heard from"
+    if entry["state"] in NOT_HEARD:
+        return str(entry["state"])
     if not entry["failures"]:
         return str(entry["outcome"])
     return f"FAIL ({entry['failures']}): {entry['reason']}"
@@ -60,4 +69,4 @@ def _time(moment: str | None, now: float) -> str:
 
 
 def _colour(entry: Entry) -> str:
-    return RED if entry["failures"] else GREEN if entry["seen"] else GREY
+    return COLOURS.get(entry["state"], PLAIN)

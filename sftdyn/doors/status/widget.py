@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...values.outcome import Outcome
-from .overview import Excerpt, Health, Host, Overview, State, health
-from .seen import Row
+from ..watch.seen import Row
+from ..watch.states import UNWELL, State
+from .overview import Excerpt, Health, Host, Overview, health
 
 NOBODY = {"type": "", "address": "", "outcome": "", "changed": None, "seen": None, "failures": 0, "reason": ""}
 
@@ -14,7 +15,7 @@ NOBODY = {"type": "", "address": "", "outcome": "", "changed": None, "seen": Non
 def render(overview: Overview, shown: Excerpt) -> str:
     """Flat keys about all, and a list of record sets."""
     rows = overview.seen.rows
-    fails = shown.counts[State.FAILING] or health(overview.providers) is not Health.WELL
+    fails = any(shown.counts[state] for state in UNWELL) or health(overview.providers) is not Health.WELL
     current = max((row for row in rows if row.confirmed and row.addresses), key=_newest, default=None)
     return json.dumps(
         {
@@ -23,6 +24,7 @@ def render(overview: Overview, shown: Excerpt) -> str:
             "last_update": iso(max((row.changed for row in rows if row.changed), default=None)),
             "host_count": sum(shown.counts.values()),
             "failing_count": shown.counts[State.FAILING],
+            "silent_count": shown.counts[State.SILENT],
             "hosts": "\n".join(host.name for host in shown.hosts),
             "current_ip": " ".join(current.addresses or ()) if current else "",
             "page": shown.page,
@@ -43,10 +45,11 @@ def _newest(row: Row) -> tuple[float, bool]:
 
 def _entries(host: Host) -> list[dict[str, Any]]:
     if not host.rows:
-        return [{"name": host.name, **NOBODY, "program": "", "door": "", "from": ""}]
+        return [{"name": host.name, "state": host.state.value, **NOBODY, "program": "", "door": "", "from": ""}]
     return [
         {
             "name": host.name,
+            "state": host.state.value,
             "type": row.place[1],
             "address": " ".join(row.addresses or ()),
             "outcome": said(row.outcome),

@@ -1,15 +1,15 @@
-"""What was seen of requests and of host names since the start, for the status listener; kept in memory only.
+"""What was seen of requests and of host names.
 
 There is a row for each record set, and one without a type for what failed before there was a record set, such as a
 request without an address; the next success at the name ends that one. Most requests confirm what their row says
-already, from the same client: they cost a look at it, and its time. All times are seconds since 1970.
+already, from the same client: they cost a look at it, and its time. All times are seconds since 1970, by a clock
+that does not jump.
 """
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from time import time
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from ...values.exchanges import SECONDS, Histogram
@@ -20,11 +20,15 @@ from ...web.request import Request
 TIMES = 1000  # that requests took, before they are sorted into the histogram
 ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each
 AGENT = 40  # characters of a client program's name
+ENTRIES = 10  # addresses that are kept of a record set, with their times
 CACHED = 1024  # names of client programs
 UPTODATE = Outcome.UPTODATE
 UNPRINTABLE = re.compile("[^ -~]+")
 
 Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
+
+
+OnChange: TypeAlias = Callable[[Place, tuple[str, ...] | None, tuple[str, ...], float], None]
 
 
 class Note(NamedTuple):
@@ -47,30 +51,46 @@ class Row:
     changed: float | None = None  # when it got them; None: before the start
     worked: float | None = None  # the last success before the failures
     failures: int = 0  # since the last success
+    first_failed: float | None = None  # the first failure since then
     failed: float | None = None  # the last failure
     reason: str = ""  # of that failure
     who: str = ""  # wanted it last: an address
     program: str = ""  # as the User-Agent says
     door: str = ""
+    history: tuple[tuple[float, tuple[str, ...]], ...] = ()  # when it got which addresses, the newest last
 
     @property
     def confirmed(self) -> float | None:
         """The last success."""
         return self.worked if self.failures else self.seen
 
-    def succeed(self, addresses: tuple[str, ...], outcome: Outcome, now: float) -> None:
-        """It is as wanted. A change that sftdyn did not make is as old as it was seen."""
-        if self.addresses != addresses and (self.addresses is not None or outcome is Outcome.OK):
+    def succeed(self, addresses: tuple[str, ...], outcome: Outcome, now: float, entries: int) -> bool:
+        """It is as wanted; whether that is new. A change that sftdyn did not make is as old as it was seen.
+
+        Of what it had before, `entries` are kept.
+        """
+        is_new = self.addresses != addresses and (self.addresses is not None or outcome is Outcome.OK)
+        if is_new:
             self.changed = now
+            self.history = (*self.history, (now, addresses))[-entries:] if entries else ()
         self.addresses, self.outcome, self.failures, self.seen = addresses, outcome, 0, now
+        return is_new
 
     def fail(self, result: Result, now: float) -> None:
         """It could not be done; what was known of the addresses is known still."""
         if not self.failures:
-            self.worked = self.seen or None
+            self.worked, self.first_failed = self.seen or None, now
         self.outcome, self.reason, self.seen, self.failed = result.outcome, result.reason, now, now
         self.failures += 1
         self.news = 0
+
+    def moved(self, by: float) -> "Row":
+        """The same, all its times so many seconds later: as the machine's clock has them after a jump."""
+        times = {name: value + by for name in TIMES_OF_A_ROW if (value := getattr(self, name))}
+        return replace(self, **times, history=tuple((moment + by, found) for moment, found in self.history))
+
+
+TIMES_OF_A_ROW = ("seen", "changed", "worked", "first_failed", "failed")
 
 
 class Door:
@@ -104,11 +124,16 @@ class Seen:
 
 
 class Journal:
-    """Takes note of what became of requests, and of what sftdyn wanted by itself. It keeps at most so many rows."""
+    """Takes note of what became of requests, and of what sftdyn wanted by itself. It keeps at most so many rows.
 
-    def __init__(self, clock: Callable[[], float] = time, most: int = ROWS) -> None:
+    `entries`: how many addresses are kept of a record set.
+    """
+
+    def __init__(self, clock: Callable[[], float], most: int = ROWS) -> None:
         self._clock = clock
         self._most = most
+        self.entries = ENTRIES
+        self.on_change: OnChange | None = None  # called with what, its old and new addresses, and when
         self._rows: dict[Place, Row] = {}
         self._doors: dict[str, Door] = {}
 
@@ -142,14 +167,14 @@ class Journal:
                 row.who, row.door, row.news = who, door, news
                 row.program = _program_of(request)
 
-    def forget(self, places: Iterable[Place]) -> None:
+    def leave_out(self, places: Iterable[Place]) -> None:
         """Nothing is known of these any more."""
         for place in places:
             self._rows.pop(place, None)
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Forget all other names: the conf has them no more."""
-        self._rows = {place: row for place, row in self._rows.items() if place[0] in names}
+    def forget(self, names: Collection[str], before: float) -> None:
+        """What was not heard from since then, unless it is about one of `names`."""
+        self._rows = {place: row for place, row in self._rows.items() if row.seen >= before or place[0] in names}
 
     def seen(self) -> Seen:
         """All that was seen until now."""
@@ -159,7 +184,19 @@ class Journal:
             answers[name] = {outcome: door.answers[outcome.severity] for outcome in Outcome}
             seconds[name] = Histogram(SECONDS)
             seconds[name].add(door.seconds)
-        return Seen(list(self._rows.values()), answers, seconds)
+        return Seen(self.rows(), answers, seconds)
+
+    def restore(self, rows: Sequence[Row]) -> None:
+        """What was known before the start."""
+        self._rows = {row.place: row for row in rows[-self._most :]} | self._rows
+
+    def noted(self) -> int:
+        """How much was noted; another number when there is news."""
+        return sum(sum(door.answers) for door in self._doors.values())
+
+    def rows(self) -> list[Row]:
+        """All rows, which go on with the time."""
+        return list(self._rows.values())
 
     def _write(self, item: RRset | str, result: Result, now: float) -> Row:
         """Renew the row that is about `item`: a record set, or a host name."""
@@ -171,7 +208,9 @@ class Journal:
                 del self._rows[next(iter(self._rows))]
         if not isinstance(item, str) and result.outcome in SUCCESSES:
             self._rows.pop((item.name, ""), None)
-            row.succeed(item.addresses, result.outcome, now)
+            old = row.addresses
+            if row.succeed(item.addresses, result.outcome, now, self.entries) and self.on_change:
+                self.on_change(place, old, item.addresses, now)
         else:
             row.fail(result, now)
             if not place[1]:

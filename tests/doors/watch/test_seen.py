@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sftdyn.doors.status.seen import TIMES, Journal, Note, Row, program
+from sftdyn.doors.watch.seen import TIMES, Journal, Note, Row, program
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.update import RRset
 from sftdyn.web.request import Request

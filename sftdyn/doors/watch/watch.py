@@ -1,0 +1,130 @@
+"""The watch: what was seen, measured by what the conf expects."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import NamedTuple
+
+from ...conf.config import Config
+from ...values.specs import Client, Spec
+from .clock import Clock
+from .events import DAY, Told
+from .memory import PAUSE, Memory
+from .seen import Journal
+from .states import Expected
+
+WRITING = 60.0  # seconds between two looks whether there is something to write
+FORGOTTEN = 30 * 86400.0  # seconds after which a name goes that the conf has no more
+
+
+def is_watched(config: Config) -> bool:
+    """Whether somebody wants to know what was seen; else nothing is noted of anybody."""
+    wants_state = config.state and not config.state_by_default
+    wanted = config.status or wants_state or config.notify or config.on_change or config.heartbeat or config.expect
+    return bool(wanted or any(client.expect for client in config.clients))
+
+
+class Known(NamedTuple):
+    """What the watch makes of a conf."""
+
+    clients: int
+    names: Mapping[str, None]  # absolute, of clients; without the hosts behind the router
+    own: frozenset[str]  # what sftdyn publishes by itself, with the hosts behind the router
+    all: frozenset[str]  # all of them; empty where get_host decides
+
+
+class Watch:
+    """Keeps the journal, and knows which names there should be."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.clock = clock
+        self.journal = Journal(clock)
+        self.expected = Expected()
+        self.told: dict[str, Told] = {}  # of names, and of providers
+        self.specs: dict[str, Spec] = {}  # name → what publishes it,
+        self.places: dict[str, str] = {}  # and where
+        self._memory = Memory(config.state) if config.state else None
+        self._written = self._news()  # as it was when it was last written
+        if self._memory:
+            rows, others = self._memory.open(clock())
+            self.journal.restore(rows)
+            self.told = _as_told(others.get("told"))
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        """From now on, this conf."""
+        now = self.clock()
+        self.journal.entries = config.history
+        self.known = _known(config)
+        self.specs = {name: one.provider or config.provider for one in config.clients for name in _names(one)}
+        before = self.expected.since
+        since = {name: before.get(name, now) for name in (*self.known.names, *self.known.all)}
+        self.places = {name: spec.where for name, spec in self.specs.items()}
+        self.expected = Expected(config.expect, _expectations(config), since)
+        if not config.hooks.get_host:
+            self.journal.forget(self.known.all, now - FORGOTTEN)
+
+    async def remember(self) -> None:
+        """Write what was seen, now and then, as long as it runs."""
+        while self._memory:
+            await asyncio.sleep(WRITING)
+            if self._written != self._news():
+                await self._write(PAUSE)
+
+    async def close(self) -> None:
+        """Write it once more."""
+        if self._memory:
+            if self._written != self._news():
+                await self._write(0.0)
+            self._memory.close()
+
+    def _news(self) -> tuple[int, ...]:
+        """Another one when there is something to write."""
+        told = self.told.values()
+        return self.journal.noted(), sum(one.times for one in told), sum(one.failing + one.silent for one in told)
+
+    def _forget_what_was_told(self) -> None:
+        """And is over for a day."""
+        before = self.clock() - DAY
+        self.told = {name: one for name, one in self.told.items() if not one.is_over or one.last >= before}
+
+    async def _write(self, pause: float) -> None:
+        assert self._memory
+        self._written = self._news()
+        self._forget_what_was_told()
+        told = {name: astuple(one) for name, one in self.told.items()}
+        await asyncio.to_thread(self._memory.write, self.journal.rows(), {"told": told}, self.clock.jump(), pause)
+
+
+def _as_told(said: object) -> dict[str, Told]:
+    """What a file says of what was told; nothing where that is none."""
+    try:
+        assert isinstance(said, dict)
+        return {
+            str(name): Told(bool(failing), bool(silent), int(times), float(last))
+            for name, (failing, silent, times, last) in said.items()
+        }
+    except (AssertionError, TypeError, ValueError):
+        return {}
+
+
+def _known(config: Config) -> Known:
+    clients = list(config.clients)
+    own = {name for own in config.own for name in _names(own.client)}
+    every = () if config.hooks.get_host else (name for client in clients for name in _names(client))
+    names = {name: None for client in clients for name in client.names}
+    return Known(len(clients), names, frozenset(own), frozenset(every))
+
+
+def _names(client: Client) -> tuple[str, ...]:
+    """Its own, and those of the hosts behind its router."""
+    return (*client.names, *(name for name, _ in client.lan))
+
+
+def _expectations(config: Config) -> dict[str, float]:
+    """For each name the shortest time that one of its clients has."""
+    found: dict[str, float] = {}
+    for client in config.clients:
+        if expect := client.expect or config.expect:
+            found.update({name: min(found.get(name, expect), expect) for name in _names(client)})
+    return found
