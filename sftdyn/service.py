@@ -7,7 +7,6 @@ import os
 import signal
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from time import localtime, strftime, time
 from typing import Any
 
@@ -24,6 +23,7 @@ from .doors.watch.watch import Watch, is_watched
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
+from .trust import identity
 from .values.mistake import Mistake
 from .values.outcome import Outcome, Result
 from .values.update import Subject
@@ -304,16 +304,8 @@ def _end(config: Config, context: ssl.SSLContext | None) -> float | None:
 
 
 def _stamp(config: Config) -> list[tuple[int, ...]]:
-    """What changes when the files of the certificate do, whether written anew or linked elsewhere."""
-    return [_identity(path) for path in (config.cert, config.key) if path]
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+    """What changes when the files of the certificate do."""
+    return [identity(path) for path in (config.cert, config.key) if path]
 
 
 def _log_defect(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

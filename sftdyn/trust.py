@@ -45,7 +45,7 @@ class Trust:
     async def context(self, ca: Path | None, expired_ok: bool = False) -> ssl.SSLContext:
         """As `client_context`, of what the file holds now. Raises OSError."""
         async with self._lock:
-            stamp = _stamp(ca or ssl.get_default_verify_paths().cafile)
+            stamp = identity(ca or ssl.get_default_verify_paths().cafile)
             known = self._known.get((ca, expired_ok))
             if known and known[0] == stamp:
                 return known[1]
@@ -61,10 +61,10 @@ class Trust:
             return context
 
 
-def _stamp(path: str | Path | None) -> tuple[int, ...]:
-    """What changes when a file does."""
+def identity(path: str | Path | None) -> tuple[int, ...]:
+    """What changes when a file does, whether it is written anew or linked elsewhere."""
     try:
         found = os.stat(path) if path else None
     except OSError:
         found = None
-    return (found.st_dev, found.st_ino, found.st_mtime_ns) if found else ()
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns) if found else ()

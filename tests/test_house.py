@@ -132,6 +132,7 @@ MANY = {
     "Ticket": "one update's whole way",
     "Manner": "all that differs from place to place, in numbers",
     "Cloudflare": "what the conf can say of it",
+    "Overview": "all that the page shows at one moment",
     "Row": "all that is shown of one record set",
     "StatusDoor": "it shows what all the others know",
     "Providers": "what runs, and what a reload makes of it",

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.specs import Bind, Client, Listener, Own, Ping, Spec, Target
+from ..values.specs import Bind, Client, Listener, Own, Spec
+from ..values.targets import Ping, Target
 from .acme import Permits, read_permits
 from .clients import CLIENT, Entries, EntryMistake, Keyring, read_clients
 from .notify import MAIL, PING, POST
@@ -25,6 +26,13 @@ from .token import Token
 
 # What the conf finds there already.
 NAMES = PROVIDERS | {one.name: one for one in (CLIENT, PROOF, INTERFACE, WEB, MAIL, POST, PING)}
+
+
+# Settings that mean what they say, whatever the others say.
+PLAIN = (
+    *("ttl", "timeout", "trusted_proxies", "dyndns2", "max_changes", "reuse_port"),
+    *("expect", "notify", "notify_after", "heartbeat", "on_change"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +134,7 @@ class _Reader:
             status=self._status(listeners),
             status_token=token,
             **self._memory(),
-            **{name: self._setting(name) for name in ("notify", "notify_after", "heartbeat", "on_change")},
-            expect=self._setting("expect"),
+            **{name: self._setting(name) for name in PLAIN},
             cert=cert,
             key=key,
             keyring=keyring,
@@ -135,13 +142,7 @@ class _Reader:
             permits=permits,
             provider=resolver.default,
             resolver=resolver,
-            ttl=self._setting("ttl"),
-            timeout=self._setting("timeout"),
-            trusted_proxies=self._setting("trusted_proxies"),
             peer_only=self._setting("addresses"),
-            dyndns2=self._setting("dyndns2"),
-            max_changes=self._setting("max_changes"),
-            reuse_port=self._setting("reuse_port"),
             hooks=hooks,
             doubts=(
                 *others_can_write(self._program.path),

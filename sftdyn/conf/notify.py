@@ -6,7 +6,8 @@ from typing import Any
 
 from ..fetch.answer import NAME
 from ..values.mistake import Mistake
-from ..values.specs import LOOPBACK, Mail, Ping, Post, Target, Tell, Wishes
+from ..values.specs import LOOPBACK
+from ..values.targets import Mail, Ping, Post, Target, Tell, Wishes
 from . import own, parsers
 from .constructors import Constructor, Parameter
 

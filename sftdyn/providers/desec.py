@@ -48,9 +48,9 @@ from .desk.backend import (
     Maker,
     Manner,
     Settlement,
-    State,
     Unfound,
     Verdict,
+    ZoneState,
 )
 from .findings import findings
 from .mending import Watched, mend
@@ -132,7 +132,7 @@ class DesecBackend:
             yield fact
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: ZoneState, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """A list, and a PATCH; without those that it does not take, another one."""
         try:
@@ -145,7 +145,7 @@ class DesecBackend:
         changed = await self._change(zone, changes, there, len(changes))
         return [settlement or changed.get(n, UNSENT) for n, settlement in settled.items()]
 
-    async def mend(self, zone: State, watched: Watched) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """Raises Interrupted."""
         there = await self._look(zone, (item.name for item, _ in watched))
 
@@ -162,7 +162,7 @@ class DesecBackend:
         self._ttls |= domains
         return domains
 
-    async def _look(self, zone: State, wanted: Iterable[str]) -> dict[Spot, Contents]:
+    async def _look(self, zone: ZoneState, wanted: Iterable[str]) -> dict[Spot, Contents]:
         """The record sets of these names: of each, or all, whichever takes fewer requests. Raises Interrupted."""
         names = dict.fromkeys(wanted)
         seconds = self._seconds if zone.pause else self._seconds / 2
@@ -191,7 +191,7 @@ class DesecBackend:
         raise Interrupted(TOO_MANY)
 
     async def _change(
-        self, zone: State, updates: Mapping[int, Sequence[Record]], there: dict[Spot, Contents], whole: int
+        self, zone: ZoneState, updates: Mapping[int, Sequence[Record]], there: dict[Spot, Contents], whole: int
     ) -> dict[int, Settlement]:
         """Make these true; `there` is as it is afterwards. Of those that are refused, each fails alone."""
         if not updates:
@@ -215,7 +215,9 @@ class DesecBackend:
             settled |= await self._change(zone, {n: updates[n] for n in part}, there, whole)
         return settled
 
-    async def _patch(self, zone: State, sets: Shown, ttls: Mapping[Spot, int]) -> Mapping[Spot, Sequence[str]] | None:
+    async def _patch(
+        self, zone: ZoneState, sets: Shown, ttls: Mapping[Spot, int]
+    ) -> Mapping[Spot, Sequence[str]] | None:
         """Make them so, all or none: None, or what is wrong with each that is to blame. Raises Interrupted."""
         least = self._ttls.get(zone.name, MINIMUM_TTL)
         items = [
@@ -235,7 +237,7 @@ class DesecBackend:
             raise not_its_own(maybe_done=True)
         return None
 
-    async def _looked_at_again(self, zone: State, updates: Mapping[int, Sequence[Record]]) -> dict[int, Settlement]:
+    async def _looked_at_again(self, zone: ZoneState, updates: Mapping[int, Sequence[Record]]) -> dict[int, Settlement]:
         """What is confirmed; TXT values once more, as somebody else may have read the set before we wrote it."""
         texts = [item for update in updates.values() for item in update if isinstance(item, Text)]
         try:
@@ -266,7 +268,7 @@ class DesecBackend:
         return said, next_cursor(answer.headers.get("link", ""))
 
 
-def _rrsets(zone: State) -> str:
+def _rrsets(zone: ZoneState) -> str:
     return f"/domains/{zone.name.removesuffix('.')}/rrsets/"
 
 

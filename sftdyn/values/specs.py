@@ -153,7 +153,7 @@ class Function:
     @property
     def name(self) -> str:
         """As the conf calls it."""
-        return _name_of(self.function)
+        return name_of(self.function)
 
     @property
     def takes_texts(self) -> bool:
@@ -233,7 +233,7 @@ class AddressFunction:
     function: Callable[..., Any]
 
     def __str__(self) -> str:
-        return _name_of(self.function)
+        return name_of(self.function)
 
 
 Source: TypeAlias = Interface | Web | AddressFunction
@@ -261,71 +261,6 @@ class Listener:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """Which events somebody wants to be told of."""
-
-    events: tuple[str, ...] = ()  # empty: the usual ones
-    names: tuple[str, ...] = ()  # patterns of host names, without the last dot; empty: all
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """Somebody who is told by mail."""
-
-    to: tuple[str, ...]
-    server: str
-    port: int
-    sender: str
-    tls: str | None  # "starttls", "tls", or None: in clear
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca: Path | None = None  # PEM file, instead of the system's
-    wishes: Wishes = Wishes()
-
-    def __str__(self) -> str:
-        return f"mail to {', '.join(self.to)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """Somebody who is told by a POST. What is in braces is replaced."""
-
-    url: str = field(repr=False)
-    body: str = field(default="{text}", repr=False)
-    json: Any = field(default=None, repr=False, hash=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    wishes: Wishes = Wishes()
-
-    def __str__(self) -> str:
-        return f"POST to {urlsplit(self.url).netloc}"
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """A function of the conf that is told."""
-
-    function: Callable[..., Any]
-    wishes: Wishes = Wishes()
-
-    def __str__(self) -> str:
-        return f"the conf's function {_name_of(self.function)}"
-
-
-Target: TypeAlias = Mail | Post | Tell
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """What is asked for while all is well."""
-
-    url: str = field(repr=False)
-    every: float = 60.0  # seconds
-
-    def __str__(self) -> str:
-        return f"{urlsplit(self.url).netloc}, every {self.every:g} s"
-
-
-def _name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Callable[..., Any]) -> str:
     """As the conf calls it."""
     return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -11,7 +11,7 @@ from ...fetch.answer import Answer, Failed
 from ...fetch.fetcher import Fetcher
 from ...fetch.route import Dialer
 from ...values.mistake import Mistake
-from .overview import Health
+from .overview import Condition
 
 PATIENCE = 5.0  # seconds
 LIMIT = 64 << 20  # octets of one page of the list
@@ -20,7 +20,7 @@ TEXTS = ("address", "outcome", "reason", "program", "door", "from")  # of an ent
 VARIABLE = "SFTDYN_STATUS_TOKEN"
 SOME_PORT = "status = 8053"
 LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # a listener everywhere is here, too
-HEALTHS = {(health.status, health.reason) for health in Health}
+HEALTHS = {(health.status, health.reason) for health in Condition}
 FOREIGN = "what answers at the port of the status listener is not sftdyn"
 NO_LISTENER = f"there is no status listener; add {SOME_PORT}"
 
@@ -40,7 +40,7 @@ def health(config: Config) -> tuple[bool, str]:
     said = answer.body.decode("utf-8", "replace").strip()
     if (answer.status, said) not in HEALTHS:
         return False, FOREIGN
-    return answer.status == Health.WELL.status, said
+    return answer.status == Condition.WELL.status, said
 
 
 def entries(config: Config, given: str) -> list[dict[str, Any]]:

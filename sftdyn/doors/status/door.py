@@ -24,7 +24,7 @@ from ..secret_url import CHALLENGE
 from ..watch.states import State
 from ..watch.watch import Watch
 from . import metrics, overview, page, widget
-from .overview import Health, Overview
+from .overview import Condition, Overview
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,9 @@ class StatusDoor:
         return False
 
     def _about_health(self, path: bytes) -> Reply:
-        found = overview.health(self._providers.vitals(), self._own_is_well()) if path != LIVE else Health.WELL
-        if path == READY and found is not Health.ALL_SILENT:
-            found = Health.WELL
+        found = overview.health(self._providers.vitals(), self._own_is_well()) if path != LIVE else Condition.WELL
+        if path == READY and found is not Condition.ALL_SILENT:
+            found = Condition.WELL
         return Reply(found.status, f"{found.reason}\n")
 
     async def _show(self, view: "View", query: bytes, respond: Respond) -> None:

@@ -11,7 +11,7 @@ from ..watch.states import Expected, State, failing_since, state_of
 PAGE = 10_000  # hosts that are shown at once
 
 
-class Health(Enum):
+class Condition(Enum):
     """How all is, with its status in HTTP and what is said of it."""
 
     WELL = 200, "ok"
@@ -99,12 +99,12 @@ class Excerpt:
     counts: Mapping[State, int]  # of all hosts, found or not
 
 
-def health(providers: Sequence[tuple[str, Vitals]], own_is_well: bool = True) -> Health:
+def health(providers: Sequence[tuple[str, Vitals]], own_is_well: bool = True) -> Condition:
     """A provider that was not asked yet is well."""
     silent = [vitals.exchanges.answered is False for _, vitals in providers]
     if any(silent):
-        return Health.ALL_SILENT if all(silent) else Health.SOME_SILENT
-    return Health.WELL if own_is_well else Health.OWN_FAILS
+        return Condition.ALL_SILENT if all(silent) else Condition.SOME_SILENT
+    return Condition.WELL if own_is_well else Condition.OWN_FAILS
 
 
 def hosts(overview: Overview) -> list[Host]:

@@ -7,7 +7,7 @@ from typing import Any
 from ...values.outcome import Outcome
 from ..watch.seen import Row
 from ..watch.states import UNWELL, State
-from .overview import Excerpt, Health, Host, Overview, health
+from .overview import Condition, Excerpt, Host, Overview, health
 
 NOBODY = {"type": "", "address": "", "outcome": "", "changed": None, "seen": None, "failures": 0, "reason": ""}
 
@@ -15,7 +15,7 @@ NOBODY = {"type": "", "address": "", "outcome": "", "changed": None, "seen": Non
 def render(overview: Overview, shown: Excerpt) -> str:
     """Flat keys about all, and a list of record sets."""
     rows = overview.seen.rows
-    fails = any(shown.counts[state] for state in UNWELL) or health(overview.providers) is not Health.WELL
+    fails = any(shown.counts[state] for state in UNWELL) or health(overview.providers) is not Condition.WELL
     current = max((row for row in rows if row.confirmed and row.addresses), key=_newest, default=None)
     return json.dumps(
         {

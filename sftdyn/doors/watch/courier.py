@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 
-from ...values.specs import Target
+from ...values.targets import Target
 from .events import DAY, USUAL, Event
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from ...fetch.fetcher import Fetcher
 from ...fetch.route import Dialer
 from ...trust import client_context
 from ...values.mistake import Mistake
-from ...values.specs import Mail, Post, Target, Tell
+from ...values.targets import Mail, Post, Target, Tell
 from .courier import Undelivered
 from .events import Event
 from .messages import Message, as_json, compose, filled, for_header, for_url

@@ -8,7 +8,7 @@ from ...fetch.answer import Failed
 from ...fetch.fetcher import Fetcher
 from ...fetch.route import Dialer
 from ...values.mistake import Mistake
-from ...values.specs import Ping
+from ...values.targets import Ping
 from ..log import LogBook
 
 log = logging.getLogger(__name__)

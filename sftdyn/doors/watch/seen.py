@@ -93,7 +93,7 @@ class Row:
 TIMES_OF_A_ROW = ("seen", "changed", "worked", "first_failed", "failed")
 
 
-class Door:
+class DoorCounts:
     """What was seen of the requests at one door."""
 
     __slots__ = ("answers", "seconds", "times")
@@ -135,14 +135,14 @@ class Journal:
         self.entries = ENTRIES
         self.on_change: OnChange | None = None  # called with what, its old and new addresses, and when
         self._rows: dict[Place, Row] = {}
-        self._doors: dict[str, Door] = {}
+        self._doors: dict[str, DoorCounts] = {}
 
     def note(
         self, door: str, notes: Sequence[Note], who: str, request: Request | None = None, began: float | None = None
     ) -> None:
         """What became of a request at a door, from `who`, that came at `began`."""
         now = self._clock()
-        account = self._doors.get(door) or self._doors.setdefault(door, Door())
+        account = self._doors.get(door) or self._doors.setdefault(door, DoorCounts())
         if began is not None:
             account.times.append(now - began)
             if len(account.times) >= TIMES:

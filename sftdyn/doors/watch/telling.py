@@ -11,7 +11,7 @@ from typing import Any
 from ...conf.config import Config
 from ...providers.running import Providers
 from ...values.specs import Spec
-from .changes import Changes
+from .changes import OnChange
 from .courier import MINUTE, Courier, Undelivered
 from .delivery import Delivery
 from .events import Event, Kind, Told, about_name, about_provider
@@ -30,7 +30,7 @@ class Telling:
         self._watch = watch
         self._providers = providers
         self._minute = minute
-        self._changes = Changes()
+        self._changes = OnChange()
         self._couriers: dict[object, tuple[Courier, Delivery]] = {}
         self._beating: asyncio.Task[None] | None = None
         self._config = config

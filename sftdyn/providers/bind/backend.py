@@ -7,7 +7,7 @@ from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
 from ...values.update import Key, Plan, Record, RRset, Text
-from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, State
+from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, ZoneState
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
@@ -124,7 +124,7 @@ class BindChannel:
         self._strays = strays
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: ZoneState, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         return [
             (DONE if one.changed else UNCHANGED) if one.verdict is Word.DONE else self._trouble(zone.name, one)
@@ -136,7 +136,7 @@ class BindChannel:
         return _settlement(zone, *said)._replace(apart=is_apart)
 
     async def mend(
-        self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
+        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
     ) -> list[tuple[Fate, Addresses]]:
         fates = await self._mend_at(self._dialogue, zone.name, watched)
         for route in self._strays.answering(zone.name):

@@ -46,7 +46,7 @@ class Settled(NamedTuple):
     reason: str = ""
 
 
-class Known(NamedTuple):
+class LastSeen(NamedTuple):
     """What was seen of a record set. Of its TTL nothing can be seen: it is the wanted one, or one set by hand."""
 
     addresses: tuple[str, ...]
@@ -61,7 +61,7 @@ class Sight:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Key, Known] = {}
+        self._seen: dict[Key, LastSeen] = {}
 
     def guess(self, record: Record, reloads: int, ask_only: bool) -> Belief:
         """What it is probably now; where nothing is known, what it shall be. Nothing can be said of a single value."""
@@ -84,7 +84,7 @@ class Sight:
             before = self._seen.get(rrset.key) if ask_only else None
             if belief is not None:
                 ttl, reloads_then = (before.ttl, before.reloads) if before else (rrset.ttl, reloads)
-                self._seen[rrset.key] = Known(belief, ttl, reloads_then)
+                self._seen[rrset.key] = LastSeen(belief, ttl, reloads_then)
 
 
 class Dialogue:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
 from ...values.update import Key, Plan, Record, Script
-from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, State
+from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, ZoneState
 from ..desk.backend import Verdict as Became
 from . import message
 from .message import Word
@@ -60,7 +60,7 @@ class ScriptBackend:
             yield Fact(place, place)
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Script]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: ZoneState, updates: Sequence[Sequence[Script]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """UPTODATE if the last success was for the same address; else what nsupdate made of the lines."""
         return [await self._settle_all(update, ask_only) for update in updates]
@@ -98,7 +98,7 @@ class ScriptBackend:
         return Settlement(Became.UNKNOWN if verdict is Word.UNKNOWN else Became.AGAIN, reason=reason)
 
     async def mend(
-        self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
+        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
     ) -> list[tuple[Fate, Addresses]]:
         """Nothing of it is watched."""
         return [(Fate.RIGHT, ())] * len(watched)

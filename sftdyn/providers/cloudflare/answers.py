@@ -21,7 +21,7 @@ IDENTITY = re.compile("[0-9A-Za-z_-]{1,64}")
 Item = TypeVar("Item")
 
 
-class Kind(Enum):
+class Flaw(Enum):
     """What a failure is about."""
 
     AWAY = auto()  # no answer, or none of the API's own
@@ -34,35 +34,35 @@ class Kind(Enum):
 
 
 CODES = {
-    81057: Kind.CHANGED,  # identical record
-    81058: Kind.CHANGED,
-    81044: Kind.CHANGED,  # no such record
-    81053: Kind.HIDDEN,
-    81054: Kind.HIDDEN,
-    **dict.fromkeys((1000, 6003, 6103, 6111, 9103, 9106, 9109, 10000), Kind.DENIED),
-    **dict.fromkeys((1001, 7000, 7003), Kind.GONE),
+    81057: Flaw.CHANGED,  # identical record
+    81058: Flaw.CHANGED,
+    81044: Flaw.CHANGED,  # no such record
+    81053: Flaw.HIDDEN,
+    81054: Flaw.HIDDEN,
+    **dict.fromkeys((1000, 6003, 6103, 6111, 9103, 9106, 9109, 10000), Flaw.DENIED),
+    **dict.fromkeys((1001, 7000, 7003), Flaw.GONE),
 }
-STATUSES = {401: Kind.DENIED, 403: Kind.DENIED, 404: Kind.GONE, 408: Kind.AWAY, 409: Kind.CHANGED}
+STATUSES = {401: Flaw.DENIED, 403: Flaw.DENIED, 404: Flaw.GONE, 408: Flaw.AWAY, 409: Flaw.CHANGED}
 MALFORMED = frozenset({6003, 6103, 6111})
 UNKNOWN = MALFORMED | {1000, 9103, 9106}  # the credentials are good for nothing
 ACCESS = 9109  # the token, its place or one resource: only the text tells
 SENTENCES = {
-    Kind.AWAY: "the API has not heard all of it",
-    Kind.LIMITED: "the API takes no more requests for now",
-    Kind.CHANGED: "the records change while they are being changed",
-    Kind.HIDDEN: "a CNAME at the name hides it; delete it, or choose another name",
-    Kind.BAD: "the API does not take this change",
-    Kind.DENIED: "the API does not let these credentials do this: they need {needs} for the zone, and may have expired",
-    Kind.GONE: "the API knows no such zone",
+    Flaw.AWAY: "the API has not heard all of it",
+    Flaw.LIMITED: "the API takes no more requests for now",
+    Flaw.CHANGED: "the records change while they are being changed",
+    Flaw.HIDDEN: "a CNAME at the name hides it; delete it, or choose another name",
+    Flaw.BAD: "the API does not take this change",
+    Flaw.DENIED: "the API does not let these credentials do this: they need {needs} for the zone, and may have expired",
+    Flaw.GONE: "the API knows no such zone",
 }
 MEANINGS = {
-    Kind.AWAY: Verdict.UNKNOWN,
-    Kind.LIMITED: Verdict.AWAY,
-    Kind.CHANGED: Verdict.AGAIN,
-    Kind.HIDDEN: Verdict.HIDDEN,
-    Kind.BAD: Verdict.REFUSED,
-    Kind.DENIED: Verdict.REFUSED,
-    Kind.GONE: Verdict.ELSEWHERE,
+    Flaw.AWAY: Verdict.UNKNOWN,
+    Flaw.LIMITED: Verdict.AWAY,
+    Flaw.CHANGED: Verdict.AGAIN,
+    Flaw.HIDDEN: Verdict.HIDDEN,
+    Flaw.BAD: Verdict.REFUSED,
+    Flaw.DENIED: Verdict.REFUSED,
+    Flaw.GONE: Verdict.ELSEWHERE,
 }
 
 
@@ -70,16 +70,16 @@ class ApiError(Interrupted):
     """A request has failed. `maybe_done`: what it asked for may have happened, or may happen later."""
 
     def __init__(
-        self, kind: Kind, reason: str, wait: float = 0.0, maybe_done: bool = False, of_one_zone: bool = False
+        self, kind: Flaw, reason: str, wait: float = 0.0, maybe_done: bool = False, of_one_zone: bool = False
     ) -> None:
-        moved = kind in (Kind.DENIED, Kind.GONE)
+        moved = kind in (Flaw.DENIED, Flaw.GONE)
         super().__init__(Settlement(MEANINGS[kind], maybe_done, reason, wait, moved=moved))
         self.kind = kind
         self.of_one_zone = of_one_zone  # another zone may be allowed
 
     def of_a_change(self) -> Settlement:
         """What became of the change that it was about."""
-        is_unsent = self.kind is Kind.AWAY and not self.settlement.changed
+        is_unsent = self.kind is Flaw.AWAY and not self.settlement.changed
         return self.settlement._replace(verdict=Verdict.AGAIN) if is_unsent else self.settlement
 
 
@@ -103,16 +103,16 @@ def read(answer: Answer, changes: bool, needs: str) -> Mapping[str, Any]:
     status, wait = answer.status, retry_after(answer.headers.get("retry-after", ""))
     if status == 429:
         refused = min(max(REFUSED if wait is None else wait, SHORTEST_REFUSAL), LONGEST_REFUSAL)
-        raise ApiError(Kind.LIMITED, SENTENCES[Kind.LIMITED], refused)
+        raise ApiError(Flaw.LIMITED, SENTENCES[Flaw.LIMITED], refused)
     if status >= 500:
         rest = min(wait or 0, LONGEST_REFUSAL)
-        raise ApiError(Kind.AWAY, f"the API is in trouble (status {status})", rest, changes)
+        raise ApiError(Flaw.AWAY, f"the API is in trouble (status {status})", rest, changes)
     if 300 <= status < 400:
-        raise ApiError(Kind.AWAY, f"the API answers with a redirect (status {status}), which is not followed")
+        raise ApiError(Flaw.AWAY, f"the API answers with a redirect (status {status}), which is not followed")
     said = _object(answer.body)
     if said is None:
         done = changes and status < 300
-        raise ApiError(Kind.AWAY, f"the API's answer is not its own (status {status})", maybe_done=done)
+        raise ApiError(Flaw.AWAY, f"the API's answer is not its own (status {status})", maybe_done=done)
     if status < 300 and said.get("success") is True:
         return said
     raise _refusal(status, _errors(said), needs)
@@ -121,7 +121,7 @@ def read(answer: Answer, changes: bool, needs: str) -> Mapping[str, Any]:
 def _refusal(status: int, errors: Sequence[tuple[int, str]], needs: str) -> ApiError:
     codes = [code for code, _ in errors]
     kinds = [CODES[code] for code in codes if code in CODES]
-    kind = kinds[0] if kinds else STATUSES.get(status, Kind.BAD)
+    kind = kinds[0] if kinds else STATUSES.get(status, Flaw.BAD)
     sentence = SENTENCES[kind].format(needs=needs)
     about = next((text.lower() for code, text in errors if code == ACCESS), "")
     if MALFORMED & set(codes):
@@ -131,7 +131,7 @@ def _refusal(status: int, errors: Sequence[tuple[int, str]], needs: str) -> ApiE
     is_of_all = UNKNOWN & set(codes) or "location" in about or about.startswith("invalid access token")
     shown = f", code {' '.join(map(str, codes))}" if codes else ""
     reason = f"{sentence} (status {status}{shown})"
-    return ApiError(kind, reason, of_one_zone=kind in (Kind.DENIED, Kind.BAD) and not is_of_all)
+    return ApiError(kind, reason, of_one_zone=kind in (Flaw.DENIED, Flaw.BAD) and not is_of_all)
 
 
 def _object(body: bytes) -> Mapping[str, Any] | None:
@@ -174,7 +174,7 @@ def read_items(result: object, read_item: Callable[[object], Item], maybe_done: 
             return [read_item(item) for item in result]
         except ValueError:  # Nonsense, and what codecs do not take
             pass
-    raise ApiError(Kind.AWAY, "the API's answer is not as documented", maybe_done=maybe_done)
+    raise ApiError(Flaw.AWAY, "the API's answer is not as documented", maybe_done=maybe_done)
 
 
 def read_zone(said: object) -> tuple[ApiZone, str]:

@@ -13,7 +13,7 @@ from ...values.exchanges import Exchanges
 from ...values.mistake import Mistake
 from ...values.specs import Cloudflare
 from ..desk.backend import Health
-from .answers import SENTENCES, ApiError, ApiZone, Kind, Page, read, read_items, read_page, read_zone
+from .answers import SENTENCES, ApiError, ApiZone, Flaw, Page, read, read_items, read_page, read_zone
 from .budget import Budget
 from .plan import Listed, Operations, read_record
 
@@ -100,20 +100,20 @@ class Api:
             except Failed as failed:
                 trouble, sent = failed.trouble, failed.sent
             except Mistake:
-                raise ApiError(Kind.DENIED, "the credentials hold what no header can") from None
+                raise ApiError(Flaw.DENIED, "the credentials hold what no header can") from None
             else:
                 return self._judge(answer, method != "GET", needs)
         self._exchanges.note(answered=False)
         if not sent:
             self.budget.give_back()
-        raise ApiError(Kind.AWAY, f"no answer of the API: {trouble.value}", maybe_done=sent and method != "GET")
+        raise ApiError(Flaw.AWAY, f"no answer of the API: {trouble.value}", maybe_done=sent and method != "GET")
 
     async def _wait_for_room(self, health: Health) -> None:
         """Until the budget has room for one more. Raises ApiError while the API wants no requests."""
         while True:
             now = self._loop.time()
             if now < self.budget.refused_until:
-                raise ApiError(Kind.LIMITED, SENTENCES[Kind.LIMITED], self.budget.refused_until - now)
+                raise ApiError(Flaw.LIMITED, SENTENCES[Flaw.LIMITED], self.budget.refused_until - now)
             wait = self.budget.wait(now, health)
             if wait <= 0:
                 break
@@ -125,8 +125,8 @@ class Api:
         try:
             said = read(answer, changes, needs)
         except ApiError as error:
-            self._exchanges.note(error.kind is not Kind.AWAY)
-            if error.kind is Kind.LIMITED:
+            self._exchanges.note(error.kind is not Flaw.AWAY)
+            if error.kind is Flaw.LIMITED:
                 self.budget.refuse(self._loop.time(), error.settlement.wait)
             raise
         self._exchanges.note(answered=True)

@@ -19,13 +19,13 @@ from ..desk.backend import (
     Maker,
     Manner,
     Settlement,
-    State,
     Unfound,
+    ZoneState,
 )
 from ..findings import findings
 from ..mending import Watched
 from ..rest import patience
-from .answers import ApiError, Kind
+from .answers import ApiError, Flaw
 from .api import Api, Pace
 from .budget import Budgets
 from .exchange import Exchange, View
@@ -47,10 +47,10 @@ MANNER = Manner(
     rests=(1.0, 1.5, 30.0),
 )
 FINAL = {
-    Kind.AWAY: None,
-    Kind.LIMITED: None,
-    Kind.GONE: Outcome.NOZONE,
-    Kind.HIDDEN: Outcome.UNPUBLISHABLE,
+    Flaw.AWAY: None,
+    Flaw.LIMITED: None,
+    Flaw.GONE: Outcome.NOZONE,
+    Flaw.HIDDEN: Outcome.UNPUBLISHABLE,
 }
 
 
@@ -95,7 +95,7 @@ class CloudflareBackend:
     async def close(self) -> None: ...
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: ZoneState, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """A list, and a batch or more."""
         was_known = self._zones.knows(zone.name)
@@ -106,7 +106,7 @@ class CloudflareBackend:
                 return await Exchange(self._sight, zone, is_wanted).settle(updates, ask_only)
         return settlements
 
-    async def mend(self, zone: State, watched: Watched) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """Raises Interrupted."""
         try:
             return await Exchange(self._sight, zone).mend(watched)

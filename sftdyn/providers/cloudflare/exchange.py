@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeVar
 
 from ...values.names import is_within
 from ...values.update import Key, Record
-from ..desk.backend import Addresses, Fate, Settlement, State, Verdict, in_parts
+from ..desk.backend import Addresses, Fate, Settlement, Verdict, ZoneState, in_parts
 from ..mending import Watched, mend
-from .answers import SENTENCES, ApiError, ApiZone, Kind, Page
+from .answers import SENTENCES, ApiError, ApiZone, Flaw, Page
 from .api import Api, Pace
 from .plan import FAMILIES, Hindrance, Listed, Making, Operations, joined, plan, shown
 from .zones import ZoneList
@@ -30,7 +30,7 @@ SHADOWED = (
     "an NS record at the name, or above it, gives it to other name servers; publish it there, or choose another name"
 )
 OBSTACLES = {
-    Hindrance.HIDDEN: (Verdict.HIDDEN, SENTENCES[Kind.HIDDEN]),
+    Hindrance.HIDDEN: (Verdict.HIDDEN, SENTENCES[Flaw.HIDDEN]),
     Hindrance.SHADOWED: (Verdict.HIDDEN, SHADOWED),
     Hindrance.MISSING: (Verdict.REFUSED, "it has no record of this type; make it by hand once, or set create=True"),
     Hindrance.KEPT: (Verdict.REFUSED, "records are removed with create=True only"),
@@ -39,7 +39,7 @@ UNWANTED = {
     kind: f"the name has an {other} record and no {kind} record; for both make one by hand, or set create=True"
     for kind, other in (FAMILIES, FAMILIES[::-1])
 }
-OF_ONE_CHANGE = (Kind.BAD, Kind.HIDDEN, Kind.CHANGED)  # other failures are those of all
+OF_ONE_CHANGE = (Flaw.BAD, Flaw.HIDDEN, Flaw.CHANGED)  # other failures are those of all
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -69,7 +69,7 @@ class Change(NamedTuple):
 class Exchange:
     """One exchange about one zone."""
 
-    def __init__(self, sight: View, zone: State, is_wanted: Callable[[int], bool] = lambda number: True) -> None:
+    def __init__(self, sight: View, zone: ZoneState, is_wanted: Callable[[int], bool] = lambda number: True) -> None:
         self._sight = sight
         self._is_wanted = is_wanted
         self._zone = ApiZone("", zone.name)
@@ -156,7 +156,7 @@ class Exchange:
         others = await _all(lambda page: self._read_page(name, page), range(2, pages + 1))
         records = {record.id: record for page in (first, *others) for record in page.items}
         if others and ({page.total for page in others} != {first.total} or first.total not in (-1, len(records))):
-            raise ApiError(Kind.CHANGED, SENTENCES[Kind.CHANGED])
+            raise ApiError(Flaw.CHANGED, SENTENCES[Flaw.CHANGED])
         return list(records.values())
 
     def _compare(self, planned: Mapping[Key, Operations | Hindrance]) -> Settlement | Operations:
@@ -199,7 +199,7 @@ class Exchange:
         try:
             return await self._sight.api.is_shadowed(self._zone, name, self._asking)
         except ApiError as error:
-            if error.kind is not Kind.BAD:
+            if error.kind is not Flaw.BAD:
                 raise
             return False  # of the apex it cannot be asked, and here its name is not known
 
@@ -224,13 +224,13 @@ class Exchange:
         except ApiError as error:
             if len(batch) > 1 and self._can_be_halved(error, batch):
                 return await in_parts(batch, lambda part: self._carry_out(part, whole))
-            costly = whole > 1 and error.kind in (Kind.BAD, Kind.HIDDEN)
+            costly = whole > 1 and error.kind in (Flaw.BAD, Flaw.HIDDEN)
             became = error.of_a_change()._replace(costly=costly)
             for change in batch:
                 self._settled[change.number] = became
-                if error.kind is Kind.CHANGED:
+                if error.kind is Flaw.CHANGED:
                     self._sight.conflicts |= change.keys
-            unsent = became._replace(verdict=Verdict.AGAIN, changed=False) if error.kind is Kind.AWAY else became
+            unsent = became._replace(verdict=Verdict.AGAIN, changed=False) if error.kind is Flaw.AWAY else became
             return [] if error.kind in OF_ONE_CHANGE else [unsent]
         for change in batch:
             self._sight.conflicts -= change.keys
@@ -239,7 +239,7 @@ class Exchange:
 
     def _can_be_halved(self, error: ApiError, batch: Sequence[Change]) -> bool:
         """Whether a part of it may be to blame; where records have changed, they are looked at again first."""
-        if error.kind is Kind.CHANGED:
+        if error.kind is Flaw.CHANGED:
             return any(self._sight.conflicts & change.keys for change in batch)
         return error.kind in OF_ONE_CHANGE
 
@@ -250,7 +250,7 @@ class Exchange:
         if astray and self._zone.name is None:
             undone = Operations(deletes=tuple({"id": record.id} for record in astray))
             await self._sight.api.batch(self._zone, undone, self._changing)
-            raise ApiError(Kind.BAD, OUTSIDE)
+            raise ApiError(Flaw.BAD, OUTSIDE)
 
 
 def _batches(changes: Iterable[Change], alone: bool) -> Iterable[list[Change]]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from ...values.names import is_within
 from ..desk.backend import Fact, Listing
-from .answers import ApiError, ApiZone, Kind
+from .answers import ApiError, ApiZone, Flaw
 from .api import Api, Pace
 
 NO_ZONE = (
@@ -31,7 +31,7 @@ class ZoneList:
             return ApiZone(name[1:], None)
         zone = self._ids.get(name) or await self._ask_for(name, pace)
         if zone is None:
-            raise ApiError(Kind.GONE, NO_ZONE)
+            raise ApiError(Flaw.GONE, NO_ZONE)
         self._known(zone)
         return zone
 
@@ -88,7 +88,7 @@ class ZoneList:
         try:
             return await self._api.zone(given, pace)
         except ApiError as error:
-            if error.kind is not Kind.DENIED:
+            if error.kind is not Flaw.DENIED:
                 raise
             return ApiZone(given, None)
 

@@ -135,7 +135,7 @@ class Manner(NamedTuple):
     idle: float = 0.0  # until a channel is closed
 
 
-class State(Protocol):
+class ZoneState(Protocol):
     """A zone as a backend may see it."""
 
     @property
@@ -157,12 +157,12 @@ class Channel(Protocol):
     """What is talked through; one question at a time."""
 
     async def settle(
-        self, zone: State, updates: Sequence[Sequence[Any]], ask_only: bool, is_wanted: Callable[[int], bool]
+        self, zone: ZoneState, updates: Sequence[Sequence[Any]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """Make these true, or only ask; one settlement for each. What is not wanted any more need not be sent."""
 
     async def mend(
-        self, zone: State, watched: Sequence[tuple[Record, Collection[Addresses]]]
+        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
     ) -> list[tuple[Fate, Addresses]]:
         """Put each record set in the place of one of those late values, where that stands. Raises Interrupted."""
 

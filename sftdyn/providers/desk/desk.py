@@ -34,7 +34,7 @@ from .judge import Judge
 from .late import Inspection
 from .session import Session
 from .tickets import Account, Share, Ticket, Turn, Zone
-from .watch import Watch
+from .watch import Vigil
 from .zones import NOWHERE
 
 SWEEP = 0.1  # seconds between two looks at the deadlines, and at what is watched
@@ -57,7 +57,7 @@ class Desk:
         self._scripted: dict[Key, str] = {}  # what scripts did last, which cannot be asked for
         self._accounts = Accounts(self._start)
         self._book = Book(self._comes, self._accounts.let_go, f"no answer from {manner.called}")
-        self._watch = Watch(manner, self._book.order, self._accounts, self._keep_time)
+        self._watch = Vigil(manner, self._book.order, self._accounts, self._keep_time)
         self._judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
         self._usual = Account(None)  # that of the last update
         self._loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from .backend import OUTCOMES, Manner, Settlement, Verdict
 from .book import OK, UPTODATE, Book
 from .session import Session
 from .tickets import Share, Ticket
-from .watch import Watch
+from .watch import Vigil
 
 THERE = frozenset({Verdict.HIDDEN, Verdict.AGAIN})  # the zone is where it was; the name may be in one below it
 WOULD_CHANGE = Result(Outcome.WOULD_CHANGE)
@@ -22,7 +22,7 @@ class Judge:
     """
 
     def __init__(
-        self, manner: Manner, book: Book, watch: Watch, scripted: dict[Key, str], anew: Callable[[Ticket], None]
+        self, manner: Manner, book: Book, watch: Vigil, scripted: dict[Key, str], anew: Callable[[Ticket], None]
     ) -> None:
         self._manner = manner
         self._book = book

@@ -13,12 +13,12 @@ from .session import Session
 from .tickets import Account, Turn, Zone
 
 
-class Watch:
+class Vigil:
     """The watch at one place. `keep_time` sees to it that `sweep` is called, as long as `late` is watching."""
 
     def __init__(self, manner: Manner, order: Order[Any], accounts: Accounts, keep_time: Callable[[], None]) -> None:
         self._late = LateWrites(manner)
-        self._heir: Watch | None = None  # at the same place
+        self._heir: Vigil | None = None  # at the same place
         self._order = order
         self._accounts = accounts
         self._keep_time = keep_time
@@ -29,7 +29,7 @@ class Watch:
         """What is watched."""
         return self._heir.late if self._heir else self._late
 
-    def hand_over(self, heir: "Watch") -> None:
+    def hand_over(self, heir: "Vigil") -> None:
         """From now on, the other one watches what is known here, too."""
         heir.late.adopt(self.late)
         self._heir, self._keep_time = heir, heir._keep_time

@@ -21,7 +21,7 @@ from sftdyn.doors.watch.events import DAY, Event, Kind, Told, about_name, about_
 from sftdyn.doors.watch.messages import compose
 from sftdyn.doors.watch.seen import Row
 from sftdyn.doors.watch.states import Expected
-from sftdyn.values.specs import Mail, Post, Tell, Wishes
+from sftdyn.values.targets import Mail, Post, Tell, Wishes
 from tests.conftest import ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf

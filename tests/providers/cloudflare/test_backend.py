@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.fetch.answer import Answer
-from sftdyn.providers.cloudflare.answers import ApiError, Kind, read, read_items, read_page, read_zone
+from sftdyn.providers.cloudflare.answers import ApiError, Flaw, read, read_items, read_page, read_zone
 from sftdyn.providers.cloudflare.backend import CloudflareBackend
 from sftdyn.providers.cloudflare.plan import read_record
 from sftdyn.providers.desk.backend import Fate, Interrupted, Verdict
@@ -210,7 +210,7 @@ def test_any_result_is_a_page_or_a_failure(result: Any) -> None:
             try:
                 read_page(said, reader, 1, 100)
             except ApiError as why:
-                assert why.kind is Kind.AWAY
+                assert why.kind is Flaw.AWAY
         try:
             read_items([result], reader, maybe_done=True)
         except ApiError as why:
