@@ -14,7 +14,7 @@ AT_ONCE = 8  # names
 MOST = 10_000  # changes that wait
 
 
-class OnChange:
+class ChangeCalls:
     """The changes that `on_change` has not been told yet; made inside a running event loop."""
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ UNPRINTABLE = re.compile("[^ -~]+")
 
 Place: TypeAlias = tuple[str, RRType | Literal[""]]  # where a row is: a host's absolute name, and a type
 
+KINDS: tuple[RRType | Literal[""], ...] = (*get_args(RRType), "")
 
 OnChange: TypeAlias = Callable[[Place, tuple[str, ...] | None, tuple[str, ...], float], None]
 
@@ -197,6 +198,14 @@ class Journal:
     def rows(self) -> list[Row]:
         """All rows, which go on with the time."""
         return list(self._rows.values())
+
+    def names(self) -> list[str]:
+        """All names that there are rows of, each once."""
+        return list(dict.fromkeys(name for name, _ in self._rows))
+
+    def rows_of(self, name: str) -> list[Row]:
+        """Those of one name."""
+        return [row for kind in KINDS if (row := self._rows.get((name, kind)))]
 
     def _write(self, item: RRset | str, result: Result, now: float) -> Row:
         """Renew the row that is about `item`: a record set, or a host name."""

@@ -11,7 +11,7 @@ from typing import Any
 from ...conf.config import Config
 from ...providers.running import Providers
 from ...values.specs import Spec
-from .changes import OnChange
+from .changes import ChangeCalls
 from .courier import MINUTE, Courier, Undelivered
 from .delivery import Delivery
 from .events import Event, Kind, Told, about_name, about_provider
@@ -20,7 +20,7 @@ from .seen import Place, Row
 from .watch import Watch
 
 LOOK = 10.0  # seconds between two looks at all
-AT_ONCE = 500  # names, or rows, between two turns of the event loop
+AT_ONCE = 500  # names between two turns of the event loop
 
 
 class Telling:
@@ -30,7 +30,7 @@ class Telling:
         self._watch = watch
         self._providers = providers
         self._minute = minute
-        self._changes = OnChange()
+        self._changes = ChangeCalls()
         self._couriers: dict[object, tuple[Courier, Delivery]] = {}
         self._beating: asyncio.Task[None] | None = None
         self._config = config
@@ -60,13 +60,13 @@ class Telling:
         """Tell what is to be told now."""
         if not self._config.notify:
             return
-        rows = await self._rows_of_names()
         away = dict(self._away())
         of_spec: dict[Spec, list[str]] = {spec: [] for spec in away}
-        for number, name in enumerate(dict.fromkeys([*self._watch.known.all, *rows])):
+        journal = self._watch.journal
+        for number, name in enumerate(self._watch.known.all or journal.names()):
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
-            its, spec = rows.get(name, []), self._watch.specs.get(name, self._config.provider)
+            its, spec = journal.rows_of(name), self._watch.specs.get(name, self._config.provider)
             if away.get(spec) is not None and any(row.failures for row in its):
                 of_spec[spec].append(name)
             self._tell_of(name, its, away.get(spec) is not None)
@@ -96,17 +96,6 @@ class Telling:
         for event in about_name(name, rows, self._watch.expected, told, now, after, is_away):
             self._watch.told[name] = told
             self.emit(event)
-
-    async def _rows_of_names(self) -> dict[str, list[Row]]:
-        """Of each name that the conf has."""
-        found: dict[str, list[Row]] = {}
-        names = self._watch.known.all
-        for number, row in enumerate(self._watch.journal.rows()):
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-            if not names or row.place[0] in names:
-                found.setdefault(row.place[0], []).append(row)
-        return found
 
     def _away(self) -> Iterator[tuple[Spec, float | None]]:
         """Each provider of the conf, and since when it gives no answer."""
