@@ -359,7 +359,7 @@ def test_the_list_is_what_the_running_sftdyn_has_seen(serve: ServeFixture, bind:
     assert summary == "3 host names, 1 failing, 0 silent, 1 unheard"
     assert head.split() == ["NAME", "ADDRESS", "SINCE", "CONTACT", "BY", "RESULT"]
     assert refused.startswith("refused.policy.example")
-    assert re.search(r"FAIL \(1\): .*refuses this name$", refused)
+    assert re.search(r"FAIL \(1\): .*refuses this name \(Knot: .*\)$", refused)
     assert re.match(r"listed.dyn.example +127.0.0.1 .* inadyn/2.9, url, 127.0.0.1 +OK$", ok)
     assert silent.split() == ["silent.dyn.example", "-", "-", "-", "-", "unheard"]
     assert "\x1b" not in listed.stdout

@@ -35,6 +35,7 @@ def test_a_reload_takes_everything_but_the_listeners(serve: ServeFixture, bind: 
     served.process.send_signal(signal.SIGHUP)
     served.wait_for("http and https have changed; this needs a restart", seen)
     served.wait_for("the conf is read again", seen)
+    assert served.update("old", "127.0.0.2") == "OK"  # with the TTL of this conf
     assert served.update("old", "127.0.0.2") == "UPTODATE"
 
 

@@ -103,7 +103,9 @@ def test_the_last_failure_is_told_at_once_with_time_and_name(
     failed = r"STATUS=2 clients, 0 updates, last failure: 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
     begin = time.monotonic()
     served.update("k")
-    assert re.fullmatch(failed + r"refused\.policy\.example: .*refuses this name", manager.recv(4096).decode())
+    assert re.fullmatch(
+        failed + r"refused\.policy\.example: .*refuses this name \(Knot: .*\)", manager.recv(4096).decode()
+    )
     assert time.monotonic() - begin < 5  # others come every ten seconds
     for _ in range(20):
         served.update("l")

@@ -59,7 +59,7 @@ class Desk:
         self._book = Book(self._comes, self._accounts.let_go, f"no answer from {manner.called}")
         self._watch = Vigil(manner, self._book.order, self._accounts, self._keep_time)
         self._judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
-        self._usual = Account(None)  # that of the last update
+        self._usual = Account(None)  # that of the last update without a secret
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -142,8 +142,10 @@ class Desk:
         Nothing of it is done before all of `after` is.
         """
         if not isinstance(update[-1], Script):  # scripts stand behind all records
-            if self._usual.spec is not spec or self._usual.secret != secret:
-                self._usual = Account(spec, secret)
+            if secret is not None:  # which nobody keeps
+                return self._enter(Account(spec, secret), update, ask_only, after)
+            if self._usual.spec is not spec:
+                self._usual = Account(spec)
             return self._enter(self._usual, update, ask_only, after)
         scripts = [item for item in update if isinstance(item, Script)]
         promise = self._enter(Account(spec, scripts=True), scripts, ask_only, after)

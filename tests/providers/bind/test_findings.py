@@ -269,8 +269,9 @@ def test_where_get_host_knows_the_names_the_zones_are_asked_for(troubled: Bind, 
 
 def test_names_of_own_are_asked_for_too(troubled: Bind, tmp_path: Path) -> None:
     own = 'own = [Client("home.{}", address=Interface("lo"))]\n'
-    assert problems(tmp_path, conf(troubled, own.format("well.example"), http=None)) == []
-    [found] = problems(tmp_path, conf(troubled, own.format("frozen.example"), http=None))
+    nothing = "own: lo: it has no address that can be published"
+    assert problems(tmp_path, conf(troubled, own.format("well.example"), http=None)) == [nothing]
+    [found] = set(problems(tmp_path, conf(troubled, own.format("frozen.example"), http=None))) - {nothing}
     assert found.startswith("zone frozen.example: every update is refused")
 
 
