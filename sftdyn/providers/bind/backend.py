@@ -83,10 +83,6 @@ class BindBackend:
         self._sight = Sight()
         self._failures = Failures()
 
-    def addresses(self) -> Collection[str]:
-        """Where it may be reached, as far as is known: who shares one of them is at the same place."""
-        return self.route.addresses()
-
     def channel(self, asks: bool = False) -> "BindChannel":
         child = Child(self.route, ASKING if asks else WRITING)
         dialogue = Dialogue(child, self._sight, self._scouts, self._failures, self._strays)

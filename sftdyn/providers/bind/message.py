@@ -109,7 +109,6 @@ def is_unsigned(transcript: str) -> bool:
 
 NO_SPACE = "ran out of space\n"  # what nsupdate says of a message that is too long
 TIMED_OUT = "failed: timed out"
-NO_ANSWER = "no answer from the name server"
 
 
 def is_answered(transcript: str) -> bool:

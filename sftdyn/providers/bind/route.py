@@ -1,7 +1,7 @@
 """How a primary is reached: its names resolved, the way that works, the key, and the ports of this machine."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -62,10 +62,6 @@ class Route:
         """What gets through to the address that is talked to."""
         way = self._fixed or self.choice.way
         return way.over if way else Over.BOTH
-
-    def addresses(self) -> Collection[str]:
-        """All that are known, as texts that two routes to one place share; none before the first message."""
-        return [f"{address.host}#{address.port}" for address in self.choice.addresses]
 
     def has_names(self) -> bool:
         """Whether the resolver has a say."""

@@ -30,10 +30,6 @@ class Zones:
         self._listed: Mapping[str, str] = {}
         self._listed_at = float("-inf")
 
-    def are_given(self) -> bool:
-        """Whether nothing needs to be asked for."""
-        return bool(self._given)
-
     def zone_of(self, name: str, now: float, arrived: float) -> str | None:
         """The zone of a name for a request that came then, or NOWHERE; None if something must be asked for first."""
         if self._given:
