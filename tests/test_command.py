@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import venv
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote
@@ -306,34 +305,6 @@ def test_to_the_journal_an_error_has_a_priority_and_not_the_programs_name_twice(
         ended = subprocess.run(command, cwd=ROOT, stderr=journal, env=environment, timeout=60, check=False)
         assert ended.returncode == 2
         assert (tmp_path / "journal").read_text().startswith(f"<3>{conf}:1: htps: there is no such setting")
-
-
-def test_the_package_installs_alone(tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv/bin/python"
-    install = [str(python), "-m", "pip", "install", "-q", str(ROOT)]
-    subprocess.run(install, check=True, timeout=300, capture_output=True)
-    listed = subprocess.run([str(python), "-m", "pip", "list"], check=True, timeout=60, capture_output=True, text=True)
-    assert {line.split()[0] for line in listed.stdout.splitlines()[2:]} <= {"pip", "setuptools", "sftdyn"}
-    script = subprocess.run(
-        [str(tmp_path / "venv/bin/sftdyn"), "--version"], capture_output=True, text=True, timeout=60
-    )
-    assert script.stdout == f"sftdyn {sftdyn.__version__}\n"
-    keyed = subprocess.run(
-        [str(tmp_path / "venv/bin/sftdyn"), "--new-key", "home.dyn.example"], capture_output=True, text=True, timeout=60
-    )
-    titles = [line.removeprefix("# --- ") for line in keyed.stdout.splitlines() if line.startswith("# --- ")]
-    assert {"curl", "FRITZ!Box", "ddclient", "systemd timer"} < set(titles), keyed.stderr
-    shipped = {str(path.relative_to(tmp_path / "venv")) for path in (tmp_path / "venv").rglob("*") if path.is_file()}
-    assert {
-        "share/sftdyn/sample.conf",
-        "share/sftdyn/proxies/nginx",
-        "lib/systemd/system/sftdyn.service",
-        "lib/systemd/system/sftdyn-own.timer",
-        "share/doc/sftdyn/README.md",
-    } <= shipped
-    assert {f"share/doc/sftdyn/docs/{path.name}" for path in (ROOT / "docs").iterdir()} <= shipped
-    assert any(path.endswith("/site-packages/sftdyn/py.typed") for path in shipped)
 
 
 def test_our_own_sample_conf_works(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ def test_what_pip_installs_makes_keys_and_takes_the_sample_conf(wheel: Path, tmp
     run(tmp_path, sys.executable, "-m", "venv", "--without-pip", prefix)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "--python", str(prefix / "bin/python")]
     run(tmp_path, *pip, "install", "--no-index", wheel)
+    installed = [path.name for path in prefix.glob("lib/*/site-packages/*.dist-info")]
+    assert installed == [f"sftdyn-{sftdyn.__version__}.dist-info"], "it needs no other package"
     command = prefix / "bin/sftdyn"
     assert run(tmp_path, command, "--version") == f"sftdyn {sftdyn.__version__}\n"
     lines = run(tmp_path, command, "--new-key", "home.dyn.example")
