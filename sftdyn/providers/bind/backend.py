@@ -93,7 +93,7 @@ class BindBackend:
 
         Behind the first 16 KiB, names can only be shortened by the zone's (RFC 1035, 4.1.4).
         """
-        name = max(len(item.name) - len(zone), 0) + 3
+        name = len(item.name) - len(zone) + 3
         guards = 2 * (item.name.count(".") - zone.count("."))
         longest = 26 if isinstance(item, RRset) else 16 + len(item.value)
         size = (name + 10) * (4 + guards) + (name + longest) * 2 * max(1, len(item.addresses))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from ...values.update import Key, Record, RRset, Text
+from ...values.update import Key, Record, Text
 from ..desk.backend import in_parts
 from . import message
 from .addresses import MAX_UDP
@@ -61,30 +61,28 @@ class Sight:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[Key, LastSeen] = {}
+        self.seen: dict[Key, LastSeen] = {}
 
     def guess(self, record: Record, reloads: int, ask_only: bool) -> Belief:
         """What it is probably now; where nothing is known, what it shall be. Nothing can be said of a single value."""
-        seen = None if isinstance(record, Text) else self._seen.get(record.key)
+        seen = self.seen.get(record.key)
         if seen is None:
             return None if isinstance(record, Text) else record.addresses
         is_over = seen.reloads < reloads and seen.ttl != record.ttl and not ask_only
         return None if is_over and seen.addresses == record.addresses else seen.addresses
 
-    def knows(self, rrset: Record) -> bool:
-        """Whether it was seen."""
-        return rrset.key in self._seen
-
-    def note(self, rrsets: Sequence[Record], beliefs: Beliefs, reloads: int, ask_only: bool) -> None:
-        """The primary said that all these beliefs hold."""
-        if len(self._seen) > REMEMBERED:
-            self._seen.clear()
-        for rrset in rrsets:
-            belief = beliefs[rrset.key]
-            before = self._seen.get(rrset.key) if ask_only else None
-            if belief is not None:
-                ttl, reloads_then = (before.ttl, before.reloads) if before else (rrset.ttl, reloads)
-                self._seen[rrset.key] = LastSeen(belief, ttl, reloads_then)
+    def note(self, records: Sequence[Record], beliefs: Beliefs, reloads: int, ask_only: bool) -> None:
+        """The primary said that these are as wanted, or where it was only asked, as believed."""
+        if len(self.seen) > REMEMBERED:
+            self.seen.clear()
+        for record in records:
+            key = record.key
+            seen = LastSeen(record.addresses, record.ttl, reloads)
+            if ask_only and (belief := beliefs[key]) is not None:
+                seen = self.seen.get(key, seen)._replace(addresses=belief)
+            elif ask_only or isinstance(record, Text):
+                continue
+            self.seen[key] = seen
 
 
 class Dialogue:
@@ -112,22 +110,21 @@ class Dialogue:
             return [Settled(*error.said)] * len(updates)
         if verdict is Word.FAILED and len(updates) == 1:
             verdict, reason = await self._failed_alone(zone, rrsets, beliefs, reason)
+        changed = {rrset.key for rrset in rrsets if beliefs[rrset.key] != rrset.addresses}
         if verdict is Word.DONE:
-            self._done(zone, rrsets, beliefs, ask_only, reloads)
+            if changed and not ask_only:
+                self._failures.forget(zone)
+            self._sight.note(rrsets, beliefs, reloads, ask_only)
         elif await self._is_about_one(verdict, zone):
             if len(updates) > 1:
                 return await in_parts(updates, lambda part: self.settle(zone, part, ask_only, reloads))
         elif verdict in OF_ALL:
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = OF_ALL[verdict]
-        return [Settled(verdict, any(beliefs[r.key] != r.addresses for r in update), reason) for update in updates]
-
-    def _done(self, zone: str, rrsets: Sequence[Record], beliefs: Beliefs, ask_only: bool, reloads: int) -> None:
-        """The primary says that it is so, or (where it was only asked) that it is as believed."""
-        if not ask_only and any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
-            self._failures.forget(zone)
-        seen = beliefs if ask_only else {r.key: r.addresses if isinstance(r, RRset) else None for r in rrsets}
-        self._sight.note(rrsets, seen, reloads, ask_only)
+        return [
+            Settled(verdict, bool(changed) and not changed.isdisjoint([rrset.key for rrset in update]), reason)
+            for update in updates
+        ]
 
     async def _is_about_one(self, verdict: Word, zone: str) -> bool:
         """Whether a verdict is not about the zone as a whole: then a harmless question is answered otherwise."""
@@ -153,8 +150,8 @@ class Dialogue:
         self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], ask_only: bool
     ) -> tuple[Word, str]:
         """Send, and mend wrong beliefs, until the primary says something else than that. Raises Unanswered."""
-        if any(beliefs[rrset.key] != rrset.addresses for rrset in rrsets):
-            await self._revise(zone, [rrset for rrset in rrsets if not self._sight.knows(rrset)], beliefs)
+        if [rrset for rrset in rrsets if beliefs[rrset.key] != rrset.addresses]:
+            await self._revise(zone, [rrset for rrset in rrsets if rrset.key not in self._sight.seen], beliefs)
         for _ in range(TRIES):
             verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone, ask_only))
             if verdict is Word.BELIEF_WRONG:

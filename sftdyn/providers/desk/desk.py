@@ -163,9 +163,10 @@ class Desk:
         promise, ticket = self._book.enter(update, ask_only, account, now + self._timeout, now)
         if ticket:
             ticket.trouble = ELSEWHERE if after else ""
-            if len(ticket.blocked) < len(update):
+            if not ticket.blocked or len(ticket.blocked) < len(update):
                 self.place(ticket)
-            self._keep_time()
+            if self._sweeper is None:
+                self._keep_time()
         return promise
 
     def _comes(self, entry: Ticket | Turn) -> None:

@@ -68,7 +68,16 @@ class Order(Generic[Entry]):
     def leave(self, entry: Entry, keys: Iterable[Key]) -> None:
         """These are settled. Call what they stood in front of; one after the other, as that may settle more."""
         for key in keys:
-            self._take(entry, key)
+            entries = self._entries.get(key)
+            if entries is None or entry not in entries:
+                continue
+            was_first = entries[0] is entry
+            entries.remove(entry)
+            if not entries:
+                del self._entries[key]
+            elif was_first:
+                entries[0].blocked.discard(key)
+                self._ready.append(entries[0])
         if self._is_calling or not self._ready:
             return
         self._is_calling = True
@@ -78,15 +87,3 @@ class Order(Generic[Entry]):
                     self._comes(ready)
         finally:
             self._is_calling = False
-
-    def _take(self, entry: Entry, key: Key) -> None:
-        entries = self._entries.get(key)
-        if entries is None or entry not in entries:
-            return
-        was_first = entries[0] is entry
-        entries.remove(entry)
-        if not entries:
-            del self._entries[key]
-        elif was_first:
-            entries[0].blocked.discard(key)
-            self._ready.append(entries[0])

@@ -118,8 +118,9 @@ class Session:
         line = share.zone.lines.get(kind)
         if line is None:
             line = share.zone.lines[kind] = Line(share.zone, *kind)
+            line.lane = self._lanes[line.health()]
         line.shares.append(share)
-        self._lanes[line.health()].serve(line)
+        line.lane.serve(line)
 
     def look_after(self, zone: str) -> None:
         """Inspection soon whether a late write undid something there."""
@@ -222,10 +223,10 @@ class Session:
             del before.looks[zone]
             self._lane_of(zone).look_after(zone)
         for line in zone.lines.values():
-            for lane in self._lanes.values():
-                lane.lines.pop(line, None)
+            line.lane.lines.pop(line, None)
+            line.lane = self._lanes[line.health()]
             if line.shares:
-                self._lanes[line.health()].serve(line)
+                line.lane.serve(line)
 
     # What the workers do
 
@@ -236,8 +237,9 @@ class Session:
         capacity, weigh, name = self.backend.manner.capacity, self.backend.weigh, line.zone.name
         while line.shares:
             share = line.shares[0]
-            if not share.is_nobodys():
-                size += sum([weigh(item, name) for item in share.items])
+            if not (share.is_dropped or share.ticket.is_over):
+                for item in share.items:
+                    size += weigh(item, name)
                 if batch and (size > capacity or line.suspects):
                     break
                 share.under_way = True
@@ -304,7 +306,7 @@ class Session:
         self.exchanging -= 1
         for line in zone.lines.values() if self.backend.manner.is_exclusive else ():
             if line.shares:
-                self._lanes[line.health()].call_worker()
+                line.lane.call_worker()
 
 
 def _log_defect(error: Exception) -> None:

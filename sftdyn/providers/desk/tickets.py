@@ -100,10 +100,6 @@ class Share:
     is_dropped: bool = False  # there are others in its place
     left_out: Mapping[Key, str] = field(default_factory=dict)  # what the owner does not want there, and why
 
-    def is_nobodys(self) -> bool:
-        """Whether it is to be left out."""
-        return self.is_dropped or self.ticket.is_over
-
 
 @dataclass(eq=False, slots=True)
 class Line:
@@ -112,6 +108,7 @@ class Line:
     zone: Zone
     ask_only: bool
     suspects: bool
+    lane: Any = None  # that serves it
     shares: deque[Share] = field(default_factory=deque)
 
     def health(self) -> Health:
