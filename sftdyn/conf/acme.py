@@ -7,8 +7,9 @@ from typing import TypeAlias
 from ..values.mistake import Mistake
 from ..values.specs import Client, Spec
 from . import parsers
-from .clients import Entries, EntryMistake, Keyring, digest_of_new, found, key_text, matched
+from .clients import Entries, EntryMistake, digest_of_new, key_text
 from .doubts import Doubts
+from .keyring import Keyring, found, matched
 from .providers import Resolver, writes_texts
 
 Permit: TypeAlias = Mapping[str, Spec]  # host names, absolute, with the provider of each
@@ -59,18 +60,18 @@ def read_permits(
     Raises EntryMistake.
     """
     permits: dict[bytes, Permit] = {}
-    met: set[bytes] = set()
+    escaped: set[bytes] = set()
     providers = _providers([*keyring.clients.values(), *others], resolver.default) if entries else {}
     doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
     for key, value in entries.items():
         try:
-            names, digest = _names(value), digest_of_new(key_text(key), met)
+            names, digest = _names(value), digest_of_new(key_text(key), permits, escaped)
             holder = keyring.clients.get(digest)
             permits[digest] = {name: _provider(name, holder, providers, resolver) for name in names}
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
         doubts.look_at(key, Client(names))
-    return Permits(permits, any(client.acme for client in keyring.clients.values())), doubts
+    return Permits(permits, any(client.acme for client in keyring.clients.special)), doubts
 
 
 def _names(value: object) -> tuple[str, ...]:

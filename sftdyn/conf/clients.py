@@ -1,23 +1,23 @@
-"""Secret key → Client. Keys are kept, and looked up, as their SHA-256: none can be printed, or found by timing."""
+"""What the conf's `clients` mean: keys and names, and what is wrong with them."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import Any, TypeVar
+from collections.abc import Collection, Container, Mapping
+from typing import Any
 
 from ..values.mistake import Mistake
+from ..values.names import plain_name
 from ..values.specs import Client, Own, Source
 from ..web.request import decode
 from . import own, parsers, proof, providers
 from .constructors import Constructor, Parameter
-from .doubts import Doubts
+from .doubts import SAFE_KEY, Doubts
+from .keyring import Clients, Keyring, digest
 from .providers import Resolver
-
-T = TypeVar("T")
 
 HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 SAMPLE = "change-me"  # how the keys of sample confs begin
+# Of a key about which there is no doubt: it is long, of one spelling, and no URL or host name.
+PLAIN_KEY = re.compile(rf"(?!{SAMPLE})[0-9A-Za-z_-]{{{SAFE_KEY},}}")
 MAX_NAMES = 100  # of one client: they change together, in one message of 64 KiB
 MAX_LETTERS = 6000  # in all of them
 
@@ -28,41 +28,6 @@ class EntryMistake(Mistake):
     def __init__(self, key: object, reason: Mistake) -> None:
         super().__init__(str(reason))
         self.key = key
-
-
-@dataclass(frozen=True, slots=True)
-class Keyring:
-    """The clients of the conf by the digest of their key."""
-
-    clients: Mapping[bytes, Client] = field(repr=False)
-
-    def find(self, target: bytes) -> Client | None:
-        """The client whose key is `target`, compared as sent and then percent-decoded."""
-        return found(self.clients, target)
-
-    def matched(self, target: bytes) -> bytes:
-        """What of `target`, whose client was found, is the key."""
-        return matched(self.clients, target)
-
-    def held(self, target: bytes) -> tuple[bytes, Client] | None:
-        """The client whose key is `target`, behind what is the same for all targets that mean this key."""
-        for key in (target, decode(target)) if b"%" in target else (target,):
-            if client := self.clients.get(known := digest(key)):
-                return known, client
-        return None
-
-
-def found(holders: Mapping[bytes, T], target: bytes) -> T | None:
-    """What belongs to the key `target`, compared as sent and then percent-decoded, among what belongs to digests."""
-    holder = holders.get(digest(target))
-    if holder is None and b"%" in target:
-        holder = holders.get(digest(decode(target)))
-    return holder
-
-
-def matched(holders: Mapping[bytes, object], target: bytes) -> bytes:
-    """What of `target`, which was found, is the key."""
-    return target if digest(target) in holders else decode(target)
 
 
 class Entries(dict[object, object]):
@@ -80,17 +45,30 @@ class Entries(dict[object, object]):
 
 def read_clients(entries: Mapping[object, object], resolver: Resolver) -> tuple[Keyring, Doubts]:
     """The clients of the conf's entries, their providers resolved, and what is odd about them. Raises EntryMistake."""
-    clients: dict[bytes, Client] = {}
-    met: set[bytes] = set()
-    doubts = Doubts(entries.again if isinstance(entries, Entries) else ())
+    clients = Clients()
+    escaped: set[bytes] = set()
+    again = entries.again if isinstance(entries, Entries) else {}
+    doubts = Doubts(again)
     for key, value in entries.items():
         try:
             text = key_text(key)
-            clients[digest_of_new(text, met)] = client = resolver.settle(as_client(value))
+            if name := _plain_name(text, value, again, resolver):
+                clients.add(digest_of_new(text, clients, escaped), name)
+                continue
+            known, client = digest_of_new(text, clients, escaped), resolver.settle(as_client(value))
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
+        clients.add(known, client)
         doubts.look_at(text, client)
     return Keyring(clients), doubts
+
+
+def _plain_name(key: str, value: object, again: Collection[object], resolver: Resolver) -> str | None:
+    """The name of a client of which there is nothing else to say, as of nearly all where there are a million."""
+    if not isinstance(value, str) or not PLAIN_KEY.fullmatch(key) or key in again:
+        return None
+    name = plain_name(value)
+    return name if name and resolver.is_served(name) else None
 
 
 def as_client(value: object) -> Client:
@@ -103,13 +81,10 @@ def as_client(value: object) -> Client:
     return _bounded(_client(_hosts(names)))
 
 
-def digest(key: bytes) -> bytes:
-    """What a key is known by."""
-    return sha256(key).digest()
-
-
 def conf_digest(key: str) -> bytes:
     """The digest of a key as the conf writes it: plain, or `sha256:` and its digest. Raises Mistake."""
+    if PLAIN_KEY.fullmatch(key):
+        return digest(key.encode())
     if hashed := HASHED.fullmatch(key):
         return bytes.fromhex(hashed[1])
     if key.startswith("sha256:"):
@@ -139,18 +114,22 @@ def key_text(key: object) -> str:
     """A key as the conf writes it. Raises Mistake."""
     if not isinstance(key, str):
         raise Mistake('a key that is no text; write it in quotes: "secret key"')
-    if key.lstrip("/").startswith(SAMPLE):
+    if SAMPLE in key and key.lstrip("/").startswith(SAMPLE):
         raise Mistake("this is the sample's key, which everybody knows; make one with: sftdyn --new-key NAME")
     return key
 
 
-def digest_of_new(key: str, met: set[bytes]) -> bytes:
-    """The digest of a key, which must not mean the same as one that was met before."""
+def digest_of_new(key: str, known: Container[bytes], escaped: set[bytes]) -> bytes:
+    """The digest of a key, which must mean the same as none of the `known` ones, nor of those in percent-encoding.
+
+    Raises Mistake.
+    """
     found = conf_digest(key)
-    normal = normal_digest(key) if "%" in key else found
-    if normal in met:
+    other = normal_digest(key) if "%" in key else found
+    if found in known or other in escaped or (other != found and other in known):
         raise Mistake("this key is written twice (a slash in front and percent-encoding make no difference)")
-    met.add(normal)
+    if other != found:
+        escaped.add(other)
     return found
 
 

@@ -14,7 +14,8 @@ from ..values.mistake import Mistake
 from ..values.specs import Bind, Client, Listener, Own, Spec
 from ..values.targets import Ping, Target
 from .acme import Permits, read_permits
-from .clients import CLIENT, Entries, EntryMistake, Keyring, read_clients
+from .clients import CLIENT, Entries, EntryMistake, read_clients
+from .keyring import Keyring
 from .notify import MAIL, PING, POST
 from .own import INTERFACE, WEB, settle_own
 from .permissions import others_can_read, others_can_write
@@ -89,9 +90,16 @@ class Config:
         yield from (own.client for own in self.own)
 
     @property
+    def special(self) -> Iterator[Client]:
+        """Those of them that may say more than a name."""
+        yield from self.keyring.clients.special
+        yield from (own.client for own in self.own)
+
+    @property
     def providers(self) -> Mapping[Spec, int]:
         """What publishes for its clients, and for how many, most first; none: whatever get_host says."""
-        named = Counter(client.provider for client in self.clients)
+        special = Counter(client.provider for client in self.special)
+        named = special + Counter({None: len(self.keyring.clients) - len(self.keyring.clients.special)})
         used = Counter({self.provider: named.pop(None, 0)}) + Counter({s: n for s, n in named.items() if s})
         for spec in self.permits.providers:
             used.setdefault(spec, 0)
@@ -122,7 +130,7 @@ class _Reader:
     def config(self) -> Config:
         hooks = Hooks(self._setting("get_ip"), self._setting("get_host"), self._setting("nsupdatecommands"))
         resolver = self._resolver()
-        keyring, doubts = (Keyring({}), []) if hooks.get_host else self._clients(resolver)
+        keyring, doubts = (Keyring(), []) if hooks.get_host else self._clients(resolver)
         own = self._own(keyring, resolver)
         permits, about_acme = self._permits(keyring, own, resolver)
         cert, key = self._certificate()

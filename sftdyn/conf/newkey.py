@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 
 from ..values.mistake import Mistake
 from ..values.names import host_name
-from .clients import conf_digest, digest
+from .clients import conf_digest
 from .config import Config
+from .keyring import digest
 from .printed import CERTIFICATE, PLACEHOLDER, Template, chosen, filled_in
 from .reached import Reached, reached
 

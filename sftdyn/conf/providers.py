@@ -88,6 +88,8 @@ class Resolver:
         self.proof = lru_cache(MANY)(self._proof)
         self.secret_files: dict[Path, None] = {}
         self.default = self.resolve(default)
+        self._zones = self.default.zones if isinstance(self.default, Bind) else ()
+        self._below = tuple("." + zone.removeprefix(".") for zone in self._zones)
 
     def resolve(self, spec: Spec) -> Spec:
         """What `spec` means here. Raises Mistake."""
@@ -97,6 +99,10 @@ class Resolver:
                 self._known.clear()
             known = self._known[spec] = self._resolved(spec)
         return known
+
+    def is_served(self, name: str) -> bool:
+        """Whether the absolute name can be that of a client that names no provider."""
+        return not self._zones or name.endswith(self._below) or name in self._zones
 
     def settle(self, client: Client) -> Client:
         """The client with its provider and proof as they are meant here. Raises Mistake."""

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from ..values.mistake import Mistake
-from .clients import HASHED, SAMPLE, conf_digest, digest
+from .clients import HASHED, SAMPLE, conf_digest
 from .doubts import SAFE_KEY
+from .keyring import digest
 
 MAKE_ONE = "make one with: openssl rand -hex 16"
 

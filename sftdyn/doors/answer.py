@@ -10,8 +10,8 @@ from dataclasses import replace
 from time import time
 
 from ..conf.acme import of_client
-from ..conf.clients import digest
 from ..conf.config import Config
+from ..conf.keyring import digest
 from ..providers.running import Providers
 from ..values.addresses import Address
 from ..values.mistake import Mistake

@@ -1,17 +1,25 @@
 """Keys: as written, as sent, and hashed."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftdyn.conf.clients import Keyring, conf_digest, normal_digest
+from sftdyn.conf.clients import CLIENT, EntryMistake, conf_digest, normal_digest, read_clients
+from sftdyn.conf.keyring import Clients, Keyring
+from sftdyn.conf.providers import Resolver
 from sftdyn.values.mistake import Mistake
-from sftdyn.values.specs import Client
+from sftdyn.values.specs import Bind, Client
 from sftdyn.web.request import decode
 
 
 def ring(*keys: str) -> Keyring:
-    return Keyring({conf_digest(key): Client((f"h{n}.example.",), 30) for n, key in enumerate(keys)})
+    clients = Clients()
+    for number, key in enumerate(keys):
+        clients.add(conf_digest(key), Client((f"h{number}.example.",), 30))
+    return Keyring(clients)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +72,41 @@ def test_every_character_is_allowed_in_a_key(key: str) -> None:
     sent = "".join(f"%{octet:02x}" for octet in octets.lstrip(b"/"))
     assert decode(sent.encode()) == octets.lstrip(b"/")
     assert ring(key).find(sent.encode())
+
+
+LONG = "a" * 16
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (LONG, "sha256:" + conf_digest(LONG).hex()),
+        (LONG, "%61" + LONG[1:]),
+        ("%61" + LONG[1:], LONG),
+        ("%61" + LONG[1:], LONG[1:] + "%61"),
+        ("sha256:" + conf_digest(LONG).hex(), "/" + LONG),
+        ("%61" + LONG[1:], "sha256:" + conf_digest("%61" + LONG[1:]).hex()),
+    ],
+)
+def test_a_key_that_is_written_twice_is_refused_whatever_the_way(tmp_path: Path, first: str, second: str) -> None:
+    entries: dict[object, object] = {first: "one.dyn.example", second: "two.dyn.example"}
+    with pytest.raises(EntryMistake, match="written twice"):
+        read_clients(entries, Resolver(tmp_path, Bind(), Bind()))
+
+
+@given(st.text("aZ-_%.:/h", min_size=14, max_size=18), st.sampled_from(["a.b", "A.b", "a", "a.c", "*.a.b", "a.1"]))
+def test_a_client_that_is_but_a_name_is_read_as_every_other(key: str, name: str) -> None:
+    """One that is written as a Client is read the long way."""
+    settings = Bind(zones=("b.",))
+    long: dict[object, object] | None = {key: CLIENT(name)} if name != "a.1" else None
+    try:
+        ring, doubts = read_clients({key: name}, Resolver(Path("/"), settings, Bind()))
+    except EntryMistake as mistake:
+        if long:
+            with pytest.raises(EntryMistake, match=re.escape(str(mistake))):
+                read_clients(long, Resolver(Path("/"), settings, Bind()))
+        return
+    assert long
+    expected, others = read_clients(long, Resolver(Path("/"), settings, Bind()))
+    assert dict(ring.clients) == dict(expected.clients)
+    assert doubts.sentences(lambda keys: {}) == others.sentences(lambda keys: {})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sftdyn.values.mistake import Mistake
-from sftdyn.values.names import among, ancestors, host_name, is_within
+from sftdyn.values.names import among, ancestors, host_name, is_within, plain_name
 from tests.watchdog import watching
 
 
@@ -131,6 +131,14 @@ def is_taken(read: Callable[[str], object], text: str) -> bool:
     except Mistake:
         return False
     return True
+
+
+@given(
+    st.text("aB0-.*ß", max_size=12) | st.sampled_from(["a." * 127, "a." * 126 + "b", "a" * 64 + ".b", "1.2", "a.b\n"])
+)
+def test_a_plain_name_is_what_every_other_means(text: str) -> None:
+    name = plain_name(text)
+    assert name is None or name == host_name(text)
 
 
 def test_where_a_name_stands() -> None:

@@ -21,7 +21,7 @@ def is_watched(config: Config) -> bool:
     """Whether somebody wants to know what was seen; else nothing is noted of anybody."""
     wants_state = config.state and not config.state_by_default
     wanted = config.status or wants_state or config.notify or config.on_change or config.heartbeat or config.expect
-    return bool(wanted or any(client.expect for client in config.clients))
+    return bool(wanted or any(client.expect for client in config.special))
 
 
 class Known(NamedTuple):
@@ -124,7 +124,7 @@ def _names(client: Client) -> tuple[str, ...]:
 def _expectations(config: Config) -> dict[str, float]:
     """For each name the shortest time that one of its clients has."""
     found: dict[str, float] = {}
-    for client in config.clients:
+    for client in config.clients if config.expect else config.special:
         if expect := client.expect or config.expect:
             found.update({name: min(found.get(name, expect), expect) for name in _names(client)})
     return found
