@@ -18,6 +18,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
+from tests import pair
 from tests.drilling import PROGRESS, RANDOM, SCALE, Failed, Quiet, check
 from tests.lab.bind import ALL, Bind
 from tests.lab.machine import free_port, make_certificate
@@ -215,7 +216,7 @@ async def slow(folder: Path) -> str:
     bind.start()
     make_certificate(folder)
     tls_port = free_port()
-    tls = {"https": f"127.0.0.1:{tls_port}", "key": "server.key", "cert": "server.crt"}
+    tls: dict[str, Any] = {"https": f"127.0.0.1:{tls_port}", "key": "server.key", "cert": "server.crt"}
     served = Quiet(folder, bind, {"key": "slow.dyn.example"}, **tls)
     port = served.port_number
 
@@ -305,6 +306,7 @@ DRILLS: dict[str, Callable[[Path], Coroutine[Any, Any, str]]] = {
     "soak": soak,
     "provider": partial(provider, update=update),
     "strangers": strangers,
+    "pair": pair.drill,
     **{f"neighbours:{case.name}": partial(neighbours, case) for case in CASES},
 }
 

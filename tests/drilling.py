@@ -32,9 +32,16 @@ class Quiet(Sftdyn):
     """sftdyn that logs errors only, so it does not say where it listens."""
 
     def __init__(
-        self, folder: Path, bind: Bind, clients: Mapping[str, object], more: str = "", **settings: Any
+        self,
+        folder: Path,
+        bind: Bind | None,
+        clients: Mapping[str, object],
+        more: str = "",
+        *,
+        port: int = 0,
+        **settings: Any,
     ) -> None:
-        self.port_number = free_port()
+        self.port_number = port or free_port()
         http = f"127.0.0.1:{self.port_number}"
         path = folder / "conf"
         said = {"trusted_proxies": ["127.0.0.1"], "max_changes": 0, **settings}

@@ -1,4 +1,4 @@
-"""A private PowerDNS, with its zones in SQLite."""
+"""A private PowerDNS, with its zones in SQLite, or in a database that several share."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -23,34 +23,52 @@ gsqlite3-database={folder}/pdns.sqlite3
 gsqlite3-dnssec=yes
 dnsupdate=yes
 """
+# What one has changed is seen by the other at once: nothing is remembered.
+SHARED = """launch+=gpgsql
+gpgsql-extra-connection-parameters={where}
+gpgsql-dnssec=yes
+dnsupdate=yes
+cache-ttl=0
+query-cache-ttl=0
+negquery-cache-ttl=0
+zone-cache-refresh-interval=0
+"""
 
 
 class PowerDns(NameServer):
     """A private PowerDNS in `folder`, with its own zones and TSIG key, on a free port of the loopback.
 
     `zones` maps a zone to the name of the key that may change it. Without zones, the configuration says no more than
-    where it listens, where it writes, and which folder has the rest. Raises CannotRun.
+    where it listens, where it writes, and which folder has the rest. With `shared`, the zones are in this database; who
+    finds them there already takes their key from the `twin` that has made them. Raises CannotRun.
     """
 
-    def __init__(self, folder: Path, zones: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, zones: Mapping[str, str], shared: str = "", twin: "PowerDns | None" = None
+    ) -> None:
         super().__init__(folder)
         self._command = [find_program("pdns_server", "pdns-server"), f"--config-dir={folder}", "--disable-syslog"]
-        self._has_zones = bool(zones)
+        self._needs_key = bool(zones)
         (folder / "pdns.conf").write_text(CONF.format(folder=folder, port=self.port))
         (folder / "pdns.d").mkdir()
-        if zones:
+        if shared:
+            (folder / "pdns.d" / "zones.conf").write_text(SHARED.format(where=shared))
+        elif zones:
             (folder / "pdns.d" / "zones.conf").write_text(ZONES.format(folder=folder))
-            (folder / "zone").write_text(ZONE)
             with closing(sqlite3.connect(folder / "pdns.sqlite3")) as database:
                 database.executescript(SCHEMA.read_text())
+        if twin:
+            self.secret, self.keyfile = twin.secret, twin.keyfile
+        (folder / "zone").write_text(ZONE)
         for zone, key in zones.items():
             self.pdnsutil("load-zone", zone, str(folder / "zone"))
             self.pdnsutil("set-meta", zone, "TSIG-ALLOW-DNSUPDATE", key)
 
     def start(self) -> None:
         """Start pdns_server, and wait until it serves."""
-        if self._has_zones:
+        if self._needs_key:
             self.pdnsutil("import-tsig-key", KEY_NAME, "hmac-sha256", self.secret)
+            self._needs_key = False
         self._start(self._command, lambda line: "ready to distribute questions" in line)
 
     def pdnsutil(self, *arguments: str) -> str:
