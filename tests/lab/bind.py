@@ -74,6 +74,12 @@ class Bind(NameServer):
         self._write_conf()
         self.rndc("reconfig")
 
+    def promote(self, zone: str, rest: str) -> None:
+        """Serve a zone, of which this is a secondary by `extra`, as its primary from now on, with what it has."""
+        self._zones[zone], self._extra = rest, ""
+        self._write_conf()
+        self.rndc("reconfig")
+
     def rndc(self, *arguments: str) -> None:
         """Tell named what to do."""
         where = ("-s", "127.0.0.1", "-p", str(self._control_port), "-k", str(self.keyfile))
