@@ -31,7 +31,6 @@ class Run(NamedTuple):
     """What is looked at."""
 
     story: Story
-    timeout: float
     bounds: Bounds
 
 
@@ -78,7 +77,7 @@ def answered_in_time(run: Run) -> Iterator[str]:
     for asked in run.story.asked:
         if asked.ended is None:
             yield f"never answered: {asked}"
-        elif asked.ended - asked.at > times * run.timeout + SWEPT:
+        elif asked.ended - asked.at > times * asked.timeout + SWEPT:
             yield f"answered after {asked.ended - asked.at:.2f} s: {asked}"
         elif any(result.outcome is Outcome.INTERNAL for result in asked.results):
             yield f"a defect: {asked}"
@@ -183,6 +182,19 @@ def woken_writes_undo_no_ok(run: Run) -> Iterator[str]:
                     yield f"OK was undone at once: {_history(run, one)}"
 
 
+def what_is_under_way_comes_first(run: Run) -> Iterator[str]:
+    """I11. Where a reload has brought a name to another place, this place writes nothing while the old one still has
+    something under way for it (promise 7). Seen where nobody else wants the old one's value."""
+    for old in _unique(run):
+        reloads = [at for at, _ in run.story.confs[1:] if at > old.at]
+        written = [one for one in _written(old) if one.cause is Cause.OURS][:1]
+        for change in written if reloads else ():
+            for new in run.story.asked[old.number + 1 :]:
+                is_elsewhere = new.place is not old.place and new.at > reloads[0] and (new.ended or 0.0) < change.at
+                if is_elsewhere and not new.ask_only and change.key in _acknowledged(new):
+                    yield f"overtaken at another place: {old}\n    {change}\n    {new}"
+
+
 INVARIANTS: Sequence[Invariant] = (
     ok_is_true,
     newest_wins,
@@ -193,6 +205,7 @@ INVARIANTS: Sequence[Invariant] = (
     failure_changes_nothing,
     late_writes_are_mended,
     woken_writes_undo_no_ok,
+    what_is_under_way_comes_first,
 )
 
 
@@ -231,6 +244,12 @@ def _written(asked: Asked) -> list[Change]:
     """The changes that are its alone."""
     values = {item.key: value(item) for item in asked.items if value(item)}
     return [one for key, wanted in values.items() for one in asked.place.ledger.of(key) if one.value == wanted]
+
+
+def _acknowledged(asked: Asked) -> set[Key]:
+    """The record sets of which its client was told that they are as wanted."""
+    pairs = zip(asked.items, asked.results, strict=False)
+    return {item.key for item, result in pairs if result.outcome in SUCCESSES}
 
 
 def _by_zones(run: Run, asked: Asked) -> Iterator[set[object]]:

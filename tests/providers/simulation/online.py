@@ -6,7 +6,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,9 +23,20 @@ from .ledger import Cause, Change, Ledger, Value
 from .weather import WELL, WHOLE, Weather
 
 LATEST = 100.0  # seconds until a late request is carried out: Cloudflare's own proxies give up then
+SLOW = 0.9  # the part of their patience that clients may have to wait
 LOST = 0.2  # the part of requests of which a lossy way loses one direction
-TROUBLES = ("dead", "silent", "500", "lossy", "mute", "mute", "limited", "nonsense")  # mute: of changes it says nothing
-TROUBLES_OF_ZONES = ("500", "dead", "silent", "denied", "nonsense")
+TROUBLES = (
+    "dead",
+    "silent",
+    "500",
+    "lossy",
+    "mute",
+    "mute",
+    "slow",
+    "limited",
+    "nonsense",
+)  # mute: of changes it says nothing
+TROUBLES_OF_ZONES = ("500", "dead", "silent", "slow", "denied", "nonsense")
 PATIENT = (1, 3, 20)  # seconds that a 429 may want
 DENIED = {
     "success": False,
@@ -59,6 +70,7 @@ class Online:
         self.weather = Weather()
         self.late = 0  # requests that are still to be carried out
         self.messages = 0
+        self.delays: Sequence[float] = (9.0, LATEST)  # of what comes late, at most
         self.planned: list[str] = []  # fates of the next changes: well, never, at once, withheld
         self.withheld: list[Callable[[Cause], object]] = []
         self._rng = rng
@@ -123,6 +135,9 @@ class Online:
             state = "silent" if self._rng.random() < LOST else WELL
         if state == "mute":
             state = "silent" if changes else WELL
+        if state == "slow":
+            await asyncio.sleep(self._rng.uniform(0.0, SLOW * seconds))
+            state = WELL
         planned = self.planned.pop(0) if self.planned and changes else WELL
         if state == WELL and planned == WELL:
             said = carry_out(Cause.OURS)
@@ -158,7 +173,7 @@ class Online:
             carry_out(Cause.OURS)
         elif fate == "late":
             self.late += 1
-            seconds = self._rng.choice((self._rng.uniform(0, 9), self._rng.uniform(0, self.latest)))
+            seconds = self._rng.uniform(0, self._rng.choice(self.delays))
             task = asyncio.get_running_loop().create_task(self._later(carry_out, seconds))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from typing import Any
@@ -46,8 +47,10 @@ class Primary:
         self.weather = Weather()
         self.refused: set[str] = set()  # names
         self.revoked: set[object] = set()  # key files
+        self.deaf = Counter[str]()  # how many messages to a zone get no answer yet, in a scene
         self.late = 0  # messages that are still to be carried out
         self.messages = 0
+        self.delays: Sequence[float] = (5.0, LATEST)  # of what comes late, at most
         self.planned: list[str] = []  # fates of the next changes: well, never, at once, withheld, slow
         self.withholds = ""  # changes that add this address are withheld
         self.withheld: list[tuple[str, str]] = []
@@ -110,6 +113,10 @@ class Primary:
             return FAILED.format("SERVFAIL")
         if state == "badkey" or keyfile in self.revoked:
             return BAD_KEY
+        if self.deaf[zone]:
+            self.deaf[zone] -= 1
+            await asyncio.sleep(patience)
+            return COMMUNICATION.format("timed out")
         planned = self._plan(lines) if "update " in lines else "well"
         lost = (
             state in ("silent", "asleep")
@@ -170,8 +177,7 @@ class Primary:
         elif fate == "at once":
             self._answer(zone, lines, Cause.OURS)
         elif fate == "late":
-            at = now() + self._rng.choice((self._rng.uniform(0, 5), self._rng.uniform(0, self.latest)))
-            self._expect(self._later(zone, lines, at))
+            self._expect(self._later(zone, lines, self._rng.uniform(0, self._rng.choice(self.delays))))
         elif fate == "woken":
             self._expect(self._woken(zone, lines, now(), self._awake))
 
@@ -181,8 +187,8 @@ class Primary:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    async def _later(self, zone: str, lines: str, at: float) -> None:
-        await asyncio.sleep(at - now())
+    async def _later(self, zone: str, lines: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
         self.late -= 1
         self._answer(zone, lines, Cause.LATE)
 

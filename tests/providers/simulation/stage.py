@@ -21,6 +21,7 @@ from .world import World
 ZONES = ("a.example.", "b.example.")
 HOST, API = "192.0.2.53", "api.cloudflare.test"
 TIMEOUT = 10.0  # seconds
+LONGEST = 3600.0  # virtual seconds of a scene
 OLD, OTHER, NEW, LAST = (f"192.0.2.{number}" for number in range(1, 5))
 
 
@@ -51,7 +52,7 @@ class Stage:
             self._story = Story(self._world, Providers(specs[0], specs, TIMEOUT))
         else:
             self._story.providers.use(specs[0], specs, TIMEOUT)
-        self._story.use(specs)
+        self._story.use(specs, TIMEOUT)
 
     async def publish(
         self, spec: Any, *items: Item, ask_only: bool = False, secret: str | None = None
@@ -93,9 +94,10 @@ def perform(scene: Callable[[Stage], Awaitable[None]]) -> None:
 
     async def main() -> None:
         with world.install():
-            stage = Stage(world)
-            await scene(stage)
-            await stage.close()
+            async with asyncio.timeout(LONGEST):
+                stage = Stage(world)
+                await scene(stage)
+                await stage.close()
 
     _, problems = clock.run(main())
     assert not problems

@@ -19,6 +19,7 @@ class Asked:
 
     number: int  # in the order of arrival
     at: float  # virtual seconds
+    timeout: float  # seconds, of the conf
     spec: Any
     place: Place
     items: Sequence[Item]
@@ -71,9 +72,11 @@ class Story:
         self.providers = providers
         self.asked: list[Asked] = []
         self.confs: list[tuple[float, list[Any]]] = []  # since when, its providers
+        self.timeout = 0.0
 
-    def use(self, specs: Sequence[Any]) -> None:
+    def use(self, specs: Sequence[Any], timeout: float) -> None:
         """A conf with these comes into force."""
+        self.timeout = timeout
         self.confs.append((now(), list(specs)))
 
     def was_served(self, place: Place, since: float) -> bool:
@@ -99,6 +102,7 @@ class Story:
         asked = Asked(
             len(self.asked),
             now(),
+            self.timeout,
             spec,
             place,
             items,

@@ -3,6 +3,10 @@
 import asyncio
 import itertools
 
+from sftdyn.values.specs import Bind
+from sftdyn.values.specs import Primary as PrimarySpec
+
+from .stage import HOST as PRIMARY
 from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, host, lines, perform, shown
 
 HOST = "h.a.example."
@@ -265,5 +269,16 @@ def test_a_look_after_late_writes_during_a_reload_blocks_no_name() -> None:
         stage.primary.weather.heal()
         await asyncio.sleep(30)
         assert await stage.publish(api, host(HOST, LAST)) == ["OK"]
+
+    perform(scene)
+
+
+def test_silence_about_a_zone_is_not_taken_for_the_word_that_it_is_one() -> None:
+    async def scene(stage: Stage) -> None:
+        finding = Bind(PrimarySpec(PRIMARY, 53, None))
+        stage.conf(finding)
+        stage.primary.deaf["h.a.example."] = 8  # questions of the finder, and of the scouts
+        assert await stage.publish(finding, host(HOST, NEW)) == ["OK"]
+        assert shown(stage, HOST) == (NEW,)
 
     perform(scene)

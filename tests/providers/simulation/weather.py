@@ -4,6 +4,7 @@ from .clock import now
 
 WELL = "well"
 WHOLE = ""  # the scope of a trouble that is no zone's
+STORMS = ("slow", "slow", "mute", "lossy", "silent", "asleep")  # after which things come late, or overlap
 
 
 class Weather:

@@ -2,7 +2,7 @@
 
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ class Place(Protocol):
     weather: Weather
     late: int
     messages: int
+    delays: Sequence[float]
 
     def zones(self) -> list[str]: ...
 
