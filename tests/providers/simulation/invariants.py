@@ -56,7 +56,8 @@ def newest_wins(run: Run) -> Iterator[str]:
     """I2. When all is quiet, a record set is the newest acknowledged one, or one that came later and failed (promise 7).
 
     What strangers wrote since then is theirs. Nobody can mend a late write over what a script did, nor where only the
-    clients have the token, nor at a place that the conf has left.
+    clients have the token, nor at a place that the conf has left. Where a place takes single records, those of several
+    that came later and failed can stand together.
     """
     for (place, key), said in run.story.by_record().items():
         newest = max((number for number, one in enumerate(said) if one.is_acknowledged), default=None)
@@ -67,6 +68,9 @@ def newest_wins(run: Run) -> Iterator[str]:
         if there in allowed or any(one.cause is Cause.STRANGER and one.at >= said[newest].asked.at for one in changes):
             continue
         if changes and changes[-1].cause in GIVEN_UP and not _can_be_mended(run, said[newest]):
+            continue
+        failed = {address for one in said[newest + 1 :] if not one.asked.ask_only for address in one.value}
+        if not place.has_prerequisites and there and {*there} <= failed:
             continue
         yield f"lost: {_history(run, said[newest])}"
 

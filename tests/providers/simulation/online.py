@@ -18,6 +18,7 @@ from sftdyn.values.update import TXT, Key
 from tests.lab import api as lab
 from tests.lab import cloudflare, desec
 
+from . import weather
 from .clock import now
 from .ledger import Cause, Change, Ledger, Value
 from .weather import WELL, WHOLE, Weather
@@ -31,11 +32,11 @@ TROUBLES = (
     "500",
     "lossy",
     "mute",
-    "mute",
+    "faint",
     "slow",
     "limited",
     "nonsense",
-)  # mute: of changes it says nothing
+)
 TROUBLES_OF_ZONES = ("500", "dead", "silent", "slow", "denied", "nonsense")
 PATIENT = (1, 3, 20)  # seconds that a 429 may want
 DENIED = {
@@ -133,16 +134,19 @@ class Online:
         state = self.weather.state(self.scope(path))
         if state == "lossy":
             state = "silent" if self._rng.random() < LOST else WELL
-        if state == "mute":
-            state = "silent" if changes else WELL
+        if state in weather.LOST:
+            state = "silent" if changes and self._rng.random() < weather.LOST[state] else WELL
+        rest = 0.0
         if state == "slow":
-            await asyncio.sleep(self._rng.uniform(0.0, SLOW * seconds))
-            state = WELL
+            before, rest = sorted(self._rng.uniform(0.0, SLOW * seconds) for _ in range(2))
+            await asyncio.sleep(before)
+            state, rest = WELL, rest - before
         planned = self.planned.pop(0) if self.planned and changes else WELL
         if state == WELL and planned == WELL:
             said = carry_out(Cause.OURS)
             if said.status == 429:
                 self.weather.limit(self.scope(path), float(said.headers["retry-after"]))
+            await asyncio.sleep(rest)
             return said
         if state == "dead":
             raise Failed(Obstacle.NO_CONNECTION)
@@ -166,7 +170,7 @@ class Online:
     def _lose(self, carry_out: Callable[[Cause], object], fate: str) -> None:
         """Of a change to which no answer comes: what becomes of it."""
         if fate == WELL:
-            fate = self._rng.choice(("never", "at once", "late", "late"))
+            fate = self._rng.choice(("never", "at once", "late", "late", "late"))
         if fate == "withheld":
             self.withheld.append(carry_out)
         elif fate == "at once":

@@ -10,6 +10,7 @@ from typing import Any
 from sftdyn.values.names import is_within
 from sftdyn.values.update import TXT, Key
 
+from . import weather
 from .clock import now
 from .ledger import Cause, Change, Ledger, Value
 from .rfc2136 import Records, carried_out
@@ -26,9 +27,10 @@ TROUBLES = (
     "badkey",
     "lossy",
     "mute",
+    "faint",
     "slow",
     "asleep",
-)  # mute: of changes it says nothing
+)
 TROUBLES_OF_ZONES = ("frozen", "unloaded", "silent")
 ANSWER = "Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: {}, id: 1\n"
 FAILED = "update failed: {}\n"
@@ -120,17 +122,19 @@ class Primary:
         planned = self._plan(lines) if "update " in lines else "well"
         lost = (
             state in ("silent", "asleep")
-            or (state == "mute" and "update " in lines)
+            or ("update " in lines and self._rng.random() < weather.LOST.get(state, 0.0))
             or (state == "lossy" and self._rng.random() < LOST)
         )
         if lost or planned not in ("well", "slow"):
             self._lose(zone, lines, "woken" if state == "asleep" else planned)
             await asyncio.sleep(patience)
             return COMMUNICATION.format("timed out")
-        if "slow" in (planned, state):
-            await asyncio.sleep(self._rng.uniform(0.0, SLOW) if state == "slow" else SLOW)
+        if planned == "slow":
+            await asyncio.sleep(SLOW)
+        before, after = self._rng.uniform(0.0, SLOW / 2), self._rng.uniform(0.0, SLOW / 2)
+        await asyncio.sleep(before if state == "slow" else 0.0)
         status = self._answer(zone, lines, Cause.OURS)
-        await asyncio.sleep(self._rng.uniform(0.0002, 0.002))
+        await asyncio.sleep(after if state == "slow" else self._rng.uniform(0.0002, 0.002))
         return ANSWER.format(status) if status == "NOERROR" else FAILED.format(status)
 
     async def script(self, lines: str, keyfile: object = None) -> tuple[int | None, str]:

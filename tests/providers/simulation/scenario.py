@@ -77,7 +77,7 @@ class Scenario:
                 results = await self.story.publish(spec, items, rng.random() < 0.05, secret, is_unique)
                 if _is_too_late(results) and rng.random() < self.temper.returns:
                     await self._return(spec, items, secret)
-            await asyncio.sleep(self.cast.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
+            await asyncio.sleep(self.temper.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
 
     async def _return(self, spec: Any, items: Sequence[Item], secret: str | None) -> None:
         """The old address is back, as it still is at the place: what was lost would undo it, wherever it lies."""
@@ -88,7 +88,7 @@ class Scenario:
             for _ in range(3):
                 if not _is_too_late(await self.story.publish(spec, update, ask_only, secret)):
                     break
-            await asyncio.sleep(self.rng.uniform(10, 60))
+            await asyncio.sleep(self.rng.uniform(self.temper.lasts / 6, self.temper.lasts))
 
     def _items(self, is_unique: bool) -> Sequence[Item]:
         rng = self.rng
@@ -133,7 +133,7 @@ class Scenario:
         while now() < self._end:
             await asyncio.sleep(rng.uniform(*self.temper.troubles))
             place = self._troubled()
-            event = rng.choice(("whole", "zone", "zone", "heal", "reload", "shift"))
+            event = rng.choice(self.temper.events)
             if event == "whole":
                 place.weather.set(WHOLE, rng.choice(self._kinds(place)))
             elif event == "zone":

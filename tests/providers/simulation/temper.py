@@ -19,6 +19,8 @@ class Temper:
     clients: int
     troubles: tuple[float, float]  # between two of them, at least and at most
     kinds: Sequence[str]  # of troubles; none: all that there are
+    events: Sequence[str]
+    pace: float  # how much longer clients wait between two calls
     timeouts: Sequence[float]  # that a conf may have
     delays: Sequence[float]  # of what comes late, at most; none: as a place has them
     values: int  # that clients have in common
@@ -46,6 +48,8 @@ def _usual(rng: random.Random, cast: Cast) -> Temper:
         clients=12,
         troubles=(0.3, 6.0),
         kinds=(),
+        events=("whole", "zone", "zone", "heal", "reload", "shift"),
+        pace=cast.pace,
         timeouts=(10.0,),
         delays=(),
         values=rng.choice((2, 3, 3, 9)),
@@ -66,15 +70,17 @@ def _stormy(rng: random.Random, cast: Cast) -> Temper:
     """Few names, which all want to change; what is slow or lost, again and again; what was lost comes soon."""
     return Temper(
         names=rng.sample(cast.calm, 4),
-        lasts=30.0,
-        clients=8,
+        lasts=40.0,
+        clients=12,
         troubles=(0.1, 2.0),
         kinds=STORMS,
-        timeouts=rng.choice(((3.0,), (10.0,), (3.0, 10.0))),
-        delays=(5.0, 20.0, 60.0),
+        events=("whole", "whole", "whole", "zone", "heal", "reload", "reload"),
+        pace=0.3,
+        timeouts=rng.choice(((3.0,), (3.0,), (3.0, 10.0))),
+        delays=(3.0, 10.0, 30.0),
         values=2,
         unique=rng.choice((0.0, 0.0, 0.2)),
-        strangers=False,
+        strangers=rng.random() < 0.2,
         scripts=0.0,
         texts=rng.choice((0.0, 0.0, 0.3)),
         reloads=rng.choice((0.0, 1.0, 1.0)),

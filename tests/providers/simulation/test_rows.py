@@ -7,7 +7,7 @@ from sftdyn.values.specs import Bind
 from sftdyn.values.specs import Primary as PrimarySpec
 
 from .stage import HOST as PRIMARY
-from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, host, lines, perform, shown
+from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, desec, host, lines, perform, shown, txt
 
 HOST = "h.a.example."
 STRANGERS = "203.0.113.9"
@@ -280,5 +280,18 @@ def test_silence_about_a_zone_is_not_taken_for_the_word_that_it_is_one() -> None
         stage.primary.deaf["h.a.example."] = 8  # questions of the finder, and of the scouts
         assert await stage.publish(finding, host(HOST, NEW)) == ["OK"]
         assert shown(stage, HOST) == (NEW,)
+
+    perform(scene)
+
+
+def test_two_tokens_that_write_txt_values_of_one_name_at_the_same_instant_keep_both() -> None:
+    async def scene(stage: Stage) -> None:
+        one, two = desec("one-token"), desec("other-token")
+        stage.conf(one, two)
+        for turn in range(20):
+            keys = [(f"h{turn}.a.example.", "TXT", f"{number:043}") for number in range(4)]
+            asked = [stage.begin((one, two)[n % 2], txt(key[0], key[2])) for n, key in enumerate(keys)]
+            assert await asyncio.gather(*asked) == [["OK"]] * len(keys)
+            assert [stage.desec.value(key) for key in keys] == [(value,) for _, _, value in keys]
 
     perform(scene)
