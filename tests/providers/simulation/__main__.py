@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.lab.machine import ROOT
 from tests.lab.progress import Progress
 
-from . import mutate, runner, test_rows
+from . import mutate, runner, test_rows, test_rules
 from .casts import CASTS
 from .scenario import Report, play
 
@@ -49,9 +49,9 @@ def _worker(kind: str, first: int, count: int) -> int:
 
 
 def _rows() -> int:
-    """The name of the first scene of test_rows that fails."""
+    """The name of the first scene of test_rows and test_rules that fails."""
     logging.disable(logging.CRITICAL)
-    for name, scene in vars(test_rows).items():
+    for name, scene in [*vars(test_rows).items(), *vars(test_rules).items()]:
         if name.startswith("test_"):
             try:
                 scene()

@@ -90,18 +90,18 @@ MUTATIONS = (
         ("desec",),
     ),
     Mutation(
-        "several late writes may stand together",
+        "late writes may stand beside each other, and beside what is right",
         "mending.py",
         "if is_mixed and more <= ",
         "if False and more <= ",
         ("cloudflare",),
     ),
     Mutation(
-        "a late write may stand beside what is right",
+        "a late value that stands there as it is was written late",
         "mending.py",
-        "    if is_mixed and more <= {address for value in late for address in value}:",
-        "    is_mixed = False\n    if is_mixed:",
-        ("cloudflare",),
+        "        if shown == set(value):",
+        "        if False:",
+        ("desec",),
     ),
     Mutation(
         "after a change that a late write threatens there is a second look",
@@ -130,6 +130,7 @@ MUTATIONS = (
         "session.is_retired or (not ticket.moved and any(",
         "session.is_retired or (any(",
         ("bind",),
+        "CHANGES NOTHING: what was asked for anew is younger than the request; it bounds what is only guessed at",
     ),
     Mutation(
         "a zone that turns out to be elsewhere is asked for once more",
@@ -196,7 +197,7 @@ MUTATIONS = (
         "lines are served in turn",
         "desk/lanes.py",
         "            del self.lines[line]\n            self.lines[line] = None\n",
-        "",
+        "            pass\n",
     ),
     Mutation(
         "suspects are settled apart",
@@ -293,14 +294,12 @@ def _tried(mutation: Mutation, count: int, first: int, kinds: Sequence[str], job
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder)
         apply(mutation, package)
-        said = [
-            _in_histories(runner.Seeds(kind, first, count, package), jobs)
-            for kind in mutation.kinds
-            if kind in (kinds or mutation.kinds)
-        ]
+        chosen = [kind for kind in mutation.kinds if kind in (kinds or mutation.kinds)]
+        said = (_in_histories(runner.Seeds(kind, first, count, package), jobs) for kind in chosen)
+        histories = next(filter(None, said), "")
         with runner.start(package, "0", "--rows") as rows:
             row = rows.communicate(timeout=LONGEST)[0].strip()
-    return Tried(mutation, ", ".join(filter(None, said)), row)
+    return Tried(mutation, histories, row)
 
 
 def _in_histories(seeds: runner.Seeds, jobs: int) -> str:

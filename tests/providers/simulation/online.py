@@ -71,6 +71,7 @@ class Online:
         self.weather = Weather()
         self.late = 0  # requests that are still to be carried out
         self.messages = 0
+        self.changes = 0  # of these
         self.delays: Sequence[float] = (9.0, LATEST)  # of what comes late, at most
         self.planned: list[str] = []  # fates of the next changes: well, never, at once, withheld
         self.withheld: list[Callable[[Cause], object]] = []
@@ -123,6 +124,7 @@ class Online:
         target = urlsplit(url)
         path = target.path.removeprefix(self.stand_in.base)
         changes = method != "GET"
+        self.changes += changes
         secret = {name.lower(): value for name, value in headers.items()}
         content = json.loads(body) if body else None
         query = dict(parse_qsl(target.query, keep_blank_values=True))

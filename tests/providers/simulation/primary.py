@@ -54,6 +54,7 @@ class Primary:
         self.messages = 0
         self.delays: Sequence[float] = (5.0, LATEST)  # of what comes late, at most
         self.planned: list[str] = []  # fates of the next changes: well, never, at once, withheld, slow
+        self.slow_answers = 0  # how many messages are carried out at once, and answered late
         self.withholds = ""  # changes that add this address are withheld
         self.withheld: list[tuple[str, str]] = []
         self._rng = rng
@@ -134,6 +135,9 @@ class Primary:
         before, after = self._rng.uniform(0.0, SLOW / 2), self._rng.uniform(0.0, SLOW / 2)
         await asyncio.sleep(before if state == "slow" else 0.0)
         status = self._answer(zone, lines, Cause.OURS)
+        if self.slow_answers:
+            self.slow_answers -= 1
+            await asyncio.sleep(SLOW)
         await asyncio.sleep(after if state == "slow" else self._rng.uniform(0.0002, 0.002))
         return ANSWER.format(status) if status == "NOERROR" else FAILED.format(status)
 

@@ -49,13 +49,13 @@ class Stage:
         self.api = AtCloudflare(rng, (*ZONES, "c.example.", "d.example."), ("one-token", "other-token"), Ledger())
         self.desec = AtDesec(rng, ZONES, ("one-token", "other-token"), Ledger())
         world.places |= {f"{HOST}:53": self.primary, API: self.api, DESEC: self.desec}
-        self._world = world
+        self.world = world
         self._story: Story | None = None
 
     def conf(self, *specs: Any) -> None:
         """This is in force from now on."""
         if self._story is None:
-            self._story = Story(self._world, Providers(specs[0], specs, TIMEOUT))
+            self._story = Story(self.world, Providers(specs[0], specs, TIMEOUT))
         else:
             self._story.providers.use(specs[0], specs, TIMEOUT)
         self._story.use(specs, TIMEOUT)

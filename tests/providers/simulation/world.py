@@ -46,6 +46,7 @@ class World:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.places: dict[str, Place] = {}
+        self.views: dict[str, Place] = {}  # what a primary shows to the key in this file
 
     def at(self, spec: Any) -> Place:
         """Where a provider publishes."""
@@ -56,7 +57,7 @@ class World:
         return f"{spec.primary.host}:{spec.primary.port}" if hasattr(spec, "primary") else spec.url.split("/")[2]
 
     def _primary(self, asked: Any) -> primary.Primary | None:
-        found = self.places.get(f"{asked.host}:{asked.port}")
+        found = self.views.get(asked.keyfile and asked.keyfile.name) or self.places.get(f"{asked.host}:{asked.port}")
         return found if isinstance(found, primary.Primary) else None
 
     def _online(self, netloc: str) -> online.Online | None:
