@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from typing import Any
 
+from sftdyn.providers.bind.backend import MAKER
 from sftdyn.values.names import is_within
 from sftdyn.values.update import TXT, Key
 
@@ -16,7 +17,10 @@ from .ledger import Cause, Change, Ledger, Value
 from .rfc2136 import Records, carried_out
 from .weather import WELL, Weather
 
-LATEST = 300.0  # seconds until a late message is carried out: a signature is no good after that (RFC 8945, 10.2)
+LATEST = (
+    60.0  # seconds until a late message is carried out: 300 in truth, as long as a signature is good (RFC 8945, 10.2)
+)
+WATCHED = LATEST * MAKER.manner.watched / 300.0  # seconds that the engine watches here
 WOKEN = 0.2  # seconds that a primary which was asleep takes to work off what lies in its sockets
 LOST = 0.2  # the part of messages of which a lossy way loses one direction
 SLOW = 1.9  # seconds that an answer may take, before nsupdate gives up

@@ -5,22 +5,30 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
+from sftdyn.providers.bind.backend import MAKER
+from sftdyn.providers.desk.desk import Desk
+from sftdyn.providers.makers import MAKERS as USUAL
+from sftdyn.providers.makers import Makers
 from sftdyn.providers.running import Providers
 from sftdyn.values.outcome import Outcome, Result
+from sftdyn.values.specs import Bind
 from sftdyn.values.update import Item, RRset, RRType, Script, Text
 
 from . import casts, clock, invariants
 from .casts import Cast
 from .clock import now
+from .primary import WATCHED
 from .residue import residue
 from .story import Story
 from .temper import Temper, temper
 from .weather import WHOLE
 from .world import Place, World
 
+MAKERS: Makers = {**USUAL, Bind: partial(Desk, MAKER._replace(manner=MAKER.manner._replace(watched=WATCHED)))}
 ENDING = 10.5  # virtual seconds that the end may take
 QUIET = 400.0  # virtual seconds until nothing comes late any more, and nothing is watched
 
@@ -44,7 +52,7 @@ class Scenario:
         self.rng, self.cast, self.world, self.temper = rng, cast, world, temper
         self.conf = cast.conf(rng, temper.several)
         timeout = rng.choice(temper.timeouts)
-        self.providers = Providers(self.conf[0], self.conf, timeout)
+        self.providers = Providers(self.conf[0], self.conf, timeout, makers=MAKERS)
         self.story = Story(world, self.providers)
         self.story.use(self.conf, timeout)
         for place in world.places.values():

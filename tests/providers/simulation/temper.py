@@ -44,7 +44,7 @@ def temper(seed: int, rng: random.Random, cast: Cast) -> Temper:
 def _usual(rng: random.Random, cast: Cast) -> Temper:
     return Temper(
         names=cast.names,
-        lasts=60.0,
+        lasts=30.0,
         clients=12,
         troubles=(0.3, 6.0),
         kinds=(),
