@@ -174,7 +174,7 @@ def late_writes_are_mended(run: Run) -> Iterator[str]:
 
 def woken_writes_undo_no_ok(run: Run) -> Iterator[str]:
     """I10. Who wakes up works off what lay in its sockets: an OK is given when that cannot undo it any more
-    (promise 1). That is what a second look is for."""
+    (promise 1). That is what a second look is for. What a newer request wanted may come."""
     for (place, key), said in run.story.by_record().items():
         for change in place.ledger.of(key):
             if change.cause is not Cause.WOKEN:
@@ -182,7 +182,9 @@ def woken_writes_undo_no_ok(run: Run) -> Iterator[str]:
             for one in said:
                 was_ok = one.result.outcome is Outcome.OK and not isinstance(one.item, Script)
                 just_now = change.at - WOKEN <= (one.asked.ended or 0.0) < change.at
-                if was_ok and just_now and one.value != change.value:
+                newer = (other for other in said if other.asked.number > one.asked.number and not other.asked.ask_only)
+                is_newer = any(other.value == change.value and other.asked.at <= change.at for other in newer)
+                if was_ok and just_now and one.value != change.value and not is_newer:
                     yield f"OK was undone at once: {_history(run, one)}"
 
 

@@ -127,7 +127,7 @@ MUTATIONS = (
     Mutation(
         "an update is placed anew only once for one zone that was remembered",
         "desk/judge.py",
-        "session.is_retired or (not ticket.moved and any(",
+        "session.is_retired or (is_first and any(",
         "session.is_retired or (any(",
         ("bind",),
         "CHANGES NOTHING: what was asked for anew is younger than the request; it bounds what is only guessed at",

@@ -37,7 +37,7 @@ TROUBLES = (
     "limited",
     "nonsense",
 )
-TROUBLES_OF_ZONES = ("500", "dead", "silent", "slow", "denied", "nonsense")
+TROUBLES_OF_ZONES = ("500", "dead", "silent", "denied", "nonsense")
 PATIENT = (1, 3, 20)  # seconds that a 429 may want
 DENIED = {
     "success": False,

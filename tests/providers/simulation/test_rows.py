@@ -295,3 +295,16 @@ def test_two_tokens_that_write_txt_values_of_one_name_at_the_same_instant_keep_b
             assert [stage.desec.value(key) for key in keys] == [(value,) for _, _, value in keys]
 
     perform(scene)
+
+
+def test_each_name_of_which_a_primary_in_trouble_told_no_zone_is_asked_for_once_more() -> None:
+    async def scene(stage: Stage) -> None:
+        finding = Bind(PrimarySpec(PRIMARY, 53, None))
+        stage.conf(finding)
+        stage.primary.weather.set("", "servfail")
+        asked = stage.begin(finding, host(HOST, NEW), host("i.a.example.", NEW), host("h.b.example.", NEW))
+        await asyncio.sleep(1.0)
+        stage.primary.weather.heal()
+        assert await asked == ["OK", "OK", "OK"]
+
+    perform(scene)
