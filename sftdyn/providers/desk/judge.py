@@ -93,7 +93,7 @@ class Judge:
             self._book.settle(share, WOULD_CHANGE)
             return
         late = self._watch.late
-        if late.is_watching():
+        if late.is_watching() and not (share.ticket.ask_only and share.ticket.is_over):  # else nobody was told so
             records = _records(share)
             late.acknowledged(records, session.account)
             second_look = self._manner.second_look

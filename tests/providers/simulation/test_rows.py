@@ -308,3 +308,21 @@ def test_each_name_of_which_a_primary_in_trouble_told_no_zone_is_asked_for_once_
         assert await asked == ["OK", "OK", "OK"]
 
     perform(scene)
+
+
+def test_what_was_asked_and_answered_too_late_is_no_reason_to_leave_a_late_write() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(ONE)
+        await given_up(stage)
+        assert await stage.publish(ONE, host(HOST, NEW)) == ["OK"]
+        stage.primary.weather.set("a.example.", "frozen")
+        asked = stage.begin(ONE, host(HOST, OTHER), ask_only=True)
+        await asyncio.sleep(8.6)
+        stage.primary.deliver()
+        stage.primary.weather.heal()
+        stage.primary.slow_answers += 5
+        assert await asked == ["TIMEOUT"]
+        await asyncio.sleep(20)
+        assert shown(stage, HOST) == (NEW,)
+
+    perform(scene)
