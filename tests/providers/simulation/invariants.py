@@ -108,7 +108,11 @@ def only_what_was_wanted(run: Run) -> Iterator[str]:
             if _raced(place, change.key, change.at - RACE, change.at):
                 continue
             all_wanted = wanted.get(id(place), set())
-            if change.cause is Cause.LATE and not place.has_prerequisites and _is_made_of(place, change, all_wanted):
+            is_late = any(
+                one.cause is Cause.LATE and change.at - RACE <= one.at <= change.at
+                for one in place.ledger.of(change.key)
+            )
+            if is_late and not place.has_prerequisites and _is_made_of(place, change, all_wanted):
                 continue
             if change.cause in OF_OURS and (change.key, change.value) not in all_wanted:
                 yield f"not wanted: {change}"

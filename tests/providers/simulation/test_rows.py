@@ -326,3 +326,39 @@ def test_what_was_asked_and_answered_too_late_is_no_reason_to_leave_a_late_write
         assert shown(stage, HOST) == (NEW,)
 
     perform(scene)
+
+
+def test_a_late_write_is_mended_where_a_reload_has_put_the_tokens_of_requests_in_the_place_of_the_confs() -> None:
+    async def scene(stage: Stage) -> None:
+        spec = cloudflare("one-token")
+        stage.conf(spec)
+        stage.api.set((HOST, "A"), (OLD,))
+        stage.api.planned += ["withheld"]
+        asked = stage.begin(spec, host(HOST, OTHER))
+        while not stage.api.withheld:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.01)
+        stage.api.weather.set("", "dead")
+        assert await asked == ["TIMEOUT"]
+        stage.api.weather.heal()
+        assert await stage.publish(spec, host(HOST, NEW)) == ["OK"]
+        stage.conf(cloudflare(None), cloudflare("other-token"))
+        stage.api.deliver()
+        assert shown(stage, HOST, online=True) == (OTHER,)
+        await asyncio.sleep(60)
+        assert shown(stage, HOST, online=True) == (NEW,)
+
+    perform(scene)
+
+
+def test_what_is_under_way_is_not_said_to_have_failed_as_a_reload_takes_its_token_away() -> None:
+    async def scene(stage: Stage) -> None:
+        spec = cloudflare("one-token")
+        stage.conf(spec)
+        asked = stage.begin(spec, host(HOST, NEW))
+        while not stage.api.changes:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.001)
+        stage.conf(cloudflare(None))
+        assert await asked == ["OK"]
+        assert shown(stage, HOST, online=True) == (NEW,)
+
+    perform(scene)
