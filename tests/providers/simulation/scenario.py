@@ -187,8 +187,8 @@ def _is_too_late(results: Sequence[Result]) -> bool:
 async def _played(seed: int, kind: str) -> Report:
     rng = random.Random(seed)
     world = World(rng)
-    cast = casts.CASTS[kind](rng, world)
     with world.install():
+        cast = casts.CASTS[kind](rng, world)  # whose ids are of the seed, too
         scenario = Scenario(rng, cast, world, temper(seed, rng, cast))
         await scenario.play()
         story, report = scenario.story, Report(seed)

@@ -3,10 +3,6 @@
 import asyncio
 import itertools
 
-from sftdyn.values.specs import Bind
-from sftdyn.values.specs import Primary as PrimarySpec
-
-from .stage import HOST as PRIMARY
 from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, desec, host, lines, perform, shown, txt
 
 HOST = "h.a.example."
@@ -273,17 +269,6 @@ def test_a_look_after_late_writes_during_a_reload_blocks_no_name() -> None:
     perform(scene)
 
 
-def test_silence_about_a_zone_is_not_taken_for_the_word_that_it_is_one() -> None:
-    async def scene(stage: Stage) -> None:
-        finding = Bind(PrimarySpec(PRIMARY, 53, None))
-        stage.conf(finding)
-        stage.primary.deaf["h.a.example."] = 8  # questions of the finder, and of the scouts
-        assert await stage.publish(finding, host(HOST, NEW)) == ["OK"]
-        assert shown(stage, HOST) == (NEW,)
-
-    perform(scene)
-
-
 def test_two_tokens_that_write_txt_values_of_one_name_at_the_same_instant_keep_both() -> None:
     async def scene(stage: Stage) -> None:
         one, two = desec("one-token"), desec("other-token")
@@ -293,19 +278,6 @@ def test_two_tokens_that_write_txt_values_of_one_name_at_the_same_instant_keep_b
             asked = [stage.begin((one, two)[n % 2], txt(key[0], key[2])) for n, key in enumerate(keys)]
             assert await asyncio.gather(*asked) == [["OK"]] * len(keys)
             assert [stage.desec.value(key) for key in keys] == [(value,) for _, _, value in keys]
-
-    perform(scene)
-
-
-def test_each_name_of_which_a_primary_in_trouble_told_no_zone_is_asked_for_once_more() -> None:
-    async def scene(stage: Stage) -> None:
-        finding = Bind(PrimarySpec(PRIMARY, 53, None))
-        stage.conf(finding)
-        stage.primary.weather.set("", "servfail")
-        asked = stage.begin(finding, host(HOST, NEW), host("i.a.example.", NEW), host("h.b.example.", NEW))
-        await asyncio.sleep(1.0)
-        stage.primary.weather.heal()
-        assert await asked == ["OK", "OK", "OK"]
 
     perform(scene)
 

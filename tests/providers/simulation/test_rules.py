@@ -263,3 +263,25 @@ def test_of_a_batch_at_cloudflare_only_what_is_refused_fails() -> None:
         assert outcomes == [["OK"], ["UNPUBLISHABLE"], ["OK"], ["OK"]]
 
     perform(scene)
+
+
+def test_silence_about_a_zone_is_not_taken_for_the_word_that_it_is_one() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(FINDING)
+        stage.primary.deaf["h.a.example."] = 8  # questions of the finder, and of the scouts
+        assert await stage.publish(FINDING, host(HOST, NEW)) == ["OK"]
+        assert shown(stage, HOST) == (NEW,)
+
+    perform(scene)
+
+
+def test_each_name_of_which_a_primary_in_trouble_told_no_zone_is_asked_for_once_more() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(FINDING)
+        stage.primary.weather.set("", "servfail")
+        asked = stage.begin(FINDING, host(HOST, NEW), host("i.a.example.", NEW), host("h.b.example.", NEW))
+        await asyncio.sleep(1.0)
+        stage.primary.weather.heal()
+        assert await asked == ["OK", "OK", "OK"]
+
+    perform(scene)
