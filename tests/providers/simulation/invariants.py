@@ -122,6 +122,8 @@ def atomic_in_a_zone(run: Run) -> Iterator[str]:
     """I5. What a zone holds of an update becomes true together. Seen where nobody else wants its values."""
     for asked in _unique(run):
         for keys in _by_zones(run, asked):
+            if any(_raced(asked.place, key, asked.at, asked.ended or 0.0, Cause.LATE) for key in keys):
+                continue
             changes = [change for change in _written(asked) if change.key in keys]
             first = {change.key for change in changes if change.message == changes[0].message}
             if changes and first != keys:
@@ -262,9 +264,9 @@ def _acknowledged(asked: Asked) -> set[Key]:
     return {item.key for item, result in pairs if result.outcome in SUCCESSES}
 
 
-def _by_zones(run: Run, asked: Asked) -> Iterator[set[object]]:
+def _by_zones(run: Run, asked: Asked) -> Iterator[set[Key]]:
     """Its record sets, zone by zone, where zones stay what they are."""
-    zones: dict[str | None, set[object]] = {}
+    zones: dict[str | None, set[Key]] = {}
     for item, zone in zip(asked.items, asked.zones, strict=True):
         shifts = any(item.name.endswith(shifting) for shifting in run.bounds.shifting)
         if not shifts and not isinstance(item, Script) and value(item):
@@ -285,7 +287,7 @@ def _is_undisturbed(run: Run, asked: Asked) -> bool:
     return not any(item.key in keys for one in in_front for item in one.items)
 
 
-def _raced(place: Place, key: Key, since: float, until: float) -> bool:
-    """Whether a stranger wrote there meanwhile, where a change cannot say what it believes."""
-    writes = (one for one in place.ledger.of(key) if one.cause is Cause.STRANGER)
+def _raced(place: Place, key: Key, since: float, until: float, *others: Cause) -> bool:
+    """Whether a stranger (or another hand) wrote there meanwhile, where a change cannot say what it believes."""
+    writes = (one for one in place.ledger.of(key) if one.cause in (Cause.STRANGER, *others))
     return not place.has_prerequisites and any(since <= one.at <= until for one in writes)

@@ -80,10 +80,11 @@ class Story:
         self.confs.append((now(), list(specs)))
 
     def was_served(self, place: Place, since: float) -> bool:
-        """Whether each conf since then has had a provider there."""
+        """Whether each conf since then has had a provider there, with credentials of its own."""
         ends = [at for at, _ in self.confs[1:]] + [float("inf")]
         since_then = [specs for end, (_, specs) in zip(ends, self.confs, strict=True) if end > since]
-        return all(any(self.world.at(spec) is place for spec in specs) for specs in since_then)
+        own = [[spec for spec in specs if not getattr(spec, "passes_secret", False)] for specs in since_then]
+        return all(any(self.world.at(spec) is place for spec in specs) for specs in own)
 
     def is_alone(self) -> bool:
         """Whether there has never been more than one provider."""
