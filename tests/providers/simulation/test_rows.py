@@ -334,3 +334,14 @@ def test_what_is_under_way_is_not_said_to_have_failed_as_a_reload_takes_its_toke
         assert shown(stage, HOST, online=True) == (NEW,)
 
     perform(scene)
+
+
+def test_what_a_script_did_is_forgotten_as_a_record_set_takes_its_place() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(ONE)
+        assert await stage.publish(ONE, lines(HOST, OLD)) == ["OK"]
+        assert await stage.publish(ONE, host(HOST, NEW)) == ["OK"]
+        assert await stage.publish(ONE, lines(HOST, OLD)) == ["OK"]
+        assert shown(stage, HOST) == (OLD,)
+
+    perform(scene)
