@@ -46,7 +46,7 @@ def _fate(
         return RIGHT
     more = set(shown) - set(wanted.addresses)
     for value in late:
-        if shown == set(value) or (is_mixed and more and more <= set(value)):
+        if shown == set(value):
             return Fate.MENDED, value
     if is_mixed and more <= {address for value in late for address in value}:  # several late writes, or a part of one
         return Fate.MENDED, next((value for value in late if more & set(value)), ())

@@ -179,7 +179,8 @@ class Desk:
         """Let the shares of a ticket that have nothing in front of them stand in line."""
         session = self._accounts.session(ticket.account)
         if session is None:
-            self._book.answer(ticket, NO_CREDENTIALS)
+            if not any(share.under_way for share in ticket.shares):  # else it may be done
+                self._book.answer(ticket, NO_CREDENTIALS)
             return
         if ticket.session is not session:
             self._book.count(ticket, session)

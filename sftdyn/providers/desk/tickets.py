@@ -58,7 +58,7 @@ class Ticket:
     shares: "list[Share]" = field(default_factory=list)
     trouble: str = ""  # what was last in the way
     session: Any = None  # in which it is counted
-    moved: bool = False  # a zone of it turned out to be elsewhere once
+    moved: set[str] = field(default_factory=set)  # zones of it that turned out to be elsewhere
     is_open: bool = True  # it can be joined: nothing of it was sent
     is_over: bool = False
 
