@@ -16,7 +16,7 @@ from ..values.exchanges import Exchanges
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Desec
-from ..values.update import TXT, Plan, Record, Text
+from ..values.update import TXT, Record, Text
 from .desec_sets import (
     MINIMUM_TTL,
     Contents,
@@ -39,7 +39,6 @@ from .desec_sets import (
 )
 from .desk.backend import (
     Addresses,
-    Ask,
     Fact,
     Fate,
     Health,
@@ -52,7 +51,6 @@ from .desk.backend import (
     Verdict,
     ZoneState,
 )
-from .findings import findings
 from .mending import Watched, mend
 from .rest import patience
 from .texts import quoted
@@ -104,9 +102,6 @@ class DesecBackend:
 
     def wait(self, health: Health) -> float:
         return 0.0
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(list(plan), ask)
 
     def stop(self) -> None:
         self._fetcher.close()

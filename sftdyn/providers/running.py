@@ -17,7 +17,7 @@ from typing import Any
 
 from ..values.exchanges import Vitals
 from ..values.specs import Function, Spec
-from ..values.update import Item, Key, Plan, Promise, Provider
+from ..values.update import Item, Key, Promise, Provider
 from .desk.desk import Desk
 from .makers import MAKERS, Makers
 from .whereabouts import Whereabouts
@@ -95,10 +95,6 @@ class Providers:
             recent = self._recent = spec, self._provider(spec)
         after = self._in_front(recent[1], update) if self._before else ()
         return recent[1].publish(spec, update, ask_only, secret, after)
-
-    async def findings(self, spec: Spec, plan: Plan) -> list[str]:
-        """What stands in the way of publishing these record sets through this provider, a sentence each."""
-        return await self._provider(spec).findings(spec, plan)
 
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""

@@ -6,14 +6,13 @@ from typing import TypeAlias
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Plan, Record, RRset, Text
-from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, ZoneState
+from ...values.update import Key, Record, RRset, Text
+from ..desk.backend import Addresses, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, ZoneState
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
 from .dialogue import Settled as Said
 from .failures import Failures
-from .findings import findings
 from .message import Word
 from .nsupdate import ASKING, WRITING, Child
 from .route import Route
@@ -101,9 +100,6 @@ class BindBackend:
 
     def wait(self, health: Health) -> float:
         return 0.0
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(self.route, self.given, plan)
 
     def stop(self) -> None:
         self._scouts.stop()

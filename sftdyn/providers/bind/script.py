@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Plan, Record, Script
-from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, ZoneState
+from ...values.update import Key, Record, Script
+from ..desk.backend import Addresses, Fact, Fate, Health, Manner, Settlement, ZoneState
 from ..desk.backend import Verdict as Became
 from . import message
 from .message import Word
@@ -102,9 +102,6 @@ class ScriptBackend:
     ) -> list[tuple[Fate, Addresses]]:
         """Nothing of it is watched."""
         return [(Fate.RIGHT, ())] * len(watched)
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return []
 
     def stop(self) -> None:
         self._scouts.stop()

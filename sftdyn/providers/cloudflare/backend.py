@@ -7,10 +7,9 @@ from ...fetch.route import Dialer
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Cloudflare
-from ...values.update import Plan, Record
+from ...values.update import Record
 from ..desk.backend import (
     Addresses,
-    Ask,
     Fact,
     Fate,
     Health,
@@ -22,7 +21,6 @@ from ..desk.backend import (
     Unfound,
     ZoneState,
 )
-from ..findings import findings
 from ..mending import Watched
 from ..rest import patience
 from .answers import ApiError, Flaw
@@ -85,9 +83,6 @@ class CloudflareBackend:
         except ApiError as error:
             final = FINAL.get(error.kind, Outcome.REFUSED)
             raise Unfound(error.settlement.reason, error.settlement.wait, final) from None
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(list(plan), ask)
 
     def stop(self) -> None:
         self.api.close()

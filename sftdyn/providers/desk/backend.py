@@ -21,10 +21,9 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Plan, Record
+from ...values.update import Key, Record
 
 Addresses: TypeAlias = tuple[str, ...]
-Ask: TypeAlias = Callable[[Sequence[Sequence[Item]]], Awaitable[list[Result]]]  # what would become of such updates
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
@@ -191,9 +190,6 @@ class Backend(Protocol):
 
     def wait(self, health: Health) -> float:
         """Seconds until the next exchange may begin."""
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        """What stands in the way of publishing these record sets, a sentence each."""
 
     def stop(self) -> None:
         """Let go of everything."""

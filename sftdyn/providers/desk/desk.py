@@ -21,12 +21,11 @@ Rule 6. A zone that turns out to be elsewhere is asked for once more within the 
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from ...values.exchanges import Exchanges, Vitals
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Plan, Promise, Script
+from ...values.update import Item, Key, Promise, Script
 from .accounts import Accounts
 from .backend import Addresses, Fate, Maker, Unfound
 from .book import Book
@@ -107,15 +106,6 @@ class Desk:
     def vitals(self) -> Vitals:
         """How it is: what waits, and the exchanges."""
         return Vitals(self._exchanges, len(self._book.tickets), self._watch.late.mended)
-
-    async def findings(self, spec: Any, plan: Plan) -> list[str]:
-        """What stands in the way of publishing these record sets, a sentence each."""
-        session = self._accounts.session(Account(spec))
-        return await session.backend.findings(plan, partial(self._ask, spec)) if session else []
-
-    async def _ask(self, spec: Any, updates: Sequence[Sequence[Item]]) -> list[Result]:
-        asking = [self.publish(spec, update, ask_only=True) for update in updates]
-        return [result for results in await asyncio.gather(*asking) for result in results]
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end all work."""

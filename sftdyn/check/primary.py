@@ -18,23 +18,24 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from ...values.names import FEW, listed
-from ...values.outcome import Outcome, Result
-from ...values.specs import Primary
-from ...values.update import TXT, Place, Plan, RRset, Text
-from ..desk.backend import Manner
-from ..desk.zones import NOWHERE, Zones, upwards
-from . import message, outside
-from .addresses import Over
+from ..providers.bind import message
+from ..providers.bind.addresses import Over
+from ..providers.bind.dialogue import BATCH, HALVED
+from ..providers.bind.message import Word
+from ..providers.bind.nsupdate import ASKING, Child, dig
+from ..providers.bind.questions import Lot
+from ..providers.bind.route import Route
+from ..providers.bind.sayings import diagnosis
+from ..providers.bind.scouts import Scouts, look_at
+from ..providers.desk.backend import Manner
+from ..providers.desk.zones import NOWHERE, Zones, upwards
+from ..values.names import FEW, listed
+from ..values.outcome import Outcome, Result
+from ..values.specs import Primary
+from ..values.update import TXT, Place, Plan, RRset, Text
+from . import outside
 from .delegation import delegation_findings
-from .dialogue import BATCH, HALVED
 from .keyfiles import what_is_wrong
-from .message import Word
-from .nsupdate import ASKING, Child, dig
-from .questions import Lot
-from .route import Route
-from .sayings import diagnosis
-from .scouts import Scouts, look_at
 from .ttls import ttl_remarks
 
 AT_ONCE = 8  # processes of dig
