@@ -47,7 +47,6 @@ from .desk.backend import (
     Maker,
     Manner,
     Settlement,
-    Unfound,
     Verdict,
     ZoneState,
 )
@@ -109,20 +108,16 @@ class DesecBackend:
     async def close(self) -> None: ...
 
     async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Raises Unfound."""
+        """Raises Interrupted."""
         names = [place for place in places if may_be_domain(place)]
         self._asked += 1
         which = f"owns_qname={quote(names[0].removesuffix('.'))}&" if names else ""
-        try:
-            if self._asked > FEW or len(names) > MANY:
-                domains = await self._domains("")
-                self._asked = 0
-                yield Listing({domain: domain for domain in domains})
-                return
-            domains = await self._domains(which) if names else {}
-        except Interrupted as why:
-            verdict, _, reason, wait, *_ = why.settlement
-            raise Unfound(reason, wait, Outcome.REFUSED if verdict is Verdict.REFUSED else None) from None
+        if self._asked > FEW or len(names) > MANY:
+            domains = await self._domains("")
+            self._asked = 0
+            yield Listing({domain: domain for domain in domains})
+            return
+        domains = await self._domains(which) if names else {}
         for fact in facts(places, names[0] if names else ".", next(iter(domains), None)):
             yield fact
 

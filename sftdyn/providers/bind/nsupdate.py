@@ -124,7 +124,7 @@ class Child:
                     await self.stop()  # there is no datagram that could wake it
                 await self._follow_route()
                 self._asked = clock()
-                self._route.talking.add(self)
+                self._route.talking.add(self.give_up)
                 async for transcript in self._talk(questions):
                     hear(heard, transcript)
                     heard += 1
@@ -138,7 +138,7 @@ class Child:
             hear(heard, message.not_started(error) if self._process is None else "")
             await self.stop()
         finally:
-            self._route.talking.discard(self)
+            self._route.talking.discard(self.give_up)
         if is_silent:  # what it sends next may be broken
             await self.stop()
         self._last_sent = clock()

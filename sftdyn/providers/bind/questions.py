@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
-from ..desk.backend import Fact, Unfound
+from ..desk.backend import Fact, Interrupted, Settlement, Verdict
 from . import message
 from .addresses import Passage
 from .message import Word
@@ -69,7 +69,7 @@ class Lot:
 
 
 async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncIterator[Fact]:
-    """What is heard of these names, as soon as it is heard. Raises Unfound."""
+    """What is heard of these names, as soon as it is heard. Raises Interrupted."""
     watching = scouts.watch(places)
     held: Fact | None = None  # that names are in no zone at all: another address may have one
     is_found = False
@@ -92,7 +92,8 @@ async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncI
     if held:
         yield held
     if lot.last not in message.SPOKEN:
-        raise Unfound(lot.trouble, BAD_KEY_PAUSE if lot.last is Word.BAD_KEY else PAUSE)
+        wait = BAD_KEY_PAUSE if lot.last is Word.BAD_KEY else PAUSE
+        raise Interrupted(Settlement(Verdict.AWAY, reason=lot.trouble, wait=wait))
 
 
 async def _heard(child: Child, lot: Lot) -> AsyncIterator[Fact]:

@@ -143,8 +143,8 @@ class Scouts:
         self._back = self._loop.time() + BACK
         if not way or not before:
             return
-        for talking in list(self._route.talking) if why else ():
-            talking.give_up(before)
+        for give_up in list(self._route.talking) if why else ():
+            give_up(before)
         if way.address != before.address:
             called = "the name server at %s is used from now on"
             log.warning(f"{called}, not %s: %s", way.address, before.address, why or "it works again")

@@ -18,12 +18,10 @@ from ..desk.backend import (
     Maker,
     Manner,
     Settlement,
-    Unfound,
     ZoneState,
 )
 from ..mending import Watched
 from ..rest import patience
-from .answers import ApiError, Flaw
 from .api import Api, Pace
 from .budget import Budgets
 from .exchange import Exchange, View
@@ -44,12 +42,6 @@ MANNER = Manner(
     watched=150.0,  # Cloudflare's own proxies give up on a request after 100
     rests=(1.0, 1.5, 30.0),
 )
-FINAL = {
-    Flaw.AWAY: None,
-    Flaw.LIMITED: None,
-    Flaw.GONE: Outcome.NOZONE,
-    Flaw.HIDDEN: Outcome.UNPUBLISHABLE,
-}
 
 
 class CloudflareBackend:
@@ -75,14 +67,9 @@ class CloudflareBackend:
     def wait(self, health: Health) -> float:
         return self.api.wait(health)
 
-    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Raises Unfound."""
-        try:
-            async for fact in self._zones.apexes(places, Pace(self._sight.seconds / 2, Health.WELL)):
-                yield fact
-        except ApiError as error:
-            final = FINAL.get(error.kind, Outcome.REFUSED)
-            raise Unfound(error.settlement.reason, error.settlement.wait, final) from None
+    def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
+        """Raises Interrupted."""
+        return self._zones.apexes(places, Pace(self._sight.seconds / 2, Health.WELL))
 
     def stop(self) -> None:
         self.api.close()

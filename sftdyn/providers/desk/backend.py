@@ -78,6 +78,7 @@ class Interrupted(Exception):
     def __init__(self, settlement: Settlement) -> None:
         super().__init__(settlement.reason)
         self.settlement = settlement
+        self.final = OUTCOMES.get(settlement.verdict)  # None: it may be tried again, after `wait`
 
 
 class Fact(NamedTuple):
@@ -92,16 +93,6 @@ class Listing(NamedTuple):
     """All zones that there are: apex → zone. What it does not have is none."""
 
     zones: Mapping[str, str]
-
-
-class Unfound(Exception):
-    """Zones could not be asked for. `final`: what becomes of who waits; None: it may be tried again, after `wait`."""
-
-    def __init__(self, reason: str, wait: float = 0.0, final: Outcome | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.wait = wait  # seconds
-        self.final = final
 
 
 class Fate(Enum):
@@ -166,7 +157,7 @@ class Channel(Protocol):
         """Put each record set in the place of one of those late values, where that stands. Raises Interrupted."""
 
     def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Which of these names are zones: as many as can be told. Raises Unfound."""
+        """Which of these names are zones: as many as can be told. Raises Interrupted."""
 
     async def close(self) -> None:
         """Let go of it."""

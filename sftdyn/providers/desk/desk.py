@@ -27,10 +27,9 @@ from ...values.exchanges import Exchanges, Vitals
 from ...values.outcome import Outcome, Result
 from ...values.update import Item, Key, Promise, Script
 from .accounts import Accounts
-from .backend import Addresses, Fate, Maker, Unfound
+from .backend import Interrupted, Maker
 from .book import Book
 from .judge import Judge
-from .late import Inspection
 from .session import Session
 from .tickets import Account, Share, Ticket, Turn, Zone
 from .watch import Vigil
@@ -57,6 +56,7 @@ class Desk:
         self._accounts = Accounts(self._start)
         self._book = Book(self._comes, self._accounts.let_go, f"no answer from {manner.called}")
         self._watch = Vigil(manner, self._book.order, self._accounts, self._keep_time)
+        self.look, self.looked, self.exchanged = self._watch.begin, self._watch.end, self._accounts.let_go
         self._judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
         self._usual = Account(None)  # that of the last update without a secret
         self._loop = asyncio.get_running_loop()
@@ -227,13 +227,13 @@ class Desk:
         else:
             session.finder.want(ticket, names)
 
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
+    def unfound(self, ticket: Ticket, name: str, error: Interrupted) -> None:
         """The zone of one of its names cannot be found."""
         items = [item for item in ticket.update if item.name == name]
         if items:
             share = Share(ticket, Zone(NOWHERE, waiting=1), items)
             ticket.shares.append(share)
-            self._book.settle(share, Result(error.final or Outcome.NOZONE, error.reason))
+            self._book.settle(share, Result(error.final or Outcome.NOZONE, error.settlement.reason))
 
     def paused(self, session: Session) -> None:
         """Who cannot wait so long is told so at once."""
@@ -252,18 +252,6 @@ class Desk:
                 share.is_dropped = True
         ticket.shares = [share for share in ticket.shares if not share.is_dropped]
         self.place(ticket)
-
-    def look(self, session: Session, zone: Zone) -> Inspection | None:
-        """What late writes could undo there, and shall be looked at."""
-        return self._watch.begin(session, zone)
-
-    def looked(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None:
-        """What has come of it."""
-        self._watch.end(look, fates)
-
-    def exchanged(self, session: Session) -> None:
-        """An exchange has ended."""
-        self._accounts.let_go(session)
 
     # Time
 

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from .backend import Addresses, Backend, Channel, Fate, Health, Interrupted, Settlement, Unfound, Verdict
+from .backend import Addresses, Backend, Channel, Fate, Health, Interrupted, Settlement, Verdict
 from .finder import Finder
 from .lanes import Lane
 from .late import Inspection
@@ -43,7 +43,7 @@ class Clerk(Protocol):
 
     def place(self, ticket: Ticket) -> None: ...
 
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None: ...
+    def unfound(self, ticket: Ticket, name: str, error: Interrupted) -> None: ...
 
     def paused(self, session: "Session") -> None: ...
 
@@ -77,6 +77,7 @@ class Session:
         self.is_temporary = account.secret is not None  # it ends when it has nothing to do
         self.suspects: set[str] = set()  # names
         self._clerk = clerk
+        self.found, self.unfound = clerk.place, clerk.unfound
         self._court = court
         self._exchanges = exchanges
         self._states: dict[str, Zone] = {}
@@ -192,20 +193,12 @@ class Session:
         """Whether it still waits here."""
         return ticket.session is self and not ticket.is_over
 
-    def found(self, ticket: Ticket) -> None:
-        """The zones of its names can be told."""
-        self._clerk.place(ticket)
-
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
-        """The zone of one of its names cannot be found."""
-        self._clerk.unfound(ticket, name, error)
-
-    def silent(self, error: Unfound) -> None:
+    def silent(self, error: Interrupted) -> None:
         """Nobody answered who was asked for zones."""
-        if error.reason and not error.final:
+        if error.settlement.reason and not error.final:
             self._exchanges.note(answered=False)
-        if error.wait > SHORT:
-            self._pause(error.wait, self._loop.time())
+        if error.settlement.wait > SHORT:
+            self._pause(error.settlement.wait, self._loop.time())
 
     def _pause(self, seconds: float, now: float) -> None:
         self.paused_until = max(self.paused_until, now + seconds)
