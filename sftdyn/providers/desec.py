@@ -48,9 +48,10 @@ from .desk.backend import (
     Manner,
     Settlement,
     Verdict,
+    Watched,
     ZoneState,
 )
-from .mending import Watched, mend
+from .mending import mend
 from .rest import patience
 from .texts import quoted
 

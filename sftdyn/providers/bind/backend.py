@@ -7,7 +7,7 @@ from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
 from ...values.update import Key, Record, RRset, Text
-from ..desk.backend import Addresses, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, ZoneState
+from ..desk.backend import Addresses, Backend, Fact, Fate, Interrupted, Maker, Manner, Settlement, Watched, ZoneState
 from ..desk.backend import Verdict as Became
 from . import message, questions
 from .dialogue import BATCH, Dialogue, Sight
@@ -69,7 +69,7 @@ MOVED = frozenset({Word.HIDDEN, Word.CLOSED, Word.NOT_ITS_ZONE})  # the name may
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
 
 
-class BindBackend:
+class BindBackend(Backend):
     """One primary; made inside a running event loop."""
 
     manner = MANNER
@@ -98,9 +98,6 @@ class BindBackend:
         size = (name + 10) * (4 + guards) + (name + longest) * 2 * max(1, len(item.addresses))
         return max(size, MESSAGE_SIZE // BATCH)
 
-    def wait(self, health: Health) -> float:
-        return 0.0
-
     def stop(self) -> None:
         self._scouts.stop()
         self._strays.stop()
@@ -127,18 +124,14 @@ class BindChannel:
         is_apart = said.verdict is Word.TOO_LARGE and self._child.is_narrow()
         return _settlement(zone, *said)._replace(apart=is_apart)
 
-    async def mend(
-        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         fates = await self._mend_at(self._dialogue, zone.name, watched)
         for route in self._strays.answering(zone.name):
             there = await self._mend_elsewhere(route, zone.name, watched)
             fates |= {key: fate for key, fate in there.items() if key not in fates and fate[0] is not Fate.FOREIGN}
         return [fates.get(record.key, (Fate.RIGHT, ())) for record, _ in watched]
 
-    async def _mend_elsewhere(
-        self, route: Route, zone: str, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> Fates:
+    async def _mend_elsewhere(self, route: Route, zone: str, watched: Watched) -> Fates:
         """At an address that was left; where it falls silent again, the next look asks again."""
         child, scouts = Child(route, WRITING), Scouts(route)
         try:
@@ -150,9 +143,7 @@ class BindChannel:
             scouts.stop()
             await child.stop()
 
-    async def _mend_at(
-        self, dialogue: Dialogue, zone: str, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> Fates:
+    async def _mend_at(self, dialogue: Dialogue, zone: str, watched: Watched) -> Fates:
         """What is not right there, and what has become of it. Raises Interrupted."""
         fates: Fates = {}
         late = {record.key: values for record, values in watched}

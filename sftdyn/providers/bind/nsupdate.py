@@ -182,10 +182,6 @@ class Child:
         if self._process and self.way == way and asyncio.get_running_loop().time() > self._asked + SILENT:
             _kill(self._process)
 
-    def is_running(self) -> bool:
-        """Whether there is a process."""
-        return self._process is not None
-
     def has_old_key(self) -> bool:
         """Whether there is a process that has read another key file than is there now."""
         return self._process is not None and self._route.key_time() not in (None, self._key_time)

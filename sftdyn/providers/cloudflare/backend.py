@@ -10,6 +10,8 @@ from ...values.specs import Cloudflare
 from ...values.update import Record
 from ..desk.backend import (
     Addresses,
+    Backend,
+    Channel,
     Fact,
     Fate,
     Health,
@@ -18,9 +20,9 @@ from ..desk.backend import (
     Maker,
     Manner,
     Settlement,
+    Watched,
     ZoneState,
 )
-from ..mending import Watched
 from ..rest import patience
 from .api import Api, Pace
 from .budget import Budgets
@@ -44,7 +46,7 @@ MANNER = Manner(
 )
 
 
-class CloudflareBackend:
+class CloudflareBackend(Backend, Channel):
     """The API as one credential sees it; made inside a running event loop."""
 
     manner = MANNER
@@ -60,9 +62,6 @@ class CloudflareBackend:
 
     def channel(self, asks: bool = False) -> "CloudflareBackend":
         return self
-
-    def weigh(self, rrset: Record, zone: str) -> int:
-        return 1
 
     def wait(self, health: Health) -> float:
         return self.api.wait(health)

@@ -24,6 +24,7 @@ from ...values.outcome import Outcome, Result
 from ...values.update import Key, Record
 
 Addresses: TypeAlias = tuple[str, ...]
+Watched: TypeAlias = Sequence[tuple[Record, Collection[Addresses]]]  # what should be there, and what may be instead
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
@@ -151,9 +152,7 @@ class Channel(Protocol):
     ) -> list[Settlement]:
         """Make these true, or only ask; one settlement for each. What is not wanted any more need not be sent."""
 
-    async def mend(
-        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """Put each record set in the place of one of those late values, where that stands. Raises Interrupted."""
 
     def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
@@ -164,23 +163,23 @@ class Channel(Protocol):
 
 
 class Backend(Protocol):
-    """One place, as one credential reaches it; made inside a running event loop."""
+    """One place, as one credential reaches it; made inside a running event loop. It says what differs from this."""
+
+    given: Sequence[str] = ()  # the zones of all names; none: they are asked for
 
     @property
     def manner(self) -> Manner: ...
-
-    @property
-    def given(self) -> Sequence[str]:
-        """The zones of all names; none: they are asked for."""
 
     def channel(self, asks: bool = False) -> Channel:
         """One more; `asks`: for questions alone."""
 
     def weigh(self, item: Any, zone: str) -> int:
         """What a record set takes of a batch."""
+        return 1
 
     def wait(self, health: Health) -> float:
         """Seconds until the next exchange may begin."""
+        return 0.0
 
     def stop(self) -> None:
         """Let go of everything."""

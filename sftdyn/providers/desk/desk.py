@@ -57,7 +57,8 @@ class Desk:
         self._book = Book(self._comes, self._accounts.let_go, f"no answer from {manner.called}")
         self._watch = Vigil(manner, self._book.order, self._accounts, self._keep_time)
         self.look, self.looked, self.exchanged = self._watch.begin, self._watch.end, self._accounts.let_go
-        self._judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
+        judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
+        self.judge, self.defect = judge.judge, judge.defect
         self._usual = Account(None)  # that of the last update without a secret
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -70,7 +71,7 @@ class Desk:
             backend = self._maker.scripts(spec, self._scripted)
         else:
             backend = self._maker.records(spec, secret, self._timeout, self._exchanges)
-        return Session(backend, account, self, self._judge, self._exchanges)
+        return Session(backend, account, self, self._exchanges)
 
     def use(self, named: Sequence[Hashable], successors: Mapping[Hashable, Hashable], timeout: float) -> None:
         """From now on, the conf names these specs at this place; what has come in the place of others."""
@@ -183,7 +184,7 @@ class Desk:
         ticket.shares += shares
         for share in shares:
             share.zone.waiting += 1
-        refusal = session.refusal(ticket.waiters[-1][0])
+        refusal = session.refusal(ticket.waiters[-1][0]) if session.paused_until else None
         for share in shares:
             if not share.zone.name:
                 self._book.settle(share, self._maker.manner.no_zone)

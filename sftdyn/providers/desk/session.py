@@ -39,7 +39,7 @@ LANES = (Health.WELL, Health.ILL, Health.SILENT)
 
 
 class Clerk(Protocol):
-    """Who has the tickets."""
+    """Who has the tickets, and says what settlements mean."""
 
     def place(self, ticket: Ticket) -> None: ...
 
@@ -53,10 +53,6 @@ class Clerk(Protocol):
 
     def looked(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None: ...
 
-
-class Court(Protocol):
-    """Who says what settlements mean."""
-
     def judge(self, session: "Session", share: Share, settlement: Settlement, now: float) -> None: ...
 
     def defect(self, share: Share) -> None: ...
@@ -65,7 +61,7 @@ class Court(Protocol):
 class Session:
     """One backend at work; made inside a running event loop."""
 
-    def __init__(self, backend: Backend, account: Account, clerk: Clerk, court: Court, exchanges: Exchanges) -> None:
+    def __init__(self, backend: Backend, account: Account, clerk: Clerk, exchanges: Exchanges) -> None:
         self.backend = backend
         self.account = account
         self.zones = Zones(backend.given, backend.manner)
@@ -78,7 +74,6 @@ class Session:
         self.suspects: set[str] = set()  # names
         self._clerk = clerk
         self.found, self.unfound = clerk.place, clerk.unfound
-        self._court = court
         self._exchanges = exchanges
         self._states: dict[str, Zone] = {}
         self._loop = asyncio.get_running_loop()
@@ -154,8 +149,6 @@ class Session:
 
     def refusal(self, until: float) -> Result | None:
         """What becomes of who waits until then, where the place wants no question before."""
-        if not self.paused_until:
-            return None
         seconds = self.paused_until - self._loop.time()
         if seconds <= SHORT or self.paused_until < until:
             return None
@@ -265,9 +258,9 @@ class Session:
             lane.rests_until = now + (now - start)
         for share, settlement in zip(batch, settlements, strict=bool(settlements)):
             share.under_way = False
-            self._court.judge(self, share, settlement, now)
+            self._clerk.judge(self, share, settlement, now)
         for share in batch if not settlements else ():
-            self._court.defect(share)
+            self._clerk.defect(share)
         self._clerk.exchanged(self)
 
     async def look(self, channel: Channel, zone: Zone) -> None:
