@@ -1,5 +1,6 @@
 """One primary, as the desk talks to it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TypeAlias
 
@@ -9,12 +10,13 @@ from ...values.specs import Bind
 from ...values.update import Key, Record, RRset, Text
 from ..desk.backend import Addresses, Backend, Fact, Fate, Interrupted, Maker, Manner, Settlement, Watched, ZoneState
 from ..desk.backend import Verdict as Became
-from . import message, questions
+from . import message
 from .dialogue import BATCH, Dialogue, Sight
 from .dialogue import Settled as Said
 from .failures import Failures
 from .message import Word
 from .nsupdate import ASKING, WRITING, Child
+from .questions import Lot
 from .route import Route
 from .scouts import Scouts
 from .script import ScriptBackend
@@ -63,6 +65,8 @@ REASONS = {
     Word.REFUSED: "the name server's update-policy or allow-update refuses this name (Knot: its acl does, or the"
     " zone is full: zone-max-size)",
 }
+PAUSE = 0.1  # seconds until zones are asked for again, where nobody answers
+NO_ROOT = Fact(".", None)
 OF_THE_ZONE = frozenset({Word.AWAY, Word.CLOSED, Word.NOT_ITS_ZONE})  # the log says which
 COSTLY = frozenset({Word.HIDDEN, Word.REFUSED, Word.FAILED})
 MOVED = frozenset({Word.HIDDEN, Word.CLOSED, Word.NOT_ITS_ZONE})  # the name may be in another zone than it was
@@ -163,11 +167,54 @@ class BindChannel:
                 fates[rrset.key] = await _mend(dialogue, zone, rrset, late[rrset.key])
         return fates
 
-    def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
-        return questions.apexes(self._child, places, self._scouts)
+    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
+        """What is heard of these names, as soon as it is heard. Raises Interrupted."""
+        watching = self._scouts.watch(places)
+        held: Fact | None = None  # that names are in no zone at all: another address may have one
+        is_found = False
+        lot = Lot(places)
+        async for fact in _heard(self._child, lot):
+            watching.cancel()
+            is_found = is_found or fact.zone is not None
+            if fact == NO_ROOT and not is_found and self._scouts.have_choice():
+                held = fact
+            else:
+                yield fact
+        watching.cancel()
+        if lot.last is Word.BAD_KEY:
+            await self._child.stop()
+        verdict = Word.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
+        if (held or lot.last not in message.SPOKEN) and await self._scouts.help(verdict, places, self._child.way):
+            held, lot = None, Lot(places)
+            async for fact in _heard(self._child, lot):
+                yield fact
+        if held:
+            yield held
+        if lot.last not in message.SPOKEN:
+            raise Interrupted(Settlement(Became.AWAY, reason=lot.trouble, wait=WAITS.get(lot.last, PAUSE)))
 
     async def close(self) -> None:
         await self._child.stop()
+
+
+async def _heard(child: Child, lot: Lot) -> AsyncIterator[Fact]:
+    """What one lot brings."""
+    heard: asyncio.Queue[Fact | None] = asyncio.Queue()
+
+    def hear(number: int, transcript: str) -> None:
+        for fact in lot.hear(number, transcript):
+            heard.put_nowait(fact)
+
+    if child.has_old_key():  # of which Knot 3.4 says that it serves no zone
+        await child.stop()
+    asking = asyncio.create_task(child.send_all([(place, message.harmless(place)) for place in lot.places], hear))
+    asking.add_done_callback(lambda _: heard.put_nowait(None))
+    try:
+        while fact := await heard.get():
+            yield fact
+        await asking
+    finally:
+        asking.cancel()
 
 
 async def _mend(dialogue: Dialogue, zone: str, rrset: Record, late: Collection[Addresses]) -> tuple[Fate, Addresses]:
