@@ -44,9 +44,12 @@ class Keyring:
         """What of `target`, whose client was found, is the key."""
         return matched(self.clients, target)
 
-    def identity(self, target: bytes) -> bytes:
-        """The same for all targets that mean one key of the conf."""
-        return digest(self.matched(target))
+    def held(self, target: bytes) -> tuple[bytes, Client] | None:
+        """The client whose key is `target`, behind what is the same for all targets that mean this key."""
+        for key in (target, decode(target)) if b"%" in target else (target,):
+            if client := self.clients.get(known := digest(key)):
+                return known, client
+        return None
 
 
 def found(holders: Mapping[bytes, T], target: bytes) -> T | None:

@@ -5,7 +5,6 @@ else. What lies between is `publishing`, where there is something to publish.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from time import time
@@ -29,7 +28,7 @@ from .demand import Parameters, kept, read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
 from .keys import DYNDNS2, SECRET_URL, Door, Opened, Way, door_of, hosts, takes_body, ways, without_client
 from .notes import Notes, Part, failure
-from .publishing import Errand, Publishing, Visit
+from .publishing import Errand, Names, Publishing, Visit
 from .secret_url import LATER
 from .watch.seen import Journal
 
@@ -62,16 +61,16 @@ class Doors:
         count: Callable[[Result, Subject], None],
         journal: Journal | None = None,
     ) -> None:
-        self._config = config
+        self._open(config)
         self._notes = Notes(count, journal)
         self._hooks = HookThreads(config)
         self._publishing = Publishing(config, providers, self._hooks, self._done, self._fail)
         self._certificates = Certificates(config, providers, self._leave)
-        self._under_way: Counter[Hashable] = Counter()  # requests of each client
+        self._under_way: dict[Hashable, int] = {}  # requests of each client
 
     def use(self, config: Config) -> None:
         """From now on, this conf."""
-        self._config = config
+        self._open(config)
         self._hooks.use(config)
         self._publishing.use(config)
         self._certificates.use(config)
@@ -81,12 +80,12 @@ class Doors:
         await self._certificates.close()
 
     def takes_body(self, request: Request) -> bool:
-        """Whether the body of a request with this head is wanted."""
+        """Whether the body of a request with this head, a POST, is wanted."""
         return takes_body(request, self._opened)
 
-    @property
-    def _opened(self) -> Opened:
-        return Opened(self._config.dyndns2, self._config.permits.are_possible)
+    def _open(self, config: Config) -> None:
+        self._config = config
+        self._opened = Opened(config.dyndns2, config.permits.are_possible)
 
     def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
         """Reply to a request, now or later."""
@@ -112,9 +111,9 @@ class Doors:
     def _enter(self, visit: Visit) -> None:
         if self._is_welcome(visit):
             for way in ways(visit.request, self._opened):
-                client = self._config.keyring.find(way.key)
-                if client and self._is_taken(client, way):
-                    if errand := self._errand(visit, way, client, visit.caller.address):
+                held = self._config.keyring.held(way.key)
+                if held and self._is_taken(held[1], way):
+                    if errand := self._errand(visit, way, *held, visit.caller.address):
                         self._publishing.publish(errand)
                     return
                 if self._is_permitted(visit, way):
@@ -129,7 +128,7 @@ class Doors:
                 for way in ways(visit.request, self._opened):
                     client = await self._find(visit, way, address)
                     if client and self._is_taken(client, way):
-                        if errand := self._errand(visit, way, client, address):
+                        if errand := self._errand(visit, way, self._who(way, client), client, address):
                             await self._publishing.publish_all(errand)
                         return
                     if self._is_permitted(visit, way):
@@ -157,7 +156,7 @@ class Doors:
     def _is_welcome(self, visit: Visit) -> bool:
         """Whether it is a request that can be for a client; if not, it has been answered."""
         request = visit.request
-        if request.method == "GET" or self.takes_body(request):
+        if request.method == "GET" or (request.method == "POST" and self.takes_body(request)):
             return True
         if request.method in CHECKS and not request.target:
             self._leave(visit, SECRET_URL, [Part([Result(Outcome.ADDRESS)])])
@@ -185,7 +184,7 @@ class Doors:
 
     def _who(self, way: Way, client: Client) -> Hashable:
         """Whose key it is; with get_host, which may know any number of keys, whose names."""
-        return client.names if self._config.hooks.get_host else self._config.keyring.identity(way.key)
+        return client.names if self._config.hooks.get_host else digest(self._config.keyring.matched(way.key))
 
     # What is about certificates
 
@@ -223,44 +222,48 @@ class Doors:
 
         Not at once: who asks again as soon as there is an answer would keep us from accepting others.
         """
-        if self._under_way[who] >= AT_ONCE:
+        under_way = self._under_way.get(who, 0)
+        if under_way >= AT_ONCE:
             parts = [Part([FULL], names)] * hosts
             asyncio.get_running_loop().call_later(HELD, self._leave, visit, door, parts)
             return False
-        self._under_way[who] += 1
+        self._under_way[who] = under_way + 1
         visit.counted = who
         return True
 
-    def _errand(self, visit: Visit, way: Way, client: Client, address: Address) -> Errand | None:
+    def _errand(self, visit: Visit, way: Way, who: Hashable, client: Client, address: Address) -> Errand | None:
         """What the client wants; None where that is answered already."""
         parameters = read_parameters(way.query)
         if challenge := self._challenge(way, parameters):
             self._certify(visit, way, challenge, client)
             return None
         wanted_hosts = hosts(way.door, client, parameters)
-        who = self._who(way, client)
         if not self._has_room(visit, way.door, who, client.names, len(wanted_hosts)):
             return None
         provider = client.provider or self._config.provider
         secret = self._secret(way) if provider.passes_secret else None
         errand = Errand(visit, way.door, client, who, wanted_hosts, provider, secret)
-        for host in wanted_hosts:
+        own: list[Names] = []
+        for host in dict.fromkeys(wanted_hosts):
             if isinstance(host, Outcome):
                 errand.parts[host] = Part([Result(host, PROBLEMS.get(host, NOT_OURS))], name=client.names[0])
-        self._find_updates(errand, parameters, address)
+            else:
+                own.append(host)
+        self._find_updates(errand, own, parameters, address)
         return errand
 
-    def _find_updates(self, errand: Errand, parameters: Parameters, address: Address) -> None:
-        """What the parameters mean for the client's names that they are about."""
-        own = [host for host in dict.fromkeys(errand.hosts) if not isinstance(host, Outcome)]
+    def _find_updates(self, errand: Errand, own: Sequence[Names], parameters: Parameters, address: Address) -> None:
+        """What the parameters mean for those of the client's names that they are about."""
         try:
             demand = read_demand(parameters, self._config.peer_only)
             if not demand.names_address and not self._config.hooks.get_ip:
                 self._trust(errand.visit.caller)
             updates = {host: wanted(errand.client, host, demand, address, self._config.ttl) for host in own}
-            errand.updates.update({host: update for host, update in updates.items() if update})
-            left = [host for host in own if not updates[host]]
-            errand.looks.update({host: kept(errand.client, host, demand, address, self._config.ttl) for host in left})
+            for host, update in updates.items():
+                if update:
+                    errand.updates[host] = update
+                else:
+                    errand.looks[host] = kept(errand.client, host, demand, address, self._config.ttl)
         except Mistake as mistake:
             bad = Result(Outcome.BADADDRESS, str(mistake))
             errand.parts.update({host: Part([bad], host, host[0]) for host in own})
@@ -284,10 +287,9 @@ class Doors:
         if visit.has_left:
             return
         visit.has_left = True
-        self._publishing.depart(visit)
-        if visit.counted:
-            self._under_way[visit.counted] -= 1
-            if not self._under_way[visit.counted]:
-                del self._under_way[visit.counted]
+        if visit.arrival:
+            self._publishing.depart(visit)
+        if visit.counted and (left := self._under_way.pop(visit.counted) - 1):
+            self._under_way[visit.counted] = left
         self._notes.leave(door.NAME, parts, visit.caller.shown, visit.request, visit.began)
         visit.respond(door.reply(parts, address))

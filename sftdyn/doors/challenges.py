@@ -105,9 +105,7 @@ REGISTRATION = Registration()
 
 
 def is_spoken(request: Request, path: bytes) -> bool:
-    """Whether a request to this path is one in JSON, whose body is wanted."""
-    if request.method != "POST":
-        return False
+    """Whether what is sent with POST to this path is a request in JSON, whose body is wanted."""
     place = path.rstrip(b"/")
     return place in (PRESENT, CLEANUP) or (place == UPDATE and bool(request.values(API_KEY)))
 
@@ -160,6 +158,8 @@ def _text(said: Mapping[str, Any], name: str) -> str:
 
 def read_challenge(parameters: Parameters) -> Challenge | None:
     """What parameters want that are about a certificate; None: they are about addresses."""
+    if not parameters:
+        return None
     values = [value for name, value in parameters if name == TXT]
     is_cleared = any(name == CLEAR and value.strip().lower() == "true" for name, value in parameters)
     if not values and not is_cleared:

@@ -45,7 +45,9 @@ class Demand:
     @property
     def names_address(self) -> bool:
         """Whether it says what to publish, so that the caller's own address does not matter."""
-        return self.offline or bool(self.addresses) or len(self.kept | self.removed) == len(FAMILIES)
+        if self.offline or self.addresses:
+            return True
+        return bool(self.kept or self.removed) and len(self.kept | self.removed) == len(FAMILIES)
 
 
 @dataclass(slots=True)
@@ -186,11 +188,15 @@ def wanted(client: Client, names: Sequence[str], demand: Demand, source: Address
     if client.ttl is not None:
         ttl = client.ttl
     removed = frozenset(FAMILIES) if demand.offline else demand.removed
-    gone = [RRset(name, FAMILIES[version], (), ttl) for name in names for version in sorted(removed)]
+    gone: list[RRset] = []
+    if removed:
+        gone += [RRset(name, FAMILIES[version], (), ttl) for name in names for version in sorted(removed)]
     if 6 in removed and len(names) == len(client.names):  # hosts behind the router go with the last name only
         gone += [RRset(name, "AAAA", (), ttl) for name, _ in client.lan if name not in names]
     untouched = demand.kept | removed
-    addresses = [address for address in demand.addresses or (source,) if address.version not in untouched]
+    addresses: Sequence[Address] = demand.addresses or (source,)
+    if untouched:
+        addresses = [address for address in addresses if address.version not in untouched]
     update = gone + _sets(client, names, addresses, ttl)
     if client.lan and 6 not in untouched and (prefix := _prefix_for(client, demand, addresses)):
         update += [RRset(name, "AAAA", (_host(prefix, part, client),), ttl) for name, part in client.lan]

@@ -15,7 +15,7 @@ from .notes import Part
 
 # Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
 # Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
-SECOND_URL = tuple(blank + scheme for blank in (b" ", b"%20") for scheme in (b"http://", b"https://"))
+SECOND_URL = re.compile(b"(?: |%20)https?://")
 BEHIND = b"/ "  # what some write behind the key; the request line is split at its last blank
 TOKENS = ("bearer", "token")
 # What browsers ask for by themselves, beside the secret URL that their user opens.
@@ -57,7 +57,7 @@ def hosts(door: Door, client: Client, parameters: Parameters) -> Sequence[tuple[
 
 def ways(request: Request, opened: Opened) -> Iterator[Way]:
     """All readings of a request; the first one whose key is a client's counts."""
-    if spoken := _spoken(request, opened):
+    if opened.acme and (spoken := _spoken(request, opened)):
         yield from (Way(spoken, key, b"") for key in _spoken_keys(request) if key)
         return
     if request.target:
@@ -78,10 +78,9 @@ def ways(request: Request, opened: Opened) -> Iterator[Way]:
 
 
 def takes_body(request: Request, opened: Opened) -> bool:
-    """Whether it may bring parameters as a form, as what was written for Google Domains does, or JSON."""
+    """Whether one with POST may bring parameters as a form, as what was written for Google Domains does, or JSON."""
     path, _ = split(request.target)
-    is_form = request.method == "POST" and bool(path) and _door_at(path, opened) is not None
-    return is_form or (opened.acme and challenges.is_spoken(request, path))
+    return (bool(path) and _door_at(path, opened) is not None) or (opened.acme and challenges.is_spoken(request, path))
 
 
 def without_client(request: Request, opened: Opened) -> tuple[Door, Outcome]:
@@ -113,8 +112,10 @@ def door_of(request: Request, opened: Opened) -> Door:
 
 def _spoken(request: Request, opened: Opened) -> challenges.Spoken | None:
     """The door of a request in JSON."""
+    if not opened.acme or request.method != "POST":
+        return None
     path, _ = split(request.target)
-    return challenges.door_of(request, path) if opened.acme and challenges.is_spoken(request, path) else None
+    return challenges.door_of(request, path) if challenges.is_spoken(request, path) else None
 
 
 def _spoken_keys(request: Request) -> list[bytes]:
@@ -152,7 +153,5 @@ def _name(pair: bytes) -> bytes:
 
 def split(target: bytes) -> tuple[bytes, bytes]:
     """The target's path and query."""
-    for mark in SECOND_URL:
-        target = target.partition(mark)[0]
-    path, _, query = target.partition(b"?")
+    path, _, query = SECOND_URL.split(target, 1)[0].partition(b"?")
     return path, query

@@ -11,7 +11,6 @@ Rule 3. One request writes a few lines at most, however many host names it has.
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from math import inf
 from typing import Any
 
@@ -68,9 +67,11 @@ class Notes:
         self, door: str, parts: Sequence[Part], who: str, request: Request | None = None, began: float | None = None
     ) -> None:
         """Take note of what became of a request at a door, from `who`, that came at `began`: seconds since 1970."""
-        one, *more = dict.fromkeys(parts)  # a host name may be asked for twice
-        notes = [*one.notes(), *chain.from_iterable(part.notes() for part in more)]
-        left_out = [pair for part in (one, *more) for pair in part.left_out]
+        notes: list[Note] = []
+        left_out: list[tuple[RRset, str]] = []
+        for part in dict.fromkeys(parts):  # a host name may be asked for twice
+            notes += part.notes()
+            left_out += part.left_out
         for rrset, reason in left_out:
             self._book.remark(f"{rrset.name.removesuffix('.')}: {rrset.type} is left out: {reason}", again=inf)
         if self._journal:
@@ -91,7 +92,7 @@ class Notes:
 
 def part_of(results: Sequence[Result], update: Update, name: str = "") -> Part:
     """What became of an update: of what its owner does not want, nothing is said but that."""
-    if not any(result.is_left_out for result in results):
+    if not [result for result in results if result.is_left_out]:
         return Part(results, update, name)
     pairs = list(zip(update, results, strict=True))
     kept = [pair for pair in pairs if not pair[1].is_left_out]

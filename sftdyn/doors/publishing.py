@@ -109,9 +109,8 @@ class Publishing:
         return self._arrivals.arrive()
 
     def depart(self, visit: Visit) -> None:
-        """The visit is answered: nothing newer needs to be remembered for it."""
-        if visit.arrival:
-            self._arrivals.leave(visit.arrival)
+        """A visit that arrived is answered: nothing newer needs to be remembered for it."""
+        self._arrivals.leave(visit.arrival)
 
     def publish(self, errand: Errand) -> None:
         """Without hooks. One update that needs no proof needs no task."""
@@ -229,7 +228,7 @@ class Publishing:
 
         What was under way when this request came may have turned out to be no change.
         """
-        outcomes = {result.outcome for each in results.values() for result in each if not result.repeats}
+        outcomes = [result.outcome for each in results.values() for result in each if not result.repeats]
         grant.settle(changed=Outcome.OK in outcomes)
         if Outcome.WOULD_CHANGE in outcomes:
             now = monotonic()

@@ -19,7 +19,7 @@ from ..values.exchanges import Exchanges
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Desec
-from ..values.update import TXT, Plan, Record, Text
+from ..values.update import TXT, Record, Text
 from .desec_sets import (
     MINIMUM_TTL,
     Contents,
@@ -42,7 +42,6 @@ from .desec_sets import (
 )
 from .desk.backend import (
     Addresses,
-    Ask,
     Fact,
     Fate,
     Health,
@@ -51,12 +50,11 @@ from .desk.backend import (
     Maker,
     Manner,
     Settlement,
-    Unfound,
     Verdict,
+    Watched,
     ZoneState,
 )
-from .findings import findings
-from .mending import Watched, mend
+from .mending import mend
 from .rest import patience
 from .texts import quoted
 
@@ -109,29 +107,22 @@ class DesecBackend:
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(list(plan), ask)
-
     def stop(self) -> None:
         self._fetcher.close()
 
     async def close(self) -> None: ...
 
     async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Raises Unfound."""
+        """Raises Interrupted."""
         names = [place for place in places if may_be_domain(place)]
         self._asked += 1
         which = f"owns_qname={quote(names[0].removesuffix('.'))}&" if names else ""
-        try:
-            if self._asked > FEW or len(names) > MANY:
-                domains = await self._domains("")
-                self._asked = 0
-                yield Listing({domain: domain for domain in domains})
-                return
-            domains = await self._domains(which) if names else {}
-        except Interrupted as why:
-            verdict, _, reason, wait, *_ = why.settlement
-            raise Unfound(reason, wait, Outcome.REFUSED if verdict is Verdict.REFUSED else None) from None
+        if self._asked > FEW or len(names) > MANY:
+            domains = await self._domains("")
+            self._asked = 0
+            yield Listing({domain: domain for domain in domains})
+            return
+        domains = await self._domains(which) if names else {}
         for fact in facts(places, names[0] if names else ".", next(iter(domains), None)):
             yield fact
 

@@ -1,12 +1,10 @@
 """What a look after late writes makes of what it sees: which late values stand there, and what became of them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TypeAlias
 
 from ..values.update import Record
-from .desk.backend import Addresses, Fate, Interrupted, Settlement, Verdict
+from .desk.backend import Addresses, Fate, Interrupted, Settlement, Verdict, Watched
 
-Watched: TypeAlias = Sequence[tuple[Record, Collection[Addresses]]]
 RIGHT: tuple[Fate, Addresses] = (Fate.RIGHT, ())
 FATES = {
     Verdict.DONE: Fate.MENDED,

@@ -60,8 +60,8 @@ class Handler(Protocol):
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """The reply to what is no request."""
 
-    def takes_body(self, request: Request) -> bool:
-        """Whether the body of a request with this head is wanted."""
+    def takes_body(self, request: Request, /) -> bool:
+        """Whether the body of a request with this head, a POST, is wanted."""
 
     def take_turn(self, peer: str, work: Callable[[], None]) -> None:
         """Do a step of a handshake, now or later."""
@@ -115,7 +115,8 @@ class Connection:
         """End the connection at once, without a word."""
         if self.phase is Phase.CLOSED:
             return
-        self._watch(False)
+        if self._watched:
+            self._watch(False)
         if self._outgoing:
             self._loop.remove_writer(self._socket)
         self._socket.close()
@@ -161,9 +162,6 @@ class Connection:
             self._decrypt(self._tls)
         else:
             self._understand(octets)
-        self._read_on()
-
-    def _read_on(self) -> None:
         if self.phase is Phase.READING:
             self._watch(True)
 
@@ -184,7 +182,8 @@ class Connection:
         """It is our turn."""
         if self._tls and self.phase is Phase.READING:
             self._decrypt(self._tls)
-            self._read_on()
+        if self.phase is Phase.READING:
+            self._watch(True)
 
     def _decrypt(self, tls: TLSLayer) -> None:
         try:
@@ -230,7 +229,8 @@ class Connection:
         self._respond(self._handler.refuse(error, self._peer))
 
     def _stop_reading(self) -> None:
-        self._watch(False)
+        if self._watched:
+            self._watch(False)
         self._move(Phase.ANSWERING)
 
     def _respond(self, reply: Reply) -> None:

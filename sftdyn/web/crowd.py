@@ -5,7 +5,6 @@ One crowd for each kind of listener; what they may have of the process's descrip
 
 import asyncio
 import resource
-from collections import Counter
 
 from .connection import Connection, Phase
 
@@ -33,14 +32,13 @@ class Crowd:
         self._limit = limit
         self._waiting: dict[Connection, None] = {}  # for their client, the longest first
         self._answering: set[Connection] = set()
-        self._asking: Counter[str] = Counter()  # requests under way of each address
+        self._asking: dict[str, int] = {}  # requests under way of each address
 
     def moved(self, connection: Connection) -> None:
         """Keep account of the connection's new phase."""
         self._waiting.pop(connection, None)
         if connection.phase is Phase.ANSWERING:
             self._answering.add(connection)
-            self.all_answered.clear()
             return
         self._answering.discard(connection)
         if connection.phase is not Phase.CLOSED:
@@ -74,13 +72,13 @@ class Crowd:
     def ask(self, who: str) -> bool:
         """Count a request of this address, and say whether there is room for it; it ends with `asked`."""
         most = self._limit * UNDER_WAY
-        if len(self._answering) > most or self._asking[who] >= most * OF_ONE:
+        asking = self._asking.get(who, 0)
+        if len(self._answering) > most or asking >= most * OF_ONE:
             return False
-        self._asking[who] += 1
+        self._asking[who] = asking + 1
         return True
 
     def asked(self, who: str) -> None:
         """The request of this address has its answer."""
-        self._asking[who] -= 1
-        if not self._asking[who]:
-            del self._asking[who]
+        if left := self._asking.pop(who) - 1:
+            self._asking[who] = left

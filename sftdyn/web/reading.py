@@ -8,6 +8,7 @@ from .request import BadRequest, Request, parse
 
 MAX_HEAD = 16 * 1024  # octets; the longest known of a router is under 2 KiB
 MAX_BODY = 4 * 1024  # octets; forms of clients are under 1 KiB
+BLANK_LINES = b"\r\n"  # that a client may send before its request, without end (RFC 9112, 2.2)
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # RFC 9110, 10.1.1
 
@@ -28,16 +29,18 @@ class Reading:
 
     def feed(self, octets: bytes) -> Request | None:
         """The request, when `octets` complete it. Raises BadRequest."""
-        self._received += octets
         if self.request is None:
+            self._received = (self._received + octets).lstrip(BLANK_LINES)
             head = split_head(self._received)
             if head is None:
-                self._received = without_blank_lines(self._received)  # they could be endless
                 return None
-            self._received = without_blank_lines(self._received)[len(head) :]
+            self._received = self._received[len(head) :]
             self.request = parse(head)
-            self._length = body_length(self.request) if self._takes_body(self.request) else 0
-        if len(self._received) < self._length:
+            if self.request.method == "POST" and self._takes_body(self.request):
+                self._length = body_length(self.request)
+        else:
+            self._received += octets
+        if self._length and len(self._received) < self._length:
             return None
         self.request.body = self._received[: self._length]
         self._received = b""
@@ -65,14 +68,9 @@ def body_length(request: Request) -> int:
     return int(digits.lstrip("0") or "0")
 
 
-def without_blank_lines(received: bytes) -> bytes:
-    """`received` without the empty lines that a client may send before its request (RFC 9112, 2.2)."""
-    return received.lstrip(b"\r\n")
-
-
 def split_head(received: bytes) -> bytes | None:
     """The head of the request that `received` begins with, or None while it is incomplete. Raises BadRequest."""
-    received = without_blank_lines(received)
+    received = received.lstrip(BLANK_LINES)
     if received and not received[:1].isalpha():
         raise BadRequest(400, "not HTTP")
     line, newline, _ = received.partition(b"\n")

@@ -18,7 +18,7 @@ from .reading import TakesBody
 from .reply import Reply
 from .request import BadRequest, Request
 from .tls import TLSLayer
-from .turns import Turns, Work, network_of
+from .turns import Turns, network_of
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,12 @@ class Server:
         self.context = context
         self.proxies = Proxies(trusted_proxies)
         self._application = application
-        self._takes_body = takes_body
+        self.takes_body = takes_body
         self._loop = asyncio.get_running_loop()
         self._listening: list[Listening] = []
         self._crowd = Crowd(limit)
-        self._turns = Turns()
+        self.moved = self._crowd.moved
+        self.take_turn = Turns().take
         self._sweeper = self._loop.create_task(self._sweep())
 
     def listen(self, sockets: Iterable[Listening]) -> list[str]:
@@ -89,13 +90,14 @@ class Server:
         for connection in self._crowd.reading():
             connection.drop()
         while not self._crowd.is_answered:
+            self._crowd.all_answered.clear()
             await self._crowd.all_answered.wait()
         self._sweeper.cancel()
 
     def request(self, request: Request, peer: str, respond: Respond) -> None:
         """A connection has a complete request."""
         caller = identify(peer, request, self.proxies)
-        who = network_of(str(caller.address))
+        who = network_of(peer if caller.shown == peer else str(caller.address))
         if self._crowd.ask(who):
             self._application.answer(request, caller, partial(self._respond, who, respond))
         else:
@@ -108,18 +110,6 @@ class Server:
     def refuse(self, error: BadRequest, peer: str) -> Reply:
         """A connection has something that is no request."""
         return self._application.refuse(error, peer)
-
-    def takes_body(self, request: Request) -> bool:
-        """Whether a connection shall wait for the body."""
-        return self._takes_body(request)
-
-    def take_turn(self, peer: str, work: Work) -> None:
-        """A connection has a step of a handshake to do."""
-        self._turns.take(peer, work)
-
-    def moved(self, connection: Connection) -> None:
-        """A connection is in another phase."""
-        self._crowd.moved(connection)
 
     def _accept(self, one: Listening) -> None:
         for _ in range(AT_ONCE):

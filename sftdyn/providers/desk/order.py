@@ -2,34 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import TypeAlias
 
 from ...values.update import Key
+from .tickets import Ticket, Turn
+
+Entry: TypeAlias = Ticket | Turn
 
 
-class Ordered(Protocol):
-    """What stands in the order."""
-
-    @property
-    def keys(self) -> Sequence[Key]:
-        """The record sets and values that it is about."""
-        ...
-
-    @property
-    def blocked(self) -> set[Key]:
-        """Those for which an earlier one is not settled yet."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nothing to do for it any more."""
-        ...
-
-
-Entry = TypeVar("Entry", bound=Ordered)
-
-
-class Order(Generic[Entry]):
+class Order:
     """For each record set, those who want something of it, in the order of their arrival.
 
     `comes` is called with each entry that has nothing in front of it any more for some record set.
@@ -68,7 +49,16 @@ class Order(Generic[Entry]):
     def leave(self, entry: Entry, keys: Iterable[Key]) -> None:
         """These are settled. Call what they stood in front of; one after the other, as that may settle more."""
         for key in keys:
-            self._take(entry, key)
+            entries = self._entries.get(key)
+            if entries is None or entry not in entries:
+                continue
+            was_first = entries[0] is entry
+            entries.remove(entry)
+            if not entries:
+                del self._entries[key]
+            elif was_first:
+                entries[0].blocked.discard(key)
+                self._ready.append(entries[0])
         if self._is_calling or not self._ready:
             return
         self._is_calling = True
@@ -78,15 +68,3 @@ class Order(Generic[Entry]):
                     self._comes(ready)
         finally:
             self._is_calling = False
-
-    def _take(self, entry: Entry, key: Key) -> None:
-        entries = self._entries.get(key)
-        if entries is None or entry not in entries:
-            return
-        was_first = entries[0] is entry
-        entries.remove(entry)
-        if not entries:
-            del self._entries[key]
-        elif was_first:
-            entries[0].blocked.discard(key)
-            self._ready.append(entries[0])

@@ -33,7 +33,10 @@ class Zones:
     def zone_of(self, name: str, now: float, arrived: float) -> str | None:
         """The zone of a name for a request that came then, or NOWHERE; None if something must be asked for first."""
         if self._given:
-            return next((zone for zone, end in self._given if name.endswith(end) or name == zone), NOWHERE)
+            for zone, end in self._given:
+                if name.endswith(end) or name == zone:
+                    return zone
+            return NOWHERE
         oldest = now
         for place in upwards(name):
             fact = self._fact(place, now)
