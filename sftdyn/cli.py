@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TextIO
 
 from . import __version__
+from .check.online import look
 from .conf.check import describe
 from .conf.config import Config, load
 from .conf.newkey import lines, new_key
 from .conf.notify import EXAMPLES
-from .conf.online import look
 from .conf.own import EXAMPLE
 from .conf.printed import PLACEHOLDER
 from .conf.program import ConfigError

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
+from sftdyn.check.keyfiles import what_is_wrong
 from sftdyn.doors.challenges import read_challenge
 from sftdyn.doors.demand import read_demand, read_hostnames, read_key, read_parameters
 from sftdyn.doors.dyndns2 import hosts
 from sftdyn.doors.keys import Opened, takes_body, ways, without_client
-from sftdyn.providers.bind.keyfiles import what_is_wrong
 from sftdyn.providers.cloudflare.plan import absolute
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.names import host_name

@@ -65,6 +65,7 @@ ROOMS = [
     "service",
     "systemd",
     "doors",
+    "check",
     "conf",
     "web providers",
     "fetch trust threads",

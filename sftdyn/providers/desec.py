@@ -1,13 +1,16 @@
 """deSEC as a provider: a list of record sets, then one PATCH of all that is wanted, which is all or nothing.
 
 An error of it says which record set is to blame. All TXT values of a name are one record set: it is read, changed and
-looked at again; two who do so at the same time can disturb each other.
+looked at again. Those who do so from here take turns, with whatever token; others can disturb it at the same time.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, ClassVar
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from ..fetch.answer import Failed
 from ..fetch.fetcher import Fetcher
@@ -16,7 +19,7 @@ from ..values.exchanges import Exchanges
 from ..values.mistake import Mistake
 from ..values.outcome import Outcome, Result
 from ..values.specs import Desec
-from ..values.update import TXT, Plan, Record, Text
+from ..values.update import TXT, Record, Text
 from .desec_sets import (
     MINIMUM_TTL,
     Contents,
@@ -39,7 +42,6 @@ from .desec_sets import (
 )
 from .desk.backend import (
     Addresses,
-    Ask,
     Fact,
     Fate,
     Health,
@@ -48,12 +50,11 @@ from .desk.backend import (
     Maker,
     Manner,
     Settlement,
-    Unfound,
     Verdict,
+    Watched,
     ZoneState,
 )
-from .findings import findings
-from .mending import Watched, mend
+from .mending import mend
 from .rest import patience
 from .texts import quoted
 
@@ -85,6 +86,7 @@ class DesecBackend:
 
     manner = MANNER
     given: Sequence[str] = ()
+    turns: ClassVar[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()  # by API and domain, of all tokens
 
     def __init__(self, spec: Desec, secret: str | None, timeout: float, exchanges: Exchanges) -> None:
         self._url = spec.url.rstrip("/")
@@ -105,29 +107,22 @@ class DesecBackend:
     def wait(self, health: Health) -> float:
         return 0.0
 
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(list(plan), ask)
-
     def stop(self) -> None:
         self._fetcher.close()
 
     async def close(self) -> None: ...
 
     async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Raises Unfound."""
+        """Raises Interrupted."""
         names = [place for place in places if may_be_domain(place)]
         self._asked += 1
         which = f"owns_qname={quote(names[0].removesuffix('.'))}&" if names else ""
-        try:
-            if self._asked > FEW or len(names) > MANY:
-                domains = await self._domains("")
-                self._asked = 0
-                yield Listing({domain: domain for domain in domains})
-                return
-            domains = await self._domains(which) if names else {}
-        except Interrupted as why:
-            verdict, _, reason, wait, *_ = why.settlement
-            raise Unfound(reason, wait, Outcome.REFUSED if verdict is Verdict.REFUSED else None) from None
+        if self._asked > FEW or len(names) > MANY:
+            domains = await self._domains("")
+            self._asked = 0
+            yield Listing({domain: domain for domain in domains})
+            return
+        domains = await self._domains(which) if names else {}
         for fact in facts(places, names[0] if names else ".", next(iter(domains), None)):
             yield fact
 
@@ -135,6 +130,18 @@ class DesecBackend:
         self, zone: ZoneState, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
     ) -> list[Settlement]:
         """A list, and a PATCH; without those that it does not take, another one."""
+        async with self._turn(zone, [item for update in updates for item in update if not ask_only]):
+            return await self._settle(zone, updates, ask_only, is_wanted)
+
+    def _turn(self, zone: ZoneState, items: Sequence[Record]) -> asyncio.Lock | nullcontext[None]:
+        """Held while TXT values are read, changed and looked at again."""
+        if not any(isinstance(item, Text) for item in items):
+            return nullcontext()
+        return self.turns.setdefault(f"{self._url} {zone.name}", asyncio.Lock())
+
+    async def _settle(
+        self, zone: ZoneState, updates: Sequence[Sequence[Record]], ask_only: bool, is_wanted: Callable[[int], bool]
+    ) -> list[Settlement]:
         try:
             there = await self._look(zone, (item.name for update in updates for item in update))
         except Interrupted as why:
@@ -147,12 +154,13 @@ class DesecBackend:
 
     async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """Raises Interrupted."""
-        there = await self._look(zone, (item.name for item, _ in watched))
+        async with self._turn(zone, [item for item, _ in watched]):
+            there = await self._look(zone, (item.name for item, _ in watched))
 
-        async def mend_them(numbers: Sequence[int]) -> Mapping[int, Settlement]:
-            return await self._change(zone, {n: [watched[n][0]] for n in numbers}, there, len(numbers))
+            async def mend_them(numbers: Sequence[int]) -> Mapping[int, Settlement]:
+                return await self._change(zone, {n: [watched[n][0]] for n in numbers}, there, len(numbers))
 
-        return await mend(watched, [contents_of(item, there) for item, _ in watched], mend_them)
+            return await mend(watched, [contents_of(item, there) for item, _ in watched], mend_them)
 
     async def _domains(self, which: str) -> Mapping[str, int]:
         """The domain that has a name, or all, with their least ttl. Raises Interrupted."""

@@ -19,7 +19,7 @@ from ..threads import Calls, Ended, Hanging, Returned, raised_at
 from ..values.exchanges import Exchanges, Vitals
 from ..values.outcome import Outcome, Result
 from ..values.specs import Function
-from ..values.update import Item, Key, Plan, Promise, Record, RRset, RRType, Script, Text
+from ..values.update import Item, Key, Promise, Record, RRset, RRType, Script, Text
 
 AT_ONCE = 16  # calls before others wait for them
 GIVEN_UP = 100  # calls that may hang for ever before there are no more
@@ -81,10 +81,6 @@ class FunctionProvider:
     def is_idle(self) -> bool:
         """Whether no call is under way."""
         return not self._promises and not any(lock.locked() for lock in self._locks.values())
-
-    async def findings(self, spec: Function, plan: Plan) -> list[str]:
-        """Nothing: a function cannot be asked."""
-        return []
 
     def vitals(self) -> Vitals:
         """How it is: updates that wait, and the calls; one that raises has brought no answer."""

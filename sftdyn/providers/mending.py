@@ -1,12 +1,10 @@
 """What a look after late writes makes of what it sees: which late values stand there, and what became of them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TypeAlias
 
 from ..values.update import Record
-from .desk.backend import Addresses, Fate, Interrupted, Settlement, Verdict
+from .desk.backend import Addresses, Fate, Interrupted, Settlement, Verdict, Watched
 
-Watched: TypeAlias = Sequence[tuple[Record, Collection[Addresses]]]
 RIGHT: tuple[Fate, Addresses] = (Fate.RIGHT, ())
 FATES = {
     Verdict.DONE: Fate.MENDED,
@@ -46,7 +44,7 @@ def _fate(
         return RIGHT
     more = set(shown) - set(wanted.addresses)
     for value in late:
-        if shown == set(value) or (is_mixed and more and more <= set(value)):
+        if shown == set(value):
             return Fate.MENDED, value
     if is_mixed and more <= {address for value in late for address in value}:  # several late writes, or a part of one
         return Fate.MENDED, next((value for value in late if more & set(value)), ())

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..values.exchanges import Vitals
 from ..values.specs import Function, Spec
-from ..values.update import Item, Key, Plan, Promise, Provider
+from ..values.update import Item, Key, Promise, Provider
 from .desk.desk import Desk
 from .makers import MAKERS, Makers
 from .whereabouts import Whereabouts
@@ -41,6 +41,7 @@ class Providers:
         self._keeps_exchanges = keeps_exchanges
         self._places: dict[Hashable, tuple[str, Provider]] = {}  # with the kind, in lower case
         self._whereabouts = Whereabouts(self._unite)
+        self._place = self._whereabouts.place  # Rule 1
         self._following: asyncio.Task[None] | None = None
         self._united: set[Provider] = set()  # with another one, to which new updates go
         self._named: dict[Spec, None] = {}
@@ -96,10 +97,6 @@ class Providers:
         after = self._in_front(recent[1], update) if self._before else ()
         return recent[1].publish(spec, update, ask_only, secret, after)
 
-    async def findings(self, spec: Spec, plan: Plan) -> list[str]:
-        """What stands in the way of publishing these record sets through this provider, a sentence each."""
-        return await self._provider(spec).findings(spec, plan)
-
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
         return all(provider.is_alive() for _, provider in self._places.values())
@@ -144,13 +141,9 @@ class Providers:
     def _is_named(self, place: Hashable) -> bool:
         return any(self._place(spec) == place for spec in self._named)
 
-    def _place(self, spec: Spec) -> Hashable:
-        """Where it writes (Rule 1)."""
-        return self._whereabouts.place(spec)
-
     def _follow_names(self) -> None:
         """Where there are several places, see whether their names stand for the same."""
-        if self._following is None and len(self._places) > 1 and self._whereabouts.has_names(self._places):
+        if self._following is None and len(self._places) > 1 and self._whereabouts.names(self._places):
             self._following = asyncio.get_running_loop().create_task(self._whereabouts.follow(self._places))
 
     def _unite(self, place: Hashable, other: Hashable) -> None:

@@ -18,20 +18,17 @@ class Whereabouts:
         """Where it writes."""
         return spec.places[0] if isinstance(spec, Function) else self._one(spec.places)
 
-    def has_names(self, places: Container[Hashable]) -> bool:
-        """Whether these have servers whose addresses must be asked for."""
-        return bool(self._names(places))
-
     async def follow(self, places: Container[Hashable]) -> None:
         """Find out what the names of these places' servers stand for, now and each minute, until cancelled."""
         while True:
-            names = self._names(places)
+            names = self.names(places)
             found = await asyncio.gather(*(resolved(name.host or "", name.port) for name in names))
             for name, addresses in zip(names, found, strict=True):
                 self._one([name, *(Endpoint.of(*address) for address in addresses)])
             await asyncio.sleep(RENEWAL)
 
-    def _names(self, places: Container[Hashable]) -> Sequence[Endpoint]:
+    def names(self, places: Container[Hashable]) -> Sequence[Endpoint]:
+        """The servers of these whose addresses must be asked for."""
         servers = [one for one, place in self._aliases.items() if isinstance(one, Endpoint) and place in places]
         return [server for server in servers if server.host and not is_number(server.host)]
 

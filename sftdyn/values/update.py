@@ -117,13 +117,6 @@ class Provider(Protocol):
     def is_idle(self) -> bool:
         """Whether it has nothing to do, and nothing to watch."""
 
-    async def findings(self, spec: Any, plan: Plan) -> list[str]:
-        """What stands in the way of publishing these record sets, a sentence each: what it is, and what to do.
-
-        A Remark is no trouble, and what is Shown is as it should be.
-        Asking changes nothing. What cannot be asked for is no finding.
-        """
-
     def vitals(self) -> Vitals:
         """How it is: what waits, and its exchanges, which it keeps up to date if they are kept."""
 

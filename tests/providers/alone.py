@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from sftdyn.check.online import about
 from sftdyn.providers.running import Providers
 from sftdyn.values.exchanges import Vitals
 from sftdyn.values.outcome import Result, worst
@@ -35,7 +36,7 @@ class Alone:
 
     async def findings(self, keys: Sequence[Place]) -> list[str]:
         """What stands in the way of these record sets."""
-        return await self.providers.findings(self.spec, dict.fromkeys(keys, 30))
+        return await about(self.providers, self.spec, dict.fromkeys(keys, 30))
 
     def is_busy(self) -> bool:
         """Whether something is under way, whoever waits for it."""

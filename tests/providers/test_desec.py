@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from sftdyn.fetch.answer import Answer
 from sftdyn.providers.desec import DesecBackend
 from sftdyn.providers.desec_sets import Errors, next_cursor, read, read_domains, read_rrsets
-from sftdyn.providers.desk.backend import Fate, Interrupted, Verdict
-from sftdyn.providers.mending import Watched
+from sftdyn.providers.desk.backend import Fate, Interrupted, Verdict, Watched
 from sftdyn.values.exchanges import Exchanges
 from sftdyn.values.outcome import Outcome, Result
 from sftdyn.values.specs import Desec as Spec

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from sftdyn.providers.desk.backend import Fate, Interrupted, Settlement, Verdict
-from sftdyn.providers.mending import Watched, mend
+from sftdyn.providers.desk.backend import Fate, Interrupted, Settlement, Verdict, Watched
+from sftdyn.providers.mending import mend
 from sftdyn.values.update import RRset
 
 WATCHED: Watched = [(RRset(f"h{n}.example.", "A", ("192.0.2.7",), 60), [("192.0.2.66",)]) for n in range(2)]

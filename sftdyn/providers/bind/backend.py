@@ -1,21 +1,22 @@
 """One primary, as the desk talks to it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TypeAlias
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Plan, Record, RRset, Text
-from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Interrupted, Maker, Manner, Settlement, ZoneState
+from ...values.update import Key, Record, RRset, Text
+from ..desk.backend import Addresses, Backend, Fact, Fate, Interrupted, Maker, Manner, Settlement, Watched, ZoneState
 from ..desk.backend import Verdict as Became
-from . import message, questions
+from . import message
 from .dialogue import BATCH, Dialogue, Sight
 from .dialogue import Settled as Said
 from .failures import Failures
-from .findings import findings
 from .message import Word
 from .nsupdate import ASKING, WRITING, Child
+from .questions import Lot
 from .route import Route
 from .scouts import Scouts
 from .script import ScriptBackend
@@ -64,13 +65,15 @@ REASONS = {
     Word.REFUSED: "the name server's update-policy or allow-update refuses this name (Knot: its acl does, or the"
     " zone is full: zone-max-size)",
 }
+PAUSE = 0.1  # seconds until zones are asked for again, where nobody answers
+NO_ROOT = Fact(".", None)
 OF_THE_ZONE = frozenset({Word.AWAY, Word.CLOSED, Word.NOT_ITS_ZONE})  # the log says which
 COSTLY = frozenset({Word.HIDDEN, Word.REFUSED, Word.FAILED})
 MOVED = frozenset({Word.HIDDEN, Word.CLOSED, Word.NOT_ITS_ZONE})  # the name may be in another zone than it was
 DONE, UNCHANGED = Settlement(Became.DONE, changed=True), Settlement(Became.DONE)
 
 
-class BindBackend:
+class BindBackend(Backend):
     """One primary; made inside a running event loop."""
 
     manner = MANNER
@@ -99,12 +102,6 @@ class BindBackend:
         size = (name + 10) * (4 + guards) + (name + longest) * 2 * max(1, len(item.addresses))
         return max(size, MESSAGE_SIZE // BATCH)
 
-    def wait(self, health: Health) -> float:
-        return 0.0
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(self.route, self.given, plan)
-
     def stop(self) -> None:
         self._scouts.stop()
         self._strays.stop()
@@ -131,18 +128,14 @@ class BindChannel:
         is_apart = said.verdict is Word.TOO_LARGE and self._child.is_narrow()
         return _settlement(zone, *said)._replace(apart=is_apart)
 
-    async def mend(
-        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         fates = await self._mend_at(self._dialogue, zone.name, watched)
         for route in self._strays.answering(zone.name):
             there = await self._mend_elsewhere(route, zone.name, watched)
             fates |= {key: fate for key, fate in there.items() if key not in fates and fate[0] is not Fate.FOREIGN}
         return [fates.get(record.key, (Fate.RIGHT, ())) for record, _ in watched]
 
-    async def _mend_elsewhere(
-        self, route: Route, zone: str, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> Fates:
+    async def _mend_elsewhere(self, route: Route, zone: str, watched: Watched) -> Fates:
         """At an address that was left; where it falls silent again, the next look asks again."""
         child, scouts = Child(route, WRITING), Scouts(route)
         try:
@@ -154,9 +147,7 @@ class BindChannel:
             scouts.stop()
             await child.stop()
 
-    async def _mend_at(
-        self, dialogue: Dialogue, zone: str, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> Fates:
+    async def _mend_at(self, dialogue: Dialogue, zone: str, watched: Watched) -> Fates:
         """What is not right there, and what has become of it. Raises Interrupted."""
         fates: Fates = {}
         late = {record.key: values for record, values in watched}
@@ -176,11 +167,54 @@ class BindChannel:
                 fates[rrset.key] = await _mend(dialogue, zone, rrset, late[rrset.key])
         return fates
 
-    def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
-        return questions.apexes(self._child, places, self._scouts)
+    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
+        """What is heard of these names, as soon as it is heard. Raises Interrupted."""
+        watching = self._scouts.watch(places)
+        held: Fact | None = None  # that names are in no zone at all: another address may have one
+        is_found = False
+        lot = Lot(places)
+        async for fact in _heard(self._child, lot):
+            watching.cancel()
+            is_found = is_found or fact.zone is not None
+            if fact == NO_ROOT and not is_found and self._scouts.have_choice():
+                held = fact
+            else:
+                yield fact
+        watching.cancel()
+        if lot.last is Word.BAD_KEY:
+            await self._child.stop()
+        verdict = Word.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
+        if (held or lot.last not in message.SPOKEN) and await self._scouts.help(verdict, places, self._child.way):
+            held, lot = None, Lot(places)
+            async for fact in _heard(self._child, lot):
+                yield fact
+        if held:
+            yield held
+        if lot.last not in message.SPOKEN:
+            raise Interrupted(Settlement(Became.AWAY, reason=lot.trouble, wait=WAITS.get(lot.last, PAUSE)))
 
     async def close(self) -> None:
         await self._child.stop()
+
+
+async def _heard(child: Child, lot: Lot) -> AsyncIterator[Fact]:
+    """What one lot brings."""
+    heard: asyncio.Queue[Fact | None] = asyncio.Queue()
+
+    def hear(number: int, transcript: str) -> None:
+        for fact in lot.hear(number, transcript):
+            heard.put_nowait(fact)
+
+    if child.has_old_key():  # of which Knot 3.4 says that it serves no zone
+        await child.stop()
+    asking = asyncio.create_task(child.send_all([(place, message.harmless(place)) for place in lot.places], hear))
+    asking.add_done_callback(lambda _: heard.put_nowait(None))
+    try:
+        while fact := await heard.get():
+            yield fact
+        await asking
+    finally:
+        asking.cancel()
 
 
 async def _mend(dialogue: Dialogue, zone: str, rrset: Record, late: Collection[Addresses]) -> tuple[Fate, Addresses]:

@@ -5,9 +5,9 @@ makes both true at once. So one round trip answers a whole batch: OK for what di
 not. What was seen last is only a guess at what to say next, never an answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ...values.update import Key, Record, Text
 from ..desk.backend import in_parts
@@ -31,6 +31,7 @@ OF_ALL = {
     Word.FAILED: Word.AWAY,
     Word.BELIEF_WRONG: Word.AWAY,
 }
+Wanted: TypeAlias = Mapping[Key, Record]  # by its key
 SINGLY = 8  # so few are asked about one by one: halving finds one wrong no faster, and many slower
 TRIES = 8  # messages for one batch while others write to the same names
 
@@ -63,20 +64,19 @@ class Sight:
     def __init__(self) -> None:
         self.seen: dict[Key, LastSeen] = {}
 
-    def guess(self, record: Record, reloads: int, ask_only: bool) -> Belief:
+    def guess(self, key: Key, record: Record, reloads: int, ask_only: bool) -> Belief:
         """What it is probably now; where nothing is known, what it shall be. Nothing can be said of a single value."""
-        seen = self.seen.get(record.key)
+        seen = self.seen.get(key)
         if seen is None:
             return None if isinstance(record, Text) else record.addresses
         is_over = seen.reloads < reloads and seen.ttl != record.ttl and not ask_only
         return None if is_over and seen.addresses == record.addresses else seen.addresses
 
-    def note(self, records: Sequence[Record], beliefs: Beliefs, reloads: int, ask_only: bool) -> None:
+    def note(self, wanted: Wanted, beliefs: Beliefs, reloads: int, ask_only: bool) -> None:
         """The primary said that these are as wanted, or where it was only asked, as believed."""
         if len(self.seen) > REMEMBERED:
             self.seen.clear()
-        for record in records:
-            key = record.key
+        for key, record in wanted.items():
             seen = LastSeen(record.addresses, record.ttl, reloads)
             if ask_only and (belief := beliefs[key]) is not None:
                 seen = self.seen.get(key, seen)._replace(addresses=belief)
@@ -99,32 +99,31 @@ class Dialogue:
         self, zone: str, updates: Sequence[Sequence[Record]], ask_only: bool = False, reloads: int = 0
     ) -> list[Settled]:
         """One settlement for each of `updates`, which must not share a record set."""
-        rrsets = [rrset for update in updates for rrset in update]
-        beliefs = {rrset.key: self._sight.guess(rrset, reloads, ask_only) for rrset in rrsets}
+        wanted = {record.key: record for update in updates for record in update}
+        beliefs = {key: self._sight.guess(key, record, reloads, ask_only) for key, record in wanted.items()}
         try:
-            if self._child.is_narrow() and not _fits(zone, message.change(rrsets, beliefs, zone, ask_only)):
+            if self._child.is_narrow() and not _fits(zone, message.change(wanted.values(), beliefs, zone, ask_only)):
                 verdict, reason = Word.TOO_LARGE, ""
             else:
-                verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only)
+                verdict, reason = await self._agree(zone, wanted, beliefs, ask_only)
         except Unanswered as error:
             return [Settled(*error.said)] * len(updates)
         if verdict is Word.FAILED and len(updates) == 1:
-            verdict, reason = await self._failed_alone(zone, rrsets, beliefs, reason)
-        changed = {rrset.key for rrset in rrsets if beliefs[rrset.key] != rrset.addresses}
+            verdict, reason = await self._failed_alone(zone, wanted, beliefs, reason)
+        changed = {key for key, record in wanted.items() if beliefs[key] != record.addresses}
         if verdict is Word.DONE:
             if changed and not ask_only:
                 self._failures.forget(zone)
-            self._sight.note(rrsets, beliefs, reloads, ask_only)
+            self._sight.note(wanted, beliefs, reloads, ask_only)
         elif await self._is_about_one(verdict, zone):
             if len(updates) > 1:
                 return await in_parts(updates, lambda part: self.settle(zone, part, ask_only, reloads))
         elif verdict in OF_ALL:
             await self._scouts.help(verdict, [zone], self._child.way)
             verdict = OF_ALL[verdict]
-        return [
-            Settled(verdict, bool(changed) and not changed.isdisjoint([rrset.key for rrset in update]), reason)
-            for update in updates
-        ]
+        if len(changed) in (0, len(wanted)):
+            return [Settled(verdict, bool(changed), reason)] * len(updates)
+        return [Settled(verdict, not changed.isdisjoint([r.key for r in update]), reason) for update in updates]
 
     async def _is_about_one(self, verdict: Word, zone: str) -> bool:
         """Whether a verdict is not about the zone as a whole: then a harmless question is answered otherwise."""
@@ -133,30 +132,28 @@ class Dialogue:
         return verdict in HALVED or (verdict in ABOUT_ONE and await self._asked(zone) is Word.DONE)
 
     async def _failed_alone(
-        self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], reason: str
+        self, zone: str, wanted: Wanted, beliefs: dict[Key, Belief], reason: str
     ) -> tuple[Word, str]:
         """Is it to blame itself (FAILED), or the zone (AWAY), or was it just loaded? Raises nothing."""
         if await self._asked(zone) is not Word.DONE:
             return Word.AWAY, reason
         try:
-            verdict, reason = await self._agree(zone, rrsets, beliefs, ask_only=False)
+            verdict, reason = await self._agree(zone, wanted, beliefs, ask_only=False)
         except Unanswered as error:
             verdict, _, reason = error.said
-        if verdict is Word.FAILED and self._failures.note(zone, {rrset.name for rrset in rrsets}, monotonic()):
+        if verdict is Word.FAILED and self._failures.note(zone, {name for name, *_ in wanted}, monotonic()):
             return Word.AWAY, reason
         return verdict, reason
 
-    async def _agree(
-        self, zone: str, rrsets: Sequence[Record], beliefs: dict[Key, Belief], ask_only: bool
-    ) -> tuple[Word, str]:
+    async def _agree(self, zone: str, wanted: Wanted, beliefs: dict[Key, Belief], ask_only: bool) -> tuple[Word, str]:
         """Send, and mend wrong beliefs, until the primary says something else than that. Raises Unanswered."""
-        if [rrset for rrset in rrsets if beliefs[rrset.key] != rrset.addresses]:
-            await self._revise(zone, [rrset for rrset in rrsets if rrset.key not in self._sight.seen], beliefs)
+        if [key for key, record in wanted.items() if beliefs[key] != record.addresses]:
+            await self._revise(zone, [r for key, r in wanted.items() if key not in self._sight.seen], beliefs)
         for _ in range(TRIES):
-            verdict, reason = await self._send(zone, message.change(rrsets, beliefs, zone, ask_only))
+            verdict, reason = await self._send(zone, message.change(wanted.values(), beliefs, zone, ask_only))
             if verdict is Word.BELIEF_WRONG:
-                await self._revise(zone, rrsets, beliefs)
-            elif verdict is not Word.HIDDEN or not await self._revise(zone, _absent(rrsets, beliefs), beliefs):
+                await self._revise(zone, list(wanted.values()), beliefs)
+            elif verdict is not Word.HIDDEN or not await self._revise(zone, _absent(wanted, beliefs), beliefs):
                 break
         return verdict, reason
 
@@ -236,6 +233,6 @@ def _fits(zone: str, lines: str) -> bool:
     return message.octets(zone, lines) <= MAX_UDP
 
 
-def _absent(rrsets: Sequence[Record], beliefs: Beliefs) -> list[Record]:
+def _absent(wanted: Wanted, beliefs: Beliefs) -> list[Record]:
     """Those believed to be absent. If one is not, the primary says YXRRSET, as where something hides a name."""
-    return [rrset for rrset in rrsets if beliefs[rrset.key] == ()]
+    return [record for key, record in wanted.items() if beliefs[key] == ()]

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ...values.names import ancestors
-from ...values.update import Key, Place, Record, Text
+from ...values.update import Key, Record, Text
 
 # What a record set is believed to be now; None where nothing is known.
 Belief = tuple[str, ...] | None
@@ -234,17 +234,6 @@ def change(rrsets: Iterable[Record], beliefs: Beliefs, zone: str, ask_only: bool
         if belief != rrset.addresses and not ask_only:
             updates += replacement(rrset)
     return _lines([*prerequisites, *questions, *updates])
-
-
-NOBODYS_VALUE = "-"  # of a TXT record
-# Reserved addresses (RFC 1112, 4; RFC 4291, 2.4).
-NOBODYS_ADDRESS = {"A": "240.0.0.0", "AAAA": "e000::", "TXT": f'"{NOBODYS_VALUE}"'}
-
-
-def vain(keys: Iterable[Place], zone: str) -> str:
-    """A message that would remove an address that nobody has, but is not carried out: every zone has an SOA record."""
-    changes = [f"update delete {name} {kind} {NOBODYS_ADDRESS[kind]}" for name, kind in keys]
-    return _lines([f"prereq nxrrset {zone} SOA", *changes])
 
 
 def _lines(lines: Iterable[str]) -> str:

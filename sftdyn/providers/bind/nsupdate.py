@@ -124,7 +124,7 @@ class Child:
                     await self.stop()  # there is no datagram that could wake it
                 await self._follow_route()
                 self._asked = clock()
-                self._route.talking.add(self)
+                self._route.talking.add(self.give_up)
                 async for transcript in self._talk(questions):
                     hear(heard, transcript)
                     heard += 1
@@ -138,7 +138,7 @@ class Child:
             hear(heard, message.not_started(error) if self._process is None else "")
             await self.stop()
         finally:
-            self._route.talking.discard(self)
+            self._route.talking.discard(self.give_up)
         if is_silent:  # what it sends next may be broken
             await self.stop()
         self._last_sent = clock()
@@ -181,10 +181,6 @@ class Child:
         """That way is left: what was asked there a while ago will have no answer."""
         if self._process and self.way == way and asyncio.get_running_loop().time() > self._asked + SILENT:
             _kill(self._process)
-
-    def is_running(self) -> bool:
-        """Whether there is a process."""
-        return self._process is not None
 
     def has_old_key(self) -> bool:
         """Whether there is a process that has read another key file than is there now."""

@@ -1,4 +1,4 @@
-"""Asks a primary which names are apexes, many at once, and understands what it says.
+"""Which names are apexes? What a primary is asked, many names at once, and what it says. Pure.
 
 Rule 1. A message with prerequisites alone and `zone NAME` changes nothing. NOTAUTH says that the name is no apex
 here; every other answer of the primary says that it is one, whatever else it says of the zone.
@@ -10,33 +10,14 @@ Rule 3. PowerDNS looks at who asks before it looks for the zone. Where it is ref
 is as good as NOTAUTH; elsewhere it is one of the zone.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
-from ..desk.backend import Fact, Unfound
+from ..desk.backend import Fact
 from . import message
-from .addresses import Passage
 from .message import Word
-from .nsupdate import Child
 from .sayings import diagnosis
 
-PAUSE = 0.1  # seconds until the next try, where nobody answers
-BAD_KEY_PAUSE = 0.5  # seconds; such a try costs a process
-
-
 UNREADY = frozenset({Word.AWAY, Word.FAILED})
-NO_ROOT = Fact(".", None)
-
-
-class Lookout(Protocol):
-    """Who looks for a better way to the primary."""
-
-    def have_choice(self) -> bool: ...
-
-    def watch(self, zones: Sequence[str]) -> asyncio.TimerHandle: ...
-
-    async def help(self, verdict: Word, zones: Sequence[str], way: Passage | None) -> bool: ...
 
 
 class Lot:
@@ -66,50 +47,3 @@ class Lot:
         self.trouble = diagnosis(transcript) or self.trouble
         if self.last in (Word.UNKNOWN, Word.BAD_KEY) and place is not self.places[-1]:
             self._unsettled.append(place)
-
-
-async def apexes(child: Child, places: Sequence[str], scouts: Lookout) -> AsyncIterator[Fact]:
-    """What is heard of these names, as soon as it is heard. Raises Unfound."""
-    watching = scouts.watch(places)
-    held: Fact | None = None  # that names are in no zone at all: another address may have one
-    is_found = False
-    lot = Lot(places)
-    async for fact in _heard(child, lot):
-        watching.cancel()
-        is_found = is_found or fact.zone is not None
-        if fact == NO_ROOT and not is_found and scouts.have_choice():
-            held = fact
-        else:
-            yield fact
-    watching.cancel()
-    if lot.last is Word.BAD_KEY:
-        await child.stop()
-    verdict = Word.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
-    if (held or lot.last not in message.SPOKEN) and await scouts.help(verdict, places, child.way):
-        held, lot = None, Lot(places)
-        async for fact in _heard(child, lot):
-            yield fact
-    if held:
-        yield held
-    if lot.last not in message.SPOKEN:
-        raise Unfound(lot.trouble, BAD_KEY_PAUSE if lot.last is Word.BAD_KEY else PAUSE)
-
-
-async def _heard(child: Child, lot: Lot) -> AsyncIterator[Fact]:
-    """What one lot brings."""
-    heard: asyncio.Queue[Fact | None] = asyncio.Queue()
-
-    def hear(number: int, transcript: str) -> None:
-        for fact in lot.hear(number, transcript):
-            heard.put_nowait(fact)
-
-    if child.has_old_key():  # of which Knot 3.4 says that it serves no zone
-        await child.stop()
-    asking = asyncio.create_task(child.send_all([(place, message.harmless(place)) for place in lot.places], hear))
-    asking.add_done_callback(lambda _: heard.put_nowait(None))
-    try:
-        while fact := await heard.get():
-            yield fact
-        await asking
-    finally:
-        asking.cancel()

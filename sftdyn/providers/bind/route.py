@@ -1,9 +1,8 @@
 """How a primary is reached: its names resolved, the way that works, the key, and the ports of this machine."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Protocol
 
 from ...fetch.answer import Failed
 from ...fetch.route import FAMILIES, Lookup
@@ -23,12 +22,6 @@ class Unresolved(Exception):
     """The system's resolver has none; the text says for whom."""
 
 
-class Talking(Protocol):
-    """Who talks to the primary."""
-
-    def give_up(self, way: Passage) -> None: ...
-
-
 class Route:
     """All children of one provider share it, and follow it at their next message."""
 
@@ -36,7 +29,7 @@ class Route:
         """`way`: this one and no other."""
         self.primary = primary
         self.choice = Choice()
-        self.talking: set[Talking] = set()  # that wait for an answer
+        self.talking: set[Callable[[Passage], None]] = set()  # who waits for an answer, and would give that way up
         self._fixed = way
         self._renewed = float("-inf")  # event loop time
         self._renewing: asyncio.Task[None] | None = None

@@ -80,7 +80,7 @@ class Scouts:
         if now >= self._back and not self._is_looking():
             self._back = now + BACK
             if better := self._route.choice.better():
-                self._start(better, zones, Worth.SOMETHING, "")
+                self._looking = self._loop.create_task(self._look(better, zones, Worth.SOMETHING, ""))
 
     def stop(self) -> None:
         """End it."""
@@ -104,18 +104,14 @@ class Scouts:
             self._pause = min(max(2 * self._pause, PAUSES[0]), PAUSES[1])
             self._not_before = now + self._pause
         said, worth, _ = TROUBLES[verdict]
-        self._start(None, zones, worth, said.format(zone=zones[0].rstrip(".") if zones else "it"), has_answered)
+        why = said.format(zone=zones[0].rstrip(".") if zones else "it")
+        self._looking = self._loop.create_task(self._look(None, zones, worth, why, has_answered))
 
     def _is_looking(self) -> bool:
         return self._looking is not None and not self._looking.done()
 
-    def _start(
-        self, where: Sequence[Address] | None, zones: Sequence[str], worth: Worth, why: str, has_answered: bool = False
-    ) -> None:
-        self._looking = self._loop.create_task(self._look(where, zones, worth, why, has_answered))
-
     async def _look(
-        self, where: Sequence[Address] | None, zones: Sequence[str], worth: Worth, why: str, has_answered: bool
+        self, where: Sequence[Address] | None, zones: Sequence[str], worth: Worth, why: str, has_answered: bool = False
     ) -> None:
         """Ask all of them at once; the first that answers better is taken."""
         choice, before = self._route.choice, self._route.choice.way
@@ -143,8 +139,8 @@ class Scouts:
         self._back = self._loop.time() + BACK
         if not way or not before:
             return
-        for talking in list(self._route.talking) if why else ():
-            talking.give_up(before)
+        for give_up in list(self._route.talking) if why else ():
+            give_up(before)
         if way.address != before.address:
             called = "the name server at %s is used from now on"
             log.warning(f"{called}, not %s: %s", way.address, before.address, why or "it works again")

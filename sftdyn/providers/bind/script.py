@@ -6,12 +6,12 @@ in the order of arrival, and one whose lines hang delays nobody else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
-from ...values.update import Key, Plan, Record, Script
-from ..desk.backend import Addresses, Ask, Fact, Fate, Health, Manner, Settlement, ZoneState
+from ...values.update import Key, Script
+from ..desk.backend import Addresses, Backend, Channel, Fact, Fate, Manner, Settlement, Watched, ZoneState
 from ..desk.backend import Verdict as Became
 from . import message
 from .message import Word
@@ -33,11 +33,10 @@ MANNER = Manner(
 NOBODY = 0.1  # seconds that all wait, where nobody listens
 
 
-class ScriptBackend:
+class ScriptBackend(Backend, Channel):
     """Scripts for one primary. `last` has the address of each one's last success."""
 
     manner = MANNER
-    given: Sequence[str] = ()
 
     def __init__(self, spec: Bind, last: dict[Key, str]) -> None:
         self._route = Route(spec.primary)
@@ -47,12 +46,6 @@ class ScriptBackend:
 
     def channel(self, asks: bool = False) -> "ScriptBackend":
         return self
-
-    def weigh(self, item: Script, zone: str) -> int:
-        return 1
-
-    def wait(self, health: Health) -> float:
-        return 0.0
 
     async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
         """Each host is its own zone."""
@@ -97,14 +90,9 @@ class ScriptBackend:
             return Settlement(Became.AWAY, False, reason, NOBODY)
         return Settlement(Became.UNKNOWN if verdict is Word.UNKNOWN else Became.AGAIN, reason=reason)
 
-    async def mend(
-        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """Nothing of it is watched."""
         return [(Fate.RIGHT, ())] * len(watched)
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return []
 
     def stop(self) -> None:
         self._scouts.stop()

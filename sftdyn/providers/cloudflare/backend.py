@@ -7,10 +7,11 @@ from ...fetch.route import Dialer
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
 from ...values.specs import Cloudflare
-from ...values.update import Plan, Record
+from ...values.update import Record
 from ..desk.backend import (
     Addresses,
-    Ask,
+    Backend,
+    Channel,
     Fact,
     Fate,
     Health,
@@ -19,13 +20,10 @@ from ..desk.backend import (
     Maker,
     Manner,
     Settlement,
-    Unfound,
+    Watched,
     ZoneState,
 )
-from ..findings import findings
-from ..mending import Watched
 from ..rest import patience
-from .answers import ApiError, Flaw
 from .api import Api, Pace
 from .budget import Budgets
 from .exchange import Exchange, View
@@ -46,15 +44,9 @@ MANNER = Manner(
     watched=150.0,  # Cloudflare's own proxies give up on a request after 100
     rests=(1.0, 1.5, 30.0),
 )
-FINAL = {
-    Flaw.AWAY: None,
-    Flaw.LIMITED: None,
-    Flaw.GONE: Outcome.NOZONE,
-    Flaw.HIDDEN: Outcome.UNPUBLISHABLE,
-}
 
 
-class CloudflareBackend:
+class CloudflareBackend(Backend, Channel):
     """The API as one credential sees it; made inside a running event loop."""
 
     manner = MANNER
@@ -71,23 +63,12 @@ class CloudflareBackend:
     def channel(self, asks: bool = False) -> "CloudflareBackend":
         return self
 
-    def weigh(self, rrset: Record, zone: str) -> int:
-        return 1
-
     def wait(self, health: Health) -> float:
         return self.api.wait(health)
 
-    async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Raises Unfound."""
-        try:
-            async for fact in self._zones.apexes(places, Pace(self._sight.seconds / 2, Health.WELL)):
-                yield fact
-        except ApiError as error:
-            final = FINAL.get(error.kind, Outcome.REFUSED)
-            raise Unfound(error.settlement.reason, error.settlement.wait, final) from None
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        return await findings(list(plan), ask)
+    def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
+        """Raises Interrupted."""
+        return self._zones.apexes(places, Pace(self._sight.seconds / 2, Health.WELL))
 
     def stop(self) -> None:
         self.api.close()

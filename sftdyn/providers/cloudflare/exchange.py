@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 
 from ...values.names import is_within
 from ...values.update import Key, Record
-from ..desk.backend import Addresses, Fate, Settlement, Verdict, ZoneState, in_parts
-from ..mending import Watched, mend
+from ..desk.backend import Addresses, Fate, Settlement, Verdict, Watched, ZoneState, in_parts
+from ..mending import mend
 from .answers import SENTENCES, ApiError, ApiZone, Flaw, Page
 from .api import Api, Pace
 from .plan import FAMILIES, Hindrance, Listed, Making, Operations, joined, plan, shown

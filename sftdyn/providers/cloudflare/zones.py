@@ -59,7 +59,8 @@ class ZoneList:
             try:
                 zone = await self._ask_for(asked[0], pace)
             except ApiError as error:
-                if not error.of_one_zone or not any(is_above(asked[0], other) for other in (*asked, *self._ids)):
+                is_last = not any(is_within(asked[0], other) for other in {*asked, *self._ids} - {asked[0]})
+                if not error.of_one_zone or is_last:  # no zone above it is still to be asked for, or known
                     raise
                 yield Fact(asked[0], None, is_sure=False)  # some tokens hear no of names that are no zones
                 return
@@ -110,11 +111,6 @@ class ZoneList:
             return None
         self._asked = 0
         return zones
-
-
-def is_above(name: str, other: str) -> bool:
-    """Whether another name is a parent of this one."""
-    return other != name and is_within(name, other)
 
 
 def is_identity(given: str) -> bool:

@@ -54,8 +54,9 @@ class Accounts:
         account = self.now(account)
         if session := self._sessions.get(account):
             return session
-        if account.secret is None and account.spec in self._named:
-            return self.session(account)
+        is_named = account.secret is None and account.spec in self._named
+        if is_named and (session := self.session(account)):  # else it has no credentials of its own
+            return session
         others = (session for session in self if session.knows(zone) and session.account.scripts == account.scripts)
         return next(others, None) or next(filter(None, (self.session(Account(spec)) for spec in self._named)), None)
 

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Plan, Record
+from ...values.update import Key, Record
 
 Addresses: TypeAlias = tuple[str, ...]
-Ask: TypeAlias = Callable[[Sequence[Sequence[Item]]], Awaitable[list[Result]]]  # what would become of such updates
+Watched: TypeAlias = Sequence[tuple[Record, Collection[Addresses]]]  # what should be there, and what may be instead
 Part = TypeVar("Part")
 Found = TypeVar("Found")
 
@@ -79,6 +79,7 @@ class Interrupted(Exception):
     def __init__(self, settlement: Settlement) -> None:
         super().__init__(settlement.reason)
         self.settlement = settlement
+        self.final = OUTCOMES.get(settlement.verdict)  # None: it may be tried again, after `wait`
 
 
 class Fact(NamedTuple):
@@ -93,16 +94,6 @@ class Listing(NamedTuple):
     """All zones that there are: apex → zone. What it does not have is none."""
 
     zones: Mapping[str, str]
-
-
-class Unfound(Exception):
-    """Zones could not be asked for. `final`: what becomes of who waits; None: it may be tried again, after `wait`."""
-
-    def __init__(self, reason: str, wait: float = 0.0, final: Outcome | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.wait = wait  # seconds
-        self.final = final
 
 
 class Fate(Enum):
@@ -161,39 +152,34 @@ class Channel(Protocol):
     ) -> list[Settlement]:
         """Make these true, or only ask; one settlement for each. What is not wanted any more need not be sent."""
 
-    async def mend(
-        self, zone: ZoneState, watched: Sequence[tuple[Record, Collection[Addresses]]]
-    ) -> list[tuple[Fate, Addresses]]:
+    async def mend(self, zone: ZoneState, watched: Watched) -> list[tuple[Fate, Addresses]]:
         """Put each record set in the place of one of those late values, where that stands. Raises Interrupted."""
 
     def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact | Listing]:
-        """Which of these names are zones: as many as can be told. Raises Unfound."""
+        """Which of these names are zones: as many as can be told. Raises Interrupted."""
 
     async def close(self) -> None:
         """Let go of it."""
 
 
 class Backend(Protocol):
-    """One place, as one credential reaches it; made inside a running event loop."""
+    """One place, as one credential reaches it; made inside a running event loop. It says what differs from this."""
+
+    given: Sequence[str] = ()  # the zones of all names; none: they are asked for
 
     @property
     def manner(self) -> Manner: ...
-
-    @property
-    def given(self) -> Sequence[str]:
-        """The zones of all names; none: they are asked for."""
 
     def channel(self, asks: bool = False) -> Channel:
         """One more; `asks`: for questions alone."""
 
     def weigh(self, item: Any, zone: str) -> int:
         """What a record set takes of a batch."""
+        return 1
 
     def wait(self, health: Health) -> float:
         """Seconds until the next exchange may begin."""
-
-    async def findings(self, plan: Plan, ask: Ask) -> list[str]:
-        """What stands in the way of publishing these record sets, a sentence each."""
+        return 0.0
 
     def stop(self) -> None:
         """Let go of everything."""

@@ -21,7 +21,7 @@ class Book:
     """All tickets of one desk, and their order. `left` is called with a session that has one less."""
 
     def __init__(self, comes: Callable[[Ticket | Turn], None], left: Callable[[Session], None], no_answer: str) -> None:
-        self.order: Order[Ticket | Turn] = Order(comes)
+        self.order = Order(comes)
         self.tickets: dict[Ticket, None] = {}  # that are not answered
         self._left = left
         self._loop = asyncio.get_running_loop()

@@ -21,17 +21,15 @@ Rule 6. A zone that turns out to be elsewhere is asked for once more within the 
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from ...values.exchanges import Exchanges, Vitals
 from ...values.outcome import Outcome, Result
-from ...values.update import Item, Key, Plan, Promise, Script
+from ...values.update import Item, Key, Promise, Script
 from .accounts import Accounts
-from .backend import Addresses, Fate, Maker, Unfound
+from .backend import Interrupted, Maker
 from .book import Book
 from .judge import Judge
-from .late import Inspection
 from .session import Session
 from .tickets import Account, Share, Ticket, Turn, Zone
 from .watch import Vigil
@@ -58,7 +56,9 @@ class Desk:
         self._accounts = Accounts(self._start)
         self._book = Book(self._comes, self._accounts.let_go, f"no answer from {manner.called}")
         self._watch = Vigil(manner, self._book.order, self._accounts, self._keep_time)
-        self._judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
+        self.look, self.looked, self.exchanged = self._watch.begin, self._watch.end, self._accounts.let_go
+        judge = Judge(manner, self._book, self._watch, self._scripted, self._place_anew)
+        self.judge, self.defect = judge.judge, judge.defect
         self._usual = Account(None)  # that of the last update without a secret
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -71,7 +71,7 @@ class Desk:
             backend = self._maker.scripts(spec, self._scripted)
         else:
             backend = self._maker.records(spec, secret, self._timeout, self._exchanges)
-        return Session(backend, account, self, self._judge, self._exchanges)
+        return Session(backend, account, self, self._exchanges)
 
     def use(self, named: Sequence[Hashable], successors: Mapping[Hashable, Hashable], timeout: float) -> None:
         """From now on, the conf names these specs at this place; what has come in the place of others."""
@@ -107,15 +107,6 @@ class Desk:
     def vitals(self) -> Vitals:
         """How it is: what waits, and the exchanges."""
         return Vitals(self._exchanges, len(self._book.tickets), self._watch.late.mended)
-
-    async def findings(self, spec: Any, plan: Plan) -> list[str]:
-        """What stands in the way of publishing these record sets, a sentence each."""
-        session = self._accounts.session(Account(spec))
-        return await session.backend.findings(plan, partial(self._ask, spec)) if session else []
-
-    async def _ask(self, spec: Any, updates: Sequence[Sequence[Item]]) -> list[Result]:
-        asking = [self.publish(spec, update, ask_only=True) for update in updates]
-        return [result for results in await asyncio.gather(*asking) for result in results]
 
     async def close(self) -> None:
         """Let what waits come to its end, which the timeout bounds; then end all work."""
@@ -180,7 +171,8 @@ class Desk:
         """Let the shares of a ticket that have nothing in front of them stand in line."""
         session = self._accounts.session(ticket.account)
         if session is None:
-            self._book.answer(ticket, NO_CREDENTIALS)
+            if not any(share.under_way for share in ticket.shares):  # else it may be done
+                self._book.answer(ticket, NO_CREDENTIALS)
             return
         if ticket.session is not session:
             self._book.count(ticket, session)
@@ -193,7 +185,7 @@ class Desk:
         ticket.shares += shares
         for share in shares:
             share.zone.waiting += 1
-        refusal = session.refusal(ticket.waiters[-1][0])
+        refusal = session.refusal(ticket.waiters[-1][0]) if session.paused_until else None
         for share in shares:
             if not share.zone.name:
                 self._book.settle(share, self._maker.manner.no_zone)
@@ -237,13 +229,13 @@ class Desk:
         else:
             session.finder.want(ticket, names)
 
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
+    def unfound(self, ticket: Ticket, name: str, error: Interrupted) -> None:
         """The zone of one of its names cannot be found."""
         items = [item for item in ticket.update if item.name == name]
         if items:
             share = Share(ticket, Zone(NOWHERE, waiting=1), items)
             ticket.shares.append(share)
-            self._book.settle(share, Result(error.final or Outcome.NOZONE, error.reason))
+            self._book.settle(share, Result(error.final or Outcome.NOZONE, error.settlement.reason))
 
     def paused(self, session: Session) -> None:
         """Who cannot wait so long is told so at once."""
@@ -262,18 +254,6 @@ class Desk:
                 share.is_dropped = True
         ticket.shares = [share for share in ticket.shares if not share.is_dropped]
         self.place(ticket)
-
-    def look(self, session: Session, zone: Zone) -> Inspection | None:
-        """What late writes could undo there, and shall be looked at."""
-        return self._watch.begin(session, zone)
-
-    def looked(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None:
-        """What has come of it."""
-        self._watch.end(look, fates)
-
-    def exchanged(self, session: Session) -> None:
-        """An exchange has ended."""
-        self._accounts.let_go(session)
 
     # Time
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from .backend import Backend, Channel, Listing, Unfound
+from .backend import Backend, Channel, Interrupted, Listing
 from .tickets import Ticket
 from .zones import Zones
 
@@ -27,10 +27,10 @@ class Seeker(Protocol):
     def found(self, ticket: Ticket) -> None:
         """None of its names is looked for any more."""
 
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
+    def unfound(self, ticket: Ticket, name: str, error: Interrupted) -> None:
         """For a name there is no hope."""
 
-    def silent(self, error: Unfound) -> None:
+    def silent(self, error: Interrupted) -> None:
         """Nobody answered."""
 
 
@@ -96,7 +96,7 @@ class Finder:
         arrived = {name: min(ticket.arrived for ticket in self._tickets[name]) for name in lot}
         unknown = {name: self._zones.unknown(name, now, arrived[name]) for name in lot}
         places = list(dict.fromkeys(place for asked in unknown.values() for place in asked))
-        trouble: Unfound | None = None
+        trouble: Interrupted | None = None
         try:
             async for told in channel.apexes(places):
                 if isinstance(told, Listing):
@@ -105,9 +105,9 @@ class Finder:
                     self._zones.learn(told, now)
                 self._release(lot, now)
             self._pause = 0.0
-        except Unfound as error:
+        except Interrupted as error:
             trouble = error
-            self._pause = max(min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE), error.wait)
+            self._pause = max(min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE), error.settlement.wait)
             self._seeker.silent(error)
         except Exception as error:
             log.error("defect in the search for zones: %s", type(error).__name__)
@@ -125,7 +125,7 @@ class Finder:
                 return
             self._hand_on(lot.pop(0))
 
-    def _hand_on(self, name: str, trouble: Unfound | None = None) -> None:
+    def _hand_on(self, name: str, trouble: Interrupted | None = None) -> None:
         for ticket in self._tickets.pop(name):
             self._names[ticket].discard(name)
             if trouble and self._seeker.waits(ticket):
@@ -135,11 +135,12 @@ class Finder:
                 if self._seeker.waits(ticket):
                     self._seeker.found(ticket)
 
-    def _keep(self, name: str, trouble: Unfound | None) -> None:
+    def _keep(self, name: str, trouble: Interrupted | None) -> None:
         """Inspection for it again, if somebody still waits."""
         tickets = [ticket for ticket in self._tickets[name] if self._seeker.waits(ticket)]
-        for ticket in tickets if trouble and trouble.reason else ():
-            ticket.trouble = trouble.reason if trouble else ""
+        reason = trouble.settlement.reason if trouble else ""
+        for ticket in tickets if reason else ():
+            ticket.trouble = reason
         if tickets and not (trouble and trouble.final):
             self._wanted[name] = None
         else:

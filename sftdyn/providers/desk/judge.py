@@ -44,7 +44,7 @@ class Judge:
         elif settlement.apart and not ticket.is_over and len(parts := _by_name(share)) > 1:
             self._split(session, share, parts)
         elif settlement.moved and not ticket.is_over and self._may_have_moved(session, share):
-            ticket.moved = True  # perhaps to a zone that is new: ask once more
+            ticket.moved.add(share.zone.name)  # perhaps to a zone that is new: ask once more
             names = [item.name for item in share.items]
             session.zones.forget(share.zone.name, names, is_there=verdict in THERE)
             self._anew(ticket)
@@ -71,8 +71,8 @@ class Judge:
 
     def _may_have_moved(self, session: Session, share: Share) -> bool:
         """Whether its zone was remembered from before the request."""
-        ticket, known = share.ticket, session.zones.was_known
-        return session.is_retired or (not ticket.moved and any(known(i.name, ticket.arrived) for i in share.items))
+        ticket, known, is_first = share.ticket, session.zones.was_known, share.zone.name not in share.ticket.moved
+        return session.is_retired or (is_first and any(known(i.name, ticket.arrived) for i in share.items))
 
     def defect(self, share: Share) -> None:
         """Something broke: nobody knows what was sent."""
@@ -93,7 +93,7 @@ class Judge:
             self._book.settle(share, WOULD_CHANGE)
             return
         late = self._watch.late
-        if late.is_watching():
+        if late.is_watching() and not (share.ticket.ask_only and share.ticket.is_over):  # else nobody was told so
             records = _records(share)
             late.acknowledged(records, session.account)
             second_look = self._manner.second_look

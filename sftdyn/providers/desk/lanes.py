@@ -73,12 +73,12 @@ class Lane:
                     await self._rest(seconds)
                 elif zone := self._next_look():
                     await served.look(channel, zone)
-                elif line := self._next_line(now):
+                elif self.lines and (line := self._next_line(now)):
                     self._has_looked = False
                     await served.exchange(channel, self, line)
                 elif self._has_looked and self.looks:
                     self._has_looked = False
-                elif (due := min(self._due(), default=FOR_EVER)) < FOR_EVER:
+                elif self.lines and (due := min(self._due(), default=FOR_EVER)) < FOR_EVER:
                     await self._rest(due - now)
                 elif not idle or not await self._rest(idle):
                     return

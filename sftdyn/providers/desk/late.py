@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...values.update import Key, Record, Text
-from .backend import Addresses, Fate, Manner
+from .backend import Addresses, Fate, Manner, Watched
 from .tickets import Account, Turn
 
 log = logging.getLogger(__name__)
@@ -41,17 +41,10 @@ class Suspect:
         return self.values.keys() - {self.newest.addresses if self.newest else None}
 
 
-class Watched(NamedTuple):
-    """What should be there, and what may stand there instead."""
-
-    record: Record
-    late: Collection[Addresses]
-
-
 class Inspection(NamedTuple):
     """A look at some of them; it has its turn among the updates."""
 
-    watched: Sequence[Watched]
+    watched: Watched
     turn: Turn
 
 
@@ -142,11 +135,11 @@ class LateWrites:
         pairs = ((s.zone, s.account) for s in self._suspects.values() if s.zone in zones)
         return list(dict.fromkeys((zone, account) for zone, account in pairs if account))
 
-    def watched(self, zone: str, is_for: Callable[[Account, Key], bool], now: float) -> list[Watched]:
+    def watched(self, zone: str, is_for: Callable[[Account, Key], bool], now: float) -> Watched:
         """What was acknowledged in this zone, where that is for who asks."""
         suspects = [suspect for suspect in self._suspects.values() if suspect.zone == zone and suspect.until > now]
         pairs = [(suspect, suspect.newest, suspect.account) for suspect in suspects]
-        return [Watched(newest, one.late()) for one, newest, by in pairs if newest and by and is_for(by, newest.key)]
+        return [(newest, one.late()) for one, newest, by in pairs if newest and by and is_for(by, newest.key)]
 
     def found(self, record: Record, fate: Fate, late: Addresses, now: float) -> None:
         """What a look has found."""

@@ -2,34 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import TypeAlias
 
 from ...values.update import Key
+from .tickets import Ticket, Turn
+
+Entry: TypeAlias = Ticket | Turn
 
 
-class Ordered(Protocol):
-    """What stands in the order."""
-
-    @property
-    def keys(self) -> Sequence[Key]:
-        """The record sets and values that it is about."""
-        ...
-
-    @property
-    def blocked(self) -> set[Key]:
-        """Those for which an earlier one is not settled yet."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nothing to do for it any more."""
-        ...
-
-
-Entry = TypeVar("Entry", bound=Ordered)
-
-
-class Order(Generic[Entry]):
+class Order:
     """For each record set, those who want something of it, in the order of their arrival.
 
     `comes` is called with each entry that has nothing in front of it any more for some record set.

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from ...values.exchanges import Exchanges
 from ...values.outcome import Outcome, Result
-from .backend import Addresses, Backend, Channel, Fate, Health, Interrupted, Settlement, Unfound, Verdict
+from .backend import Addresses, Backend, Channel, Fate, Health, Interrupted, Settlement, Verdict
 from .finder import Finder
 from .lanes import Lane
 from .late import Inspection
@@ -39,11 +39,11 @@ LANES = (Health.WELL, Health.ILL, Health.SILENT)
 
 
 class Clerk(Protocol):
-    """Who has the tickets."""
+    """Who has the tickets, and says what settlements mean."""
 
     def place(self, ticket: Ticket) -> None: ...
 
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None: ...
+    def unfound(self, ticket: Ticket, name: str, error: Interrupted) -> None: ...
 
     def paused(self, session: "Session") -> None: ...
 
@@ -53,10 +53,6 @@ class Clerk(Protocol):
 
     def looked(self, look: Inspection, fates: Sequence[tuple[Fate, Addresses]]) -> None: ...
 
-
-class Court(Protocol):
-    """Who says what settlements mean."""
-
     def judge(self, session: "Session", share: Share, settlement: Settlement, now: float) -> None: ...
 
     def defect(self, share: Share) -> None: ...
@@ -65,7 +61,7 @@ class Court(Protocol):
 class Session:
     """One backend at work; made inside a running event loop."""
 
-    def __init__(self, backend: Backend, account: Account, clerk: Clerk, court: Court, exchanges: Exchanges) -> None:
+    def __init__(self, backend: Backend, account: Account, clerk: Clerk, exchanges: Exchanges) -> None:
         self.backend = backend
         self.account = account
         self.zones = Zones(backend.given, backend.manner)
@@ -77,7 +73,7 @@ class Session:
         self.is_temporary = account.secret is not None  # it ends when it has nothing to do
         self.suspects: set[str] = set()  # names
         self._clerk = clerk
-        self._court = court
+        self.found, self.unfound = clerk.place, clerk.unfound
         self._exchanges = exchanges
         self._states: dict[str, Zone] = {}
         self._loop = asyncio.get_running_loop()
@@ -153,8 +149,6 @@ class Session:
 
     def refusal(self, until: float) -> Result | None:
         """What becomes of who waits until then, where the place wants no question before."""
-        if not self.paused_until:
-            return None
         seconds = self.paused_until - self._loop.time()
         if seconds <= SHORT or self.paused_until < until:
             return None
@@ -192,20 +186,12 @@ class Session:
         """Whether it still waits here."""
         return ticket.session is self and not ticket.is_over
 
-    def found(self, ticket: Ticket) -> None:
-        """The zones of its names can be told."""
-        self._clerk.place(ticket)
-
-    def unfound(self, ticket: Ticket, name: str, error: Unfound) -> None:
-        """The zone of one of its names cannot be found."""
-        self._clerk.unfound(ticket, name, error)
-
-    def silent(self, error: Unfound) -> None:
+    def silent(self, error: Interrupted) -> None:
         """Nobody answered who was asked for zones."""
-        if error.reason and not error.final:
+        if error.settlement.reason and not error.final:
             self._exchanges.note(answered=False)
-        if error.wait > SHORT:
-            self._pause(error.wait, self._loop.time())
+        if error.settlement.wait > SHORT:
+            self._pause(error.settlement.wait, self._loop.time())
 
     def _pause(self, seconds: float, now: float) -> None:
         self.paused_until = max(self.paused_until, now + seconds)
@@ -272,9 +258,9 @@ class Session:
             lane.rests_until = now + (now - start)
         for share, settlement in zip(batch, settlements, strict=bool(settlements)):
             share.under_way = False
-            self._court.judge(self, share, settlement, now)
+            self._clerk.judge(self, share, settlement, now)
         for share in batch if not settlements else ():
-            self._court.defect(share)
+            self._clerk.defect(share)
         self._clerk.exchanged(self)
 
     async def look(self, channel: Channel, zone: Zone) -> None:

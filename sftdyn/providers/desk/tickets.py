@@ -58,7 +58,7 @@ class Ticket:
     shares: "list[Share]" = field(default_factory=list)
     trouble: str = ""  # what was last in the way
     session: Any = None  # in which it is counted
-    moved: bool = False  # a zone of it turned out to be elsewhere once
+    moved: set[str] = field(default_factory=set)  # zones of it that turned out to be elsewhere
     is_open: bool = True  # it can be joined: nothing of it was sent
     is_over: bool = False
 
@@ -67,7 +67,10 @@ class Ticket:
         return self.ask_only is ask_only and self.update == update and self.account == account
 
     def results(self, otherwise: "Callable[[Share | None], Result]") -> list[Result]:
-        """What became of each item; `otherwise` says it of what is not settled."""
+        """What became of each item; `otherwise` says it of what is not settled.
+
+        A name of which nothing is wanted but what is left out cannot be published.
+        """
         if len(self.shares) == 1 and len(self.shares[0].items) == len(self.update) and not self.shares[0].left_out:
             [share] = self.shares
             return [share.result or otherwise(share)] * len(self.update)
@@ -75,14 +78,10 @@ class Ticket:
         parts = [shares.get(key) for key in self.keys]
         results = [(share and share.result) or otherwise(share) for share in parts]
         left_out = {key: reason for share in self.shares for key, reason in share.left_out.items()}
-        return self._without(left_out, results) if left_out else results
-
-    def _without(self, left_out: Mapping[Key, str], results: Sequence[Result]) -> list[Result]:
-        """The same where these are left out; a name of which nothing else is wanted cannot be published."""
-        remain = {item.name for item in self.update if item.key not in left_out}
+        remain = {key[0] for key in self.keys if key not in left_out}
         return [
-            _left_out(left_out[item.key], item.name in remain) if item.key in left_out else result
-            for item, result in zip(self.update, results, strict=True)
+            _left_out(left_out[key], key[0] in remain) if key in left_out else result
+            for key, result in zip(self.keys, results, strict=True)
         ]
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ...values.update import Key, Record
 from .accounts import Accounts
@@ -16,7 +15,7 @@ from .tickets import Account, Turn, Zone
 class Vigil:
     """The watch at one place. `keep_time` sees to it that `sweep` is called, as long as `late` is watching."""
 
-    def __init__(self, manner: Manner, order: Order[Any], accounts: Accounts, keep_time: Callable[[], None]) -> None:
+    def __init__(self, manner: Manner, order: Order, accounts: Accounts, keep_time: Callable[[], None]) -> None:
         self._late = LateWrites(manner)
         self._heir: Vigil | None = None  # at the same place
         self._order = order

@@ -72,7 +72,8 @@ class Zones:
             self._facts.clear()
         longest = self._manner.remembered if fact.zone else min(self._manner.remembered, self._manner.unzoned)
         seconds = longest * random.uniform(0.5, 1.0) if fact.is_sure else DOUBTFUL  # noqa: S311
-        self._facts[fact.place] = fact.zone, now, now + seconds
+        since = now if fact.is_sure else float("-inf")  # else a request that it misleads is placed anew
+        self._facts[fact.place] = fact.zone, since, now + seconds
 
     def learn_all(self, listing: Listing, now: float) -> None:
         """The whole list was told."""

@@ -13,8 +13,7 @@ from sftdyn.fetch.answer import Answer
 from sftdyn.providers.cloudflare.answers import ApiError, Flaw, read, read_items, read_page, read_zone
 from sftdyn.providers.cloudflare.backend import CloudflareBackend
 from sftdyn.providers.cloudflare.plan import read_record
-from sftdyn.providers.desk.backend import Fate, Interrupted, Verdict
-from sftdyn.providers.mending import Watched
+from sftdyn.providers.desk.backend import Fate, Interrupted, Verdict, Watched
 from sftdyn.values.exchanges import Exchanges
 from sftdyn.values.update import Record
 from tests.lab.api import Fault, error, redirect, silent, slow

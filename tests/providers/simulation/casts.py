@@ -18,6 +18,7 @@ SHIFTING = "new.c.example."  # a zone that comes and goes
 HOSTS = tuple(f"h{number}.{zone}" for zone in ZONES for number in range(4))
 ALIAS, REFUSED, BEHIND = "h3.a.example.", "h3.b.example.", "far.gone.c.example."
 TROUBLED = (ALIAS, REFUSED, BEHIND, "." + SHIFTING)
+CALM = tuple(name for name in HOSTS if not name.endswith(TROUBLED))
 NAMES = (*HOSTS, "home.nowhere.test.")
 FIRST, SECOND = "192.0.2.53", "198.51.100.53"
 APIS = ("api.cloudflare.test", "other.cloudflare.test")
@@ -33,6 +34,7 @@ class Cast:
     hidden: Sequence[str] = (ALIAS, BEHIND)
     secrets: Sequence[str] = ()
     has_scripts = False
+    calm: Sequence[str] = CALM  # names without troubles of their own
     pace = 1.0  # how much longer clients wait between two calls: an API counts requests
     shifting: Callable[[Place], None] | None = None
 
@@ -45,7 +47,10 @@ class Cast:
 
     def conf(self, rng: random.Random, several: float) -> list[Any]:
         """What a conf has; the first one is its default."""
-        specs = self.specs()
+        return self.some_of(self.specs(), rng, several)
+
+    def some_of(self, specs: Sequence[Any], rng: random.Random, several: float) -> list[Any]:
+        """One, or a few."""
         return rng.sample(specs, min(len(specs), rng.choice((2, 3))) if rng.random() < several else 1)
 
     def troubles(self, place: Place, of_zones: bool = False) -> Sequence[str]:

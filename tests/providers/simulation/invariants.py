@@ -31,7 +31,6 @@ class Run(NamedTuple):
     """What is looked at."""
 
     story: Story
-    timeout: float
     bounds: Bounds
 
 
@@ -57,7 +56,8 @@ def newest_wins(run: Run) -> Iterator[str]:
     """I2. When all is quiet, a record set is the newest acknowledged one, or one that came later and failed (promise 7).
 
     What strangers wrote since then is theirs. Nobody can mend a late write over what a script did, nor where only the
-    clients have the token, nor at a place that the conf has left.
+    clients have the token, nor at a place that the conf has left. Where a place takes single records, those of several
+    that came later and failed can stand together.
     """
     for (place, key), said in run.story.by_record().items():
         newest = max((number for number, one in enumerate(said) if one.is_acknowledged), default=None)
@@ -69,6 +69,9 @@ def newest_wins(run: Run) -> Iterator[str]:
             continue
         if changes and changes[-1].cause in GIVEN_UP and not _can_be_mended(run, said[newest]):
             continue
+        failed = {address for one in said[newest + 1 :] if not one.asked.ask_only for address in one.value}
+        if not place.has_prerequisites and there and {*there} <= failed:
+            continue
         yield f"lost: {_history(run, said[newest])}"
 
 
@@ -78,7 +81,7 @@ def answered_in_time(run: Run) -> Iterator[str]:
     for asked in run.story.asked:
         if asked.ended is None:
             yield f"never answered: {asked}"
-        elif asked.ended - asked.at > times * run.timeout + SWEPT:
+        elif asked.ended - asked.at > times * asked.timeout + SWEPT:
             yield f"answered after {asked.ended - asked.at:.2f} s: {asked}"
         elif any(result.outcome is Outcome.INTERNAL for result in asked.results):
             yield f"a defect: {asked}"
@@ -105,7 +108,11 @@ def only_what_was_wanted(run: Run) -> Iterator[str]:
             if _raced(place, change.key, change.at - RACE, change.at):
                 continue
             all_wanted = wanted.get(id(place), set())
-            if change.cause is Cause.LATE and not place.has_prerequisites and _is_made_of(place, change, all_wanted):
+            is_late = any(
+                one.cause is Cause.LATE and change.at - RACE <= one.at <= change.at
+                for one in place.ledger.of(change.key)
+            )
+            if is_late and not place.has_prerequisites and _is_made_of(place, change, all_wanted):
                 continue
             if change.cause in OF_OURS and (change.key, change.value) not in all_wanted:
                 yield f"not wanted: {change}"
@@ -115,6 +122,8 @@ def atomic_in_a_zone(run: Run) -> Iterator[str]:
     """I5. What a zone holds of an update becomes true together. Seen where nobody else wants its values."""
     for asked in _unique(run):
         for keys in _by_zones(run, asked):
+            if any(_raced(asked.place, key, asked.at, asked.ended or 0.0, Cause.LATE) for key in keys):
+                continue
             changes = [change for change in _written(asked) if change.key in keys]
             first = {change.key for change in changes if change.message == changes[0].message}
             if changes and first != keys:
@@ -171,7 +180,7 @@ def late_writes_are_mended(run: Run) -> Iterator[str]:
 
 def woken_writes_undo_no_ok(run: Run) -> Iterator[str]:
     """I10. Who wakes up works off what lay in its sockets: an OK is given when that cannot undo it any more
-    (promise 1). That is what a second look is for."""
+    (promise 1). That is what a second look is for. What a newer request wanted may come."""
     for (place, key), said in run.story.by_record().items():
         for change in place.ledger.of(key):
             if change.cause is not Cause.WOKEN:
@@ -179,8 +188,23 @@ def woken_writes_undo_no_ok(run: Run) -> Iterator[str]:
             for one in said:
                 was_ok = one.result.outcome is Outcome.OK and not isinstance(one.item, Script)
                 just_now = change.at - WOKEN <= (one.asked.ended or 0.0) < change.at
-                if was_ok and just_now and one.value != change.value:
+                newer = (other for other in said if other.asked.number > one.asked.number and not other.asked.ask_only)
+                is_newer = any(other.value == change.value and other.asked.at <= change.at for other in newer)
+                if was_ok and just_now and one.value != change.value and not is_newer:
                     yield f"OK was undone at once: {_history(run, one)}"
+
+
+def what_is_under_way_comes_first(run: Run) -> Iterator[str]:
+    """I11. Where a reload has brought a name to another place, this place writes nothing while the old one still has
+    something under way for it (promise 7). Seen where nobody else wants the old one's value."""
+    for old in _unique(run):
+        reloads = [at for at, _ in run.story.confs[1:] if at > old.at]
+        written = [one for one in _written(old) if one.cause is Cause.OURS][:1]
+        for change in written if reloads else ():
+            for new in run.story.asked[old.number + 1 :]:
+                is_elsewhere = new.place is not old.place and new.at > reloads[0] and (new.ended or 0.0) < change.at
+                if is_elsewhere and not new.ask_only and change.key in _acknowledged(new):
+                    yield f"overtaken at another place: {old}\n    {change}\n    {new}"
 
 
 INVARIANTS: Sequence[Invariant] = (
@@ -193,6 +217,7 @@ INVARIANTS: Sequence[Invariant] = (
     failure_changes_nothing,
     late_writes_are_mended,
     woken_writes_undo_no_ok,
+    what_is_under_way_comes_first,
 )
 
 
@@ -233,9 +258,15 @@ def _written(asked: Asked) -> list[Change]:
     return [one for key, wanted in values.items() for one in asked.place.ledger.of(key) if one.value == wanted]
 
 
-def _by_zones(run: Run, asked: Asked) -> Iterator[set[object]]:
+def _acknowledged(asked: Asked) -> set[Key]:
+    """The record sets of which its client was told that they are as wanted."""
+    pairs = zip(asked.items, asked.results, strict=False)
+    return {item.key for item, result in pairs if result.outcome in SUCCESSES}
+
+
+def _by_zones(run: Run, asked: Asked) -> Iterator[set[Key]]:
     """Its record sets, zone by zone, where zones stay what they are."""
-    zones: dict[str | None, set[object]] = {}
+    zones: dict[str | None, set[Key]] = {}
     for item, zone in zip(asked.items, asked.zones, strict=True):
         shifts = any(item.name.endswith(shifting) for shifting in run.bounds.shifting)
         if not shifts and not isinstance(item, Script) and value(item):
@@ -256,7 +287,7 @@ def _is_undisturbed(run: Run, asked: Asked) -> bool:
     return not any(item.key in keys for one in in_front for item in one.items)
 
 
-def _raced(place: Place, key: Key, since: float, until: float) -> bool:
-    """Whether a stranger wrote there meanwhile, where a change cannot say what it believes."""
-    writes = (one for one in place.ledger.of(key) if one.cause is Cause.STRANGER)
+def _raced(place: Place, key: Key, since: float, until: float, *others: Cause) -> bool:
+    """Whether a stranger (or another hand) wrote there meanwhile, where a change cannot say what it believes."""
+    writes = (one for one in place.ledger.of(key) if one.cause in (Cause.STRANGER, *others))
     return not place.has_prerequisites and any(since <= one.at <= until for one in writes)

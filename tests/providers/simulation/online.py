@@ -6,7 +6,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +18,25 @@ from sftdyn.values.update import TXT, Key
 from tests.lab import api as lab
 from tests.lab import cloudflare, desec
 
+from . import weather
 from .clock import now
 from .ledger import Cause, Change, Ledger, Value
 from .weather import WELL, WHOLE, Weather
 
 LATEST = 100.0  # seconds until a late request is carried out: Cloudflare's own proxies give up then
+SLOW = 0.9  # the part of their patience that clients may have to wait
 LOST = 0.2  # the part of requests of which a lossy way loses one direction
-TROUBLES = ("dead", "silent", "500", "lossy", "mute", "mute", "limited", "nonsense")  # mute: of changes it says nothing
+TROUBLES = (
+    "dead",
+    "silent",
+    "500",
+    "lossy",
+    "mute",
+    "faint",
+    "slow",
+    "limited",
+    "nonsense",
+)
 TROUBLES_OF_ZONES = ("500", "dead", "silent", "denied", "nonsense")
 PATIENT = (1, 3, 20)  # seconds that a 429 may want
 DENIED = {
@@ -59,6 +71,8 @@ class Online:
         self.weather = Weather()
         self.late = 0  # requests that are still to be carried out
         self.messages = 0
+        self.changes = 0  # of these
+        self.delays: Sequence[float] = (9.0, LATEST)  # of what comes late, at most
         self.planned: list[str] = []  # fates of the next changes: well, never, at once, withheld
         self.withheld: list[Callable[[Cause], object]] = []
         self._rng = rng
@@ -110,6 +124,7 @@ class Online:
         target = urlsplit(url)
         path = target.path.removeprefix(self.stand_in.base)
         changes = method != "GET"
+        self.changes += changes
         secret = {name.lower(): value for name, value in headers.items()}
         content = json.loads(body) if body else None
         query = dict(parse_qsl(target.query, keep_blank_values=True))
@@ -121,13 +136,19 @@ class Online:
         state = self.weather.state(self.scope(path))
         if state == "lossy":
             state = "silent" if self._rng.random() < LOST else WELL
-        if state == "mute":
-            state = "silent" if changes else WELL
+        if state in weather.LOST:
+            state = "silent" if changes and self._rng.random() < weather.LOST[state] else WELL
+        rest = 0.0
+        if state == "slow":
+            before, rest = sorted(self._rng.uniform(0.0, SLOW * seconds) for _ in range(2))
+            await asyncio.sleep(before)
+            state, rest = WELL, rest - before
         planned = self.planned.pop(0) if self.planned and changes else WELL
         if state == WELL and planned == WELL:
             said = carry_out(Cause.OURS)
             if said.status == 429:
                 self.weather.limit(self.scope(path), float(said.headers["retry-after"]))
+            await asyncio.sleep(rest)
             return said
         if state == "dead":
             raise Failed(Obstacle.NO_CONNECTION)
@@ -151,14 +172,14 @@ class Online:
     def _lose(self, carry_out: Callable[[Cause], object], fate: str) -> None:
         """Of a change to which no answer comes: what becomes of it."""
         if fate == WELL:
-            fate = self._rng.choice(("never", "at once", "late", "late"))
+            fate = self._rng.choice(("never", "at once", "late", "late", "late"))
         if fate == "withheld":
             self.withheld.append(carry_out)
         elif fate == "at once":
             carry_out(Cause.OURS)
         elif fate == "late":
             self.late += 1
-            seconds = self._rng.choice((self._rng.uniform(0, 9), self._rng.uniform(0, self.latest)))
+            seconds = self._rng.uniform(0, self._rng.choice(self.delays))
             task = asyncio.get_running_loop().create_task(self._later(carry_out, seconds))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

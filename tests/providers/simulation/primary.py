@@ -2,19 +2,25 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from typing import Any
 
+from sftdyn.providers.bind.backend import MAKER
 from sftdyn.values.names import is_within
 from sftdyn.values.update import TXT, Key
 
+from . import weather
 from .clock import now
 from .ledger import Cause, Change, Ledger, Value
 from .rfc2136 import Records, carried_out
 from .weather import WELL, Weather
 
-LATEST = 300.0  # seconds until a late message is carried out: a signature is no good after that (RFC 8945, 10.2)
+LATEST = (
+    60.0  # seconds until a late message is carried out: 300 in truth, as long as a signature is good (RFC 8945, 10.2)
+)
+WATCHED = LATEST * MAKER.manner.watched / 300.0  # seconds that the engine watches here
 WOKEN = 0.2  # seconds that a primary which was asleep takes to work off what lies in its sockets
 LOST = 0.2  # the part of messages of which a lossy way loses one direction
 SLOW = 1.9  # seconds that an answer may take, before nsupdate gives up
@@ -25,9 +31,10 @@ TROUBLES = (
     "badkey",
     "lossy",
     "mute",
+    "faint",
     "slow",
     "asleep",
-)  # mute: of changes it says nothing
+)
 TROUBLES_OF_ZONES = ("frozen", "unloaded", "silent")
 ANSWER = "Answer:\n;; ->>HEADER<<- opcode: UPDATE, status: {}, id: 1\n"
 FAILED = "update failed: {}\n"
@@ -46,9 +53,12 @@ class Primary:
         self.weather = Weather()
         self.refused: set[str] = set()  # names
         self.revoked: set[object] = set()  # key files
+        self.deaf = Counter[str]()  # how many messages to a zone get no answer yet, in a scene
         self.late = 0  # messages that are still to be carried out
         self.messages = 0
+        self.delays: Sequence[float] = (5.0, LATEST)  # of what comes late, at most
         self.planned: list[str] = []  # fates of the next changes: well, never, at once, withheld, slow
+        self.slow_answers = 0  # how many messages are carried out at once, and answered late
         self.withholds = ""  # changes that add this address are withheld
         self.withheld: list[tuple[str, str]] = []
         self._rng = rng
@@ -110,20 +120,29 @@ class Primary:
             return FAILED.format("SERVFAIL")
         if state == "badkey" or keyfile in self.revoked:
             return BAD_KEY
+        if self.deaf[zone]:
+            self.deaf[zone] -= 1
+            await asyncio.sleep(patience)
+            return COMMUNICATION.format("timed out")
         planned = self._plan(lines) if "update " in lines else "well"
         lost = (
             state in ("silent", "asleep")
-            or (state == "mute" and "update " in lines)
+            or ("update " in lines and self._rng.random() < weather.LOST.get(state, 0.0))
             or (state == "lossy" and self._rng.random() < LOST)
         )
         if lost or planned not in ("well", "slow"):
             self._lose(zone, lines, "woken" if state == "asleep" else planned)
             await asyncio.sleep(patience)
             return COMMUNICATION.format("timed out")
-        if "slow" in (planned, state):
-            await asyncio.sleep(self._rng.uniform(0.0, SLOW) if state == "slow" else SLOW)
+        if planned == "slow":
+            await asyncio.sleep(SLOW)
+        before, after = self._rng.uniform(0.0, SLOW / 2), self._rng.uniform(0.0, SLOW / 2)
+        await asyncio.sleep(before if state == "slow" else 0.0)
         status = self._answer(zone, lines, Cause.OURS)
-        await asyncio.sleep(self._rng.uniform(0.0002, 0.002))
+        if self.slow_answers:
+            self.slow_answers -= 1
+            await asyncio.sleep(SLOW)
+        await asyncio.sleep(after if state == "slow" else self._rng.uniform(0.0002, 0.002))
         return ANSWER.format(status) if status == "NOERROR" else FAILED.format(status)
 
     async def script(self, lines: str, keyfile: object = None) -> tuple[int | None, str]:
@@ -170,8 +189,7 @@ class Primary:
         elif fate == "at once":
             self._answer(zone, lines, Cause.OURS)
         elif fate == "late":
-            at = now() + self._rng.choice((self._rng.uniform(0, 5), self._rng.uniform(0, self.latest)))
-            self._expect(self._later(zone, lines, at))
+            self._expect(self._later(zone, lines, self._rng.uniform(0, self._rng.choice(self.delays))))
         elif fate == "woken":
             self._expect(self._woken(zone, lines, now(), self._awake))
 
@@ -181,8 +199,8 @@ class Primary:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    async def _later(self, zone: str, lines: str, at: float) -> None:
-        await asyncio.sleep(at - now())
+    async def _later(self, zone: str, lines: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
         self.late -= 1
         self._answer(zone, lines, Cause.LATE)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from tests.lab.machine import ROOT
 
 from .scenario import Report
 
-CHUNK = 10  # seeds for each process
-PROCESSES = 2
-WORKER = ("-P", "-m", "tests.providers.simulation", "--worker")
+CHUNK = 20  # seeds for each process
+JOBS = os.cpu_count() or 1
+MODULE = (sys.executable, "-P", "-m", "tests.providers.simulation")
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def again(seeds: Seeds, seed: int) -> str:
     return f"PYTHONHASHSEED={hash_seed(seed)} {command}"
 
 
-def reports(seeds: Seeds) -> Iterator[Report]:
-    """What came of each, as soon as it is known, two processes at a time."""
+def reports(seeds: Seeds, jobs: int = JOBS) -> Generator[Report, None, None]:
+    """What came of each, as soon as it is known, so many processes at a time."""
     found: queue.Queue[Report | None] = queue.Queue()
     waiting = queue.SimpleQueue[Seeds]()
     for chunk in seeds.chunks():
@@ -71,7 +71,7 @@ def reports(seeds: Seeds) -> Iterator[Report]:
         finally:
             found.put(None)
 
-    workers = [threading.Thread(target=work, daemon=True) for _ in range(PROCESSES)]
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
     for worker in workers:
         worker.start()
     try:
@@ -89,13 +89,7 @@ def reports(seeds: Seeds) -> Iterator[Report]:
 
 def _chunk(seeds: Seeds, running: list[subprocess.Popen[str]]) -> Iterator[Report]:
     """One process."""
-    environment = {
-        **os.environ,
-        "PYTHONHASHSEED": hash_seed(seeds.first),
-        "PYTHONPATH": f"{seeds.package}:{ROOT}",
-    }
-    command = [sys.executable, *WORKER, seeds.kind, str(seeds.first), str(seeds.count)]
-    process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = start(seeds.package, hash_seed(seeds.first), "--worker", seeds.kind, str(seeds.first), str(seeds.count))
     running.append(process)
     assert process.stdout
     last = seeds.first - 1
@@ -107,6 +101,12 @@ def _chunk(seeds: Seeds, running: list[subprocess.Popen[str]]) -> Iterator[Repor
     running.remove(process)
     if process.returncode > 0:
         yield Report(last + 1, [f"the process ended with {process.returncode}"])
+
+
+def start(package: Path, seed_of_hashes: str, *arguments: str) -> subprocess.Popen[str]:
+    """A process of the simulation, with the sftdyn of that folder."""
+    environment = {**os.environ, "PYTHONHASHSEED": seed_of_hashes, "PYTHONPATH": f"{package}:{ROOT}"}
+    return subprocess.Popen([*MODULE, *arguments], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def read(said: dict[str, Any]) -> Report:

@@ -5,25 +5,32 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
+from sftdyn.providers.bind.backend import MAKER
+from sftdyn.providers.desk.desk import Desk
+from sftdyn.providers.makers import MAKERS as USUAL
+from sftdyn.providers.makers import Makers
 from sftdyn.providers.running import Providers
-from sftdyn.values.outcome import Outcome
+from sftdyn.values.outcome import Outcome, Result
+from sftdyn.values.specs import Bind
 from sftdyn.values.update import Item, RRset, RRType, Script, Text
 
 from . import casts, clock, invariants
 from .casts import Cast
 from .clock import now
+from .primary import WATCHED
 from .residue import residue
 from .story import Story
+from .temper import Temper, temper
 from .weather import WHOLE
-from .world import World
+from .world import Place, World
 
-TIMEOUT = 10.0  # seconds
-LASTS = 60.0  # virtual seconds of calls and troubles
+MAKERS: Makers = {**USUAL, Bind: partial(Desk, MAKER._replace(manner=MAKER.manner._replace(watched=WATCHED)))}
+ENDING = 10.5  # virtual seconds that the end may take
 QUIET = 400.0  # virtual seconds until nothing comes late any more, and nothing is watched
-CLIENTS = 12
 
 
 @dataclass
@@ -38,39 +45,25 @@ class Report:
     seconds: float = 0.0  # virtual
 
 
-class Temper:
-    """What kind of a history this is: not every seed has everything, so that each is also seen alone."""
-
-    def __init__(self, rng: random.Random, cast: Cast) -> None:
-        self.values = rng.choice((2, 3, 3, 9))
-        self.unique = rng.choice((0.0, 0.0, 0.3, 1.0))
-        self.strangers = rng.random() < 0.5
-        self.scripts = rng.choice((0.0, 0.0, 0.1)) if cast.has_scripts else 0.0
-        self.texts = rng.choice((0.0, 0.2))
-        self.reloads = rng.choice((0.0, 0.3, 1.0))
-        self.fronts = rng.choice((0.0, 0.1, 0.5))
-        self.returns = rng.choice((0.0, 0.8))
-        self.shifts = cast.shifting is not None and rng.random() < 0.3
-        self.several = rng.choice((0.0, 0.0, 0.5))  # confs with more than one provider
-
-
 class Scenario:
     """Clients, strangers, the owner and the weather."""
 
-    def __init__(self, rng: random.Random, cast: Cast, world: World) -> None:
-        self.rng, self.cast, self.world = rng, cast, world
-        self.temper = Temper(rng, cast)
-        self.conf = cast.conf(rng, self.temper.several)
-        self.providers = Providers(self.conf[0], self.conf, TIMEOUT)
+    def __init__(self, rng: random.Random, cast: Cast, world: World, temper: Temper) -> None:
+        self.rng, self.cast, self.world, self.temper = rng, cast, world, temper
+        self.conf = cast.conf(rng, temper.several)
+        timeout = rng.choice(temper.timeouts)
+        self.providers = Providers(self.conf[0], self.conf, timeout, makers=MAKERS)
         self.story = Story(world, self.providers)
-        self.story.use(self.conf)
-        self._end = now() + LASTS
+        self.story.use(self.conf, timeout)
+        for place in world.places.values():
+            place.delays = temper.delays or place.delays
+        self._end = now() + temper.lasts
         self._numbers = count(1)
 
     async def play(self) -> None:
         """All of it, until nothing is to be expected any more."""
         loop = asyncio.get_running_loop()
-        clients = [loop.create_task(self._client()) for _ in range(CLIENTS)]
+        clients = [loop.create_task(self._client()) for _ in range(self.temper.clients)]
         others = [loop.create_task(self._stranger())] if self.temper.strangers else []
         await self._trouble()
         await asyncio.gather(*clients, *others)
@@ -80,7 +73,7 @@ class Scenario:
 
     async def _client(self) -> None:
         rng = self.rng
-        end = now() + LASTS * rng.uniform(0.2, 1.0)  # late writes are best seen when nobody calls any more
+        end = now() + self.temper.lasts * rng.uniform(0.2, 1.0)  # late writes are best seen when nobody calls any more
         while now() < end:
             is_unique = rng.random() < self.temper.unique
             items = self._items(is_unique)
@@ -90,25 +83,24 @@ class Scenario:
                 await self.story.as_doors_do(spec, items, secret, is_unique)
             else:
                 results = await self.story.publish(spec, items, rng.random() < 0.05, secret, is_unique)
-                if any(result.outcome is Outcome.TIMEOUT for result in results) and rng.random() < self.temper.returns:
+                if _is_too_late(results) and rng.random() < self.temper.returns:
                     await self._return(spec, items, secret)
-            await asyncio.sleep(self.cast.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
+            await asyncio.sleep(self.temper.pace * rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 5))))
 
     async def _return(self, spec: Any, items: Sequence[Item], secret: str | None) -> None:
         """The old address is back, as it still is at the place: what was lost would undo it, wherever it lies."""
         place = self.world.at(spec)
         old = [(item, place.value(item.key)) for item in items if isinstance(item, RRset)]
         if update := [item._replace(addresses=value) for item, value in old if value and place.zone_of(item.name)]:
+            ask_only = self.rng.random() < 0.3
             for _ in range(3):
-                if all(
-                    one.outcome is not Outcome.TIMEOUT for one in await self.story.publish(spec, update, False, secret)
-                ):
+                if not _is_too_late(await self.story.publish(spec, update, ask_only, secret)):
                     break
-            await asyncio.sleep(self.rng.uniform(10, 60))
+            await asyncio.sleep(self.rng.uniform(self.temper.lasts / 6, self.temper.lasts))
 
     def _items(self, is_unique: bool) -> Sequence[Item]:
         rng = self.rng
-        names = rng.sample(self.cast.names, rng.choice((1, 1, 1, 2, 3)))
+        names = rng.sample(self.temper.names, rng.choice((1, 1, 1, 2, 3)))
         address = self._address("A", is_unique)
         items: list[Item] = [RRset(name, "A", (address,), 60) for name in names]
         if rng.random() < self.temper.texts:
@@ -138,7 +130,7 @@ class Scenario:
         while now() < self._end:
             await asyncio.sleep(self.rng.uniform(0, 2))
             place = self.world.places[self.rng.choice(list(self.world.places))]
-            name = self.rng.choice(self.cast.names)
+            name = self.rng.choice(self.temper.names)
             if place.zone_of(name) and name not in self.cast.hidden:
                 place.set((name, "A"), (f"203.0.113.{self.rng.randrange(3)}",))
 
@@ -147,13 +139,13 @@ class Scenario:
     async def _trouble(self) -> None:
         rng = self.rng
         while now() < self._end:
-            await asyncio.sleep(rng.uniform(0.3, 6))
-            place = self.world.places[rng.choice(list(self.world.places))]
-            event = rng.choice(("whole", "zone", "zone", "heal", "reload", "shift"))
+            await asyncio.sleep(rng.uniform(*self.temper.troubles))
+            place = self._troubled()
+            event = rng.choice(self.temper.events)
             if event == "whole":
-                place.weather.set(WHOLE, rng.choice(self.cast.troubles(place)))
+                place.weather.set(WHOLE, rng.choice(self._kinds(place)))
             elif event == "zone":
-                place.weather.set(rng.choice(place.zones()), rng.choice(self.cast.troubles(place, of_zones=True)))
+                place.weather.set(rng.choice(place.zones()), rng.choice(self._kinds(place, of_zones=True)))
             elif event == "heal":
                 place.weather.heal()
             elif event == "shift" and self.temper.shifts and self.cast.shifting:
@@ -167,26 +159,46 @@ class Scenario:
             place.wake()
 
     def _reload(self) -> None:
-        self.conf = self.cast.conf(self.rng, self.temper.several)
-        self.story.use(self.conf)
-        self.providers.use(self.conf[0], self.conf, TIMEOUT)
+        if self.rng.random() < self.temper.neighbours:
+            here = {self.world.name(spec) for spec in self.conf}
+            specs = [spec for spec in self.cast.specs() if self.world.name(spec) in here]
+            self.conf = self.cast.some_of(specs, self.rng, self.temper.several)
+        else:
+            self.conf = self.cast.conf(self.rng, self.temper.several)
+        timeout = self.rng.choice(self.temper.timeouts)
+        self.story.use(self.conf, timeout)
+        self.providers.use(self.conf[0], self.conf, timeout)
+
+    def _troubled(self) -> Place:
+        """Any, or in a storm one that the conf has."""
+        if self.temper.kinds:
+            return self.world.at(self.rng.choice(self.conf))
+        return self.world.places[self.rng.choice(list(self.world.places))]
+
+    def _kinds(self, place: Place, of_zones: bool = False) -> Sequence[str]:
+        kinds = self.cast.troubles(place, of_zones)
+        return [kind for kind in self.temper.kinds if kind in kinds] or kinds
+
+
+def _is_too_late(results: Sequence[Result]) -> bool:
+    return any(result.outcome is Outcome.TIMEOUT for result in results)
 
 
 async def _played(seed: int, kind: str) -> Report:
     rng = random.Random(seed)
     world = World(rng)
-    cast = casts.CASTS[kind](rng, world)
     with world.install():
-        scenario = Scenario(rng, cast, world)
+        cast = casts.CASTS[kind](rng, world)  # whose ids are of the seed, too
+        scenario = Scenario(rng, cast, world, temper(seed, rng, cast))
         await scenario.play()
         story, report = scenario.story, Report(seed)
-        report.problems += invariants.broken(invariants.Run(story, TIMEOUT, cast.bounds))
+        report.problems += invariants.broken(invariants.Run(story, cast.bounds))
         report.problems += [f"nothing_is_left: {said}" for said in residue(scenario.providers)]
         report.problems += [f"late messages never came: {place.late}" for place in world.places.values() if place.late]
         report.problems += [f"the API complains: {said}" for said in cast.complaints()]
         before = now()
         await scenario.providers.close()
-        if now() - before > TIMEOUT:
+        if now() - before > ENDING:
             report.problems.append(f"the end takes {now() - before:.1f} s")
     report.outcomes.update(said.result.outcome.name for said in story.said())
     report.updates, report.seconds = len(story.asked), now() - clock.START

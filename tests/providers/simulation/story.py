@@ -19,6 +19,7 @@ class Asked:
 
     number: int  # in the order of arrival
     at: float  # virtual seconds
+    timeout: float  # seconds, of the conf
     spec: Any
     place: Place
     items: Sequence[Item]
@@ -71,16 +72,19 @@ class Story:
         self.providers = providers
         self.asked: list[Asked] = []
         self.confs: list[tuple[float, list[Any]]] = []  # since when, its providers
+        self.timeout = 0.0
 
-    def use(self, specs: Sequence[Any]) -> None:
+    def use(self, specs: Sequence[Any], timeout: float) -> None:
         """A conf with these comes into force."""
+        self.timeout = timeout
         self.confs.append((now(), list(specs)))
 
     def was_served(self, place: Place, since: float) -> bool:
-        """Whether each conf since then has had a provider there."""
+        """Whether each conf since then has had a provider there, with credentials of its own."""
         ends = [at for at, _ in self.confs[1:]] + [float("inf")]
         since_then = [specs for end, (_, specs) in zip(ends, self.confs, strict=True) if end > since]
-        return all(any(self.world.at(spec) is place for spec in specs) for specs in since_then)
+        own = [[spec for spec in specs if not getattr(spec, "passes_secret", False)] for specs in since_then]
+        return all(any(self.world.at(spec) is place for spec in specs) for specs in own)
 
     def is_alone(self) -> bool:
         """Whether there has never been more than one provider."""
@@ -99,6 +103,7 @@ class Story:
         asked = Asked(
             len(self.asked),
             now(),
+            self.timeout,
             spec,
             place,
             items,

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, host, lines, perform, shown
+from .stage import LAST, NEW, OLD, OTHER, ZONES, Stage, by, cloudflare, desec, host, lines, perform, shown, txt
 
 HOST = "h.a.example."
 STRANGERS = "203.0.113.9"
@@ -265,5 +265,83 @@ def test_a_look_after_late_writes_during_a_reload_blocks_no_name() -> None:
         stage.primary.weather.heal()
         await asyncio.sleep(30)
         assert await stage.publish(api, host(HOST, LAST)) == ["OK"]
+
+    perform(scene)
+
+
+def test_two_tokens_that_write_txt_values_of_one_name_at_the_same_instant_keep_both() -> None:
+    async def scene(stage: Stage) -> None:
+        one, two = desec("one-token"), desec("other-token")
+        stage.conf(one, two)
+        for turn in range(20):
+            keys = [(f"h{turn}.a.example.", "TXT", f"{number:043}") for number in range(4)]
+            asked = [stage.begin((one, two)[n % 2], txt(key[0], key[2])) for n, key in enumerate(keys)]
+            assert await asyncio.gather(*asked) == [["OK"]] * len(keys)
+            assert [stage.desec.value(key) for key in keys] == [(value,) for _, _, value in keys]
+
+    perform(scene)
+
+
+def test_what_was_asked_and_answered_too_late_is_no_reason_to_leave_a_late_write() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(ONE)
+        await given_up(stage)
+        assert await stage.publish(ONE, host(HOST, NEW)) == ["OK"]
+        stage.primary.weather.set("a.example.", "frozen")
+        asked = stage.begin(ONE, host(HOST, OTHER), ask_only=True)
+        await asyncio.sleep(8.6)
+        stage.primary.deliver()
+        stage.primary.weather.heal()
+        stage.primary.slow_answers += 5
+        assert await asked == ["TIMEOUT"]
+        await asyncio.sleep(20)
+        assert shown(stage, HOST) == (NEW,)
+
+    perform(scene)
+
+
+def test_a_late_write_is_mended_where_a_reload_has_put_the_tokens_of_requests_in_the_place_of_the_confs() -> None:
+    async def scene(stage: Stage) -> None:
+        spec = cloudflare("one-token")
+        stage.conf(spec)
+        stage.api.set((HOST, "A"), (OLD,))
+        stage.api.planned += ["withheld"]
+        asked = stage.begin(spec, host(HOST, OTHER))
+        while not stage.api.withheld:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.01)
+        stage.api.weather.set("", "dead")
+        assert await asked == ["TIMEOUT"]
+        stage.api.weather.heal()
+        assert await stage.publish(spec, host(HOST, NEW)) == ["OK"]
+        stage.conf(cloudflare(None), cloudflare("other-token"))
+        stage.api.deliver()
+        assert shown(stage, HOST, online=True) == (OTHER,)
+        await asyncio.sleep(60)
+        assert shown(stage, HOST, online=True) == (NEW,)
+
+    perform(scene)
+
+
+def test_what_is_under_way_is_not_said_to_have_failed_as_a_reload_takes_its_token_away() -> None:
+    async def scene(stage: Stage) -> None:
+        spec = cloudflare("one-token")
+        stage.conf(spec)
+        asked = stage.begin(spec, host(HOST, NEW))
+        while not stage.api.changes:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.001)
+        stage.conf(cloudflare(None))
+        assert await asked == ["OK"]
+        assert shown(stage, HOST, online=True) == (NEW,)
+
+    perform(scene)
+
+
+def test_what_a_script_did_is_forgotten_as_a_record_set_takes_its_place() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(ONE)
+        assert await stage.publish(ONE, lines(HOST, OLD)) == ["OK"]
+        assert await stage.publish(ONE, host(HOST, NEW)) == ["OK"]
+        assert await stage.publish(ONE, lines(HOST, OLD)) == ["OK"]
+        assert shown(stage, HOST) == (OLD,)
 
     perform(scene)

@@ -36,3 +36,9 @@ def test_a_history_is_the_same_each_time() -> None:
 @pytest.mark.parametrize("mutation", mutate.MUTATIONS, ids=lambda mutation: mutation.rule)
 def test_each_mutation_fits_the_source(mutation: mutate.Mutation) -> None:
     assert (ROOT / "sftdyn/providers" / mutation.file).read_text().count(mutation.old) == 1
+
+
+@pytest.mark.extra
+@pytest.mark.timeout(7200)
+def test_each_rule_of_the_engine_is_missed_where_it_is_not() -> None:
+    assert mutate.main(20, 0, (), runner.JOBS, "") == 0

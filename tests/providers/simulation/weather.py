@@ -4,6 +4,9 @@ from .clock import now
 
 WELL = "well"
 WHOLE = ""  # the scope of a trouble that is no zone's
+STORMS = ("faint",) * 5 + ("slow",) * 3 + ("mute", "silent", "asleep")  # after which things come late, or overlap
+
+LOST = {"mute": 1.0, "faint": 0.5}  # the part of changes of which a place says nothing; it answers questions
 
 
 class Weather:

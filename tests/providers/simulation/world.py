@@ -2,7 +2,7 @@
 
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ class Place(Protocol):
     weather: Weather
     late: int
     messages: int
+    delays: Sequence[float]
 
     def zones(self) -> list[str]: ...
 
@@ -45,6 +46,7 @@ class World:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.places: dict[str, Place] = {}
+        self.views: dict[str, Place] = {}  # what a primary shows to the key in this file
 
     def at(self, spec: Any) -> Place:
         """Where a provider publishes."""
@@ -55,7 +57,7 @@ class World:
         return f"{spec.primary.host}:{spec.primary.port}" if hasattr(spec, "primary") else spec.url.split("/")[2]
 
     def _primary(self, asked: Any) -> primary.Primary | None:
-        found = self.places.get(f"{asked.host}:{asked.port}")
+        found = self.views.get(asked.keyfile and asked.keyfile.name) or self.places.get(f"{asked.host}:{asked.port}")
         return found if isinstance(found, primary.Primary) else None
 
     def _online(self, netloc: str) -> online.Online | None:

@@ -7,9 +7,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 
-from ...values.update import Shown
-from ..desk.zones import upwards
-from .nsupdate import dig
+from ..providers.bind.nsupdate import dig
+from ..providers.desk.zones import upwards
+from ..values.update import Shown
 
 RECORD = re.compile(r"^(\S+)\s+\d+\s+IN\s+(NS|CNAME|A|AAAA|SOA)\s+(\S+)", re.M)
 STATUS = re.compile(r"status: (\w+)")

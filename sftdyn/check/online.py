@@ -1,19 +1,26 @@
-"""What `sftdyn --check --online` finds: whether servers and certificate are as the conf needs them."""
+"""What is found: whether certificate and places are as the conf needs them.
+
+What can be asked as requests ask is asked so. Of a name server there is more to be said, in `primary`.
+"""
 
 import asyncio
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..conf.check import certified
+from ..conf.config import Config
+from ..providers.bind.route import Route
 from ..providers.running import Providers
 from ..values.mistake import Mistake
-from ..values.specs import Bind, Client, Spec
-from ..values.update import CHALLENGE, TXT, Place, RRType
+from ..values.outcome import Result
+from ..values.specs import Bind, Client, Function, Spec
+from ..values.update import CHALLENGE, TXT, Place, Plan, Record, RRType
 from ..web.tls import Certificate, shown_certificate
-from .check import certified
-from .config import Config
+from .asking import hindrances
+from .primary import findings
 
 DAY = 24 * 60 * 60  # seconds
 # A certificate that ends sooner should have been renewed; so should one of a few days in the last third of its time.
@@ -27,8 +34,8 @@ async def look(config: Config, context: ssl.SSLContext | None) -> tuple[list[str
 
     `context` is that of the conf's certificate.
     """
-    good_for, findings = _about_certificate(context, config.cert) if context and config.cert else ([], [])
-    return good_for, [*findings, *await _about_providers(config)]
+    good_for, problems = _about_certificate(context, config.cert) if context and config.cert else ([], [])
+    return good_for, [*problems, *await _about_providers(config)]
 
 
 async def _about_providers(config: Config) -> list[str]:
@@ -41,12 +48,29 @@ async def _about_providers(config: Config) -> list[str]:
             plans[spec][CHALLENGE + name, TXT] = config.ttl
     providers = Providers(config.provider, plans, config.timeout)
     try:
-        asked = await asyncio.gather(*(providers.findings(spec, plan) for spec, plan in plans.items()))
+        asked = await asyncio.gather(*(about(providers, spec, plan) for spec, plan in plans.items()))
     finally:
         await providers.close()
     where = "{}: " if len(plans) > 1 else ""
     pairs = zip(plans, asked, strict=True)
     return [type(line)(where.format(spec) + line) for spec, lines in pairs for line in lines]
+
+
+async def about(providers: Providers, spec: Spec, plan: Plan) -> list[str]:
+    """What stands in the way of publishing these record sets through this provider, a sentence each.
+
+    A Remark is no trouble, and what is Shown is as it should be. What cannot be asked for is no finding.
+    """
+
+    async def ask(records: Sequence[Record]) -> Sequence[Result]:
+        asked = await asyncio.gather(*(providers.publish(spec, [record], ask_only=True) for record in records))
+        return [result for [result] in asked]
+
+    if isinstance(spec, Bind):
+        return await findings(Route(spec.primary), spec.zones, plan)
+    if isinstance(spec, Function) or spec.passes_secret:
+        return []
+    return await hindrances(list(plan), ask)
 
 
 def _keys(client: Client) -> Iterator[Place]:

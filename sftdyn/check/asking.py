@@ -1,12 +1,13 @@
-"""What the results of mere questions say is not right. Pure."""
+"""What the results of mere questions say is not right: of a provider that is asked as requests ask it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from ..values.names import listed
 from ..values.outcome import Outcome, Result
 from ..values.update import TXT, Place, Record, RRset, RRType, Text
-from .desk.backend import Ask
 
+Ask: TypeAlias = Callable[[Sequence[Record]], Awaitable[Sequence[Result]]]  # what would become of each of these
 LOT = 1000  # record sets that are asked for at once
 FINE = frozenset({Outcome.UPTODATE, Outcome.WOULD_CHANGE})
 AGAIN = "; try again, and if that stays, see whether url and ca are right, and this machine reaches the API"
@@ -14,12 +15,12 @@ NOBODYS_VALUE = "-" * 43  # of a challenge
 EXAMPLES: dict[RRType, str] = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}  # nobody's (RFC 5737, RFC 3849)
 
 
-async def findings(keys: Sequence[Place], ask: Ask) -> list[str]:
+async def hindrances(keys: Sequence[Place], ask: Ask) -> list[str]:
     """What stands in the way of these record sets, as mere questions find."""
     results: dict[Place, Result] = {}
     for start in range(0, len(keys), LOT):
         lot = keys[start : start + LOT]
-        results.update(zip(lot, await ask([[question(key)] for key in lot]), strict=True))
+        results.update(zip(lot, await ask([question(key) for key in lot]), strict=True))
     return sentences(results)
 
 

@@ -19,4 +19,4 @@ from tests.worlds import run_scenario
     ],
 )
 def test_what_is_found(tmp_path: Path, scenario: str) -> None:
-    run_scenario("tests.providers.bind.checked", scenario, tmp_path)
+    run_scenario("tests.check.checked", scenario, tmp_path)

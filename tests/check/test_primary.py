@@ -11,7 +11,7 @@ from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
 
-from sftdyn.providers.bind.outside import denial
+from sftdyn.check.outside import denial
 from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port

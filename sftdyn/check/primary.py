@@ -18,29 +18,33 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from ...values.names import FEW, listed
-from ...values.outcome import Outcome, Result
-from ...values.specs import Primary
-from ...values.update import TXT, Place, Plan, RRset, Text
-from ..desk.backend import Manner
-from ..desk.zones import NOWHERE, Zones, upwards
-from . import message, outside
-from .addresses import Over
+from ..providers.bind import message
+from ..providers.bind.addresses import Over
+from ..providers.bind.dialogue import BATCH, HALVED
+from ..providers.bind.message import Word
+from ..providers.bind.nsupdate import ASKING, Child, dig
+from ..providers.bind.questions import Lot
+from ..providers.bind.route import Route
+from ..providers.bind.sayings import diagnosis
+from ..providers.bind.scouts import Scouts, look_at
+from ..providers.desk.backend import Manner
+from ..providers.desk.zones import NOWHERE, Zones, upwards
+from ..values.names import FEW, listed
+from ..values.outcome import Outcome, Result
+from ..values.specs import Primary
+from ..values.update import TXT, Place, Plan, RRset, Text
+from . import outside
 from .delegation import delegation_findings
-from .dialogue import BATCH, HALVED
 from .keyfiles import what_is_wrong
-from .message import Word
-from .nsupdate import ASKING, Child, dig
-from .questions import Lot
-from .route import Route
-from .sayings import diagnosis
-from .scouts import Scouts, look_at
 from .ttls import ttl_remarks
 
 AT_ONCE = 8  # processes of dig
 LOT = 64  # names that are asked for at once
 MANNER_OF_ASKING = Manner("the name server", Result(Outcome.NOZONE), (1, 1, 1), 1, False, (0.1, 1.0))
 PATIENCE = 5.0  # seconds that another address, or another transport, has to answer
+NOBODYS_VALUE = "-"  # of a TXT record
+# Reserved addresses (RFC 1112, 4; RFC 4291, 2.4).
+NOBODYS_ADDRESS = {"A": "240.0.0.0", "AAAA": "e000::", "TXT": f'"{NOBODYS_VALUE}"'}
 SILENCE = "?"  # stands for a zone
 # What nsupdate -l reads, unless it was built otherwise: on Linux, and where /run is not.
 SESSION_KEYS = (Path("/run/named/session.key"), Path("/var/run/named/session.key"))
@@ -240,7 +244,7 @@ class Inquiry:
 
     async def _about_names(self, zone: str, keys: Sequence[Place]) -> AsyncIterator[str]:
         """What stands in the way of these record sets of a zone that works (Rule 3)."""
-        if refused := await self._blamed(zone, keys, lambda part: message.vain(part, zone), REFUSED):
+        if refused := await self._blamed(zone, keys, lambda part: _vain(part, zone), REFUSED):
             yield MAY_NOT.format(names=listed(f"{name.rstrip('.')} {kind}" for name, kind in refused))
             if lines := " ".join(f"grant KEY name {name} TXT;" for name, kind in refused if kind == TXT):
                 yield CHALLENGES.format(lines=lines)
@@ -283,12 +287,16 @@ class Inquiry:
         return (*self._route.questions(await self._route.way()), *(("-k", str(keyfile)) if keyfile else ()))
 
 
+def _vain(keys: Sequence[Place], zone: str) -> str:
+    """A message that would remove an address that nobody has, but is not carried out: every zone has an SOA record."""
+    changes = [f"update delete {name} {kind} {NOBODYS_ADDRESS[kind]}\n" for name, kind in keys]
+    return "".join([f"prereq nxrrset {zone} SOA\n", *changes])
+
+
 def _visible(keys: Sequence[Place], zone: str) -> str:
     """A question that is answered DONE if everybody could see addresses there."""
     records = [
-        Text(name, message.NOBODYS_VALUE, True, 0)
-        if kind == TXT
-        else RRset(name, kind, (message.NOBODYS_ADDRESS[kind],), 0)
+        Text(name, NOBODYS_VALUE, True, 0) if kind == TXT else RRset(name, kind, (NOBODYS_ADDRESS[kind],), 0)
         for name, kind in keys
     ]
     return message.change(records, {record.key: None for record in records}, zone, ask_only=True)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from ...values.names import listed
-from ...values.update import Place, Plan, Remark
-from .nsupdate import dig
+from ..providers.bind.nsupdate import dig
+from ..values.names import listed
+from ..values.update import Place, Plan, Remark
 
 LOT = 50  # questions of one dig
 MANY = 500  # record sets that are looked at
