@@ -232,6 +232,26 @@ def test_the_units_are_hardened_and_systemd_has_nothing_to_say_of_them(tmp_path:
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
+def test_instances_are_a_template_with_a_number_and_a_folder_each(tmp_path: Path) -> None:
+    """As docs/growing.md makes it of the unit that is there."""
+    folder = tmp_path / "etc/systemd/system"
+    (folder / "sftdyn@.service.d").mkdir(parents=True)
+    unit = (ROOT / "sftdyn.service").read_text().replace("/opt/sftdyn/bin/sftdyn", "/bin/true")
+    (folder / "sftdyn@7.service").write_text(unit)  # systemd-analyze verifies no template, but an instance
+    (folder / "sftdyn@.service.d/instances.conf").write_text((ROOT / "etc/instances.conf").read_text())
+    shown = subprocess.run(
+        ["systemd-analyze", "verify", str(folder / "sftdyn@7.service")], capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "sftdyn@" not in unit
+    said = (ROOT / "etc/instances.conf").read_text()
+    assert re.findall("^[A-Z].*=.*", said, re.MULTILINE) == [
+        "Environment=INSTANCE=%i",
+        "StateDirectory=",
+        "StateDirectory=sftdyn-%i",
+    ]
+
+
 def test_the_unit_has_room_for_all_threads_and_may_ask_for_addresses() -> None:
     """Of one provider of each kind: threads of calls that run and that hang, and programs with three threads each."""
     unit = (ROOT / "sftdyn.service").read_text()

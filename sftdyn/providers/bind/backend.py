@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TypeAlias
 
 from ...values.exchanges import Exchanges
+from ...values.names import ancestors
 from ...values.outcome import Outcome, Result
 from ...values.specs import Bind
 from ...values.update import Key, Record, RRset, Text
@@ -169,7 +170,9 @@ class BindChannel:
 
     async def apexes(self, places: Sequence[str]) -> AsyncIterator[Fact]:
         """What is heard of these names, as soon as it is heard. Raises Interrupted."""
-        watching = self._scouts.watch(places)
+        # Another address may be told by a zone that needs no question any more.
+        chain = list(dict.fromkeys(above for place in places for above in (place, *ancestors(place, "."))))
+        watching = self._scouts.watch(chain)
         held: Fact | None = None  # that names are in no zone at all: another address may have one
         is_found = False
         lot = Lot(places)
@@ -184,7 +187,7 @@ class BindChannel:
         if lot.last is Word.BAD_KEY:
             await self._child.stop()
         verdict = Word.NOT_ITS_ZONE if held and lot.last in message.SPOKEN else lot.last
-        if (held or lot.last not in message.SPOKEN) and await self._scouts.help(verdict, places, self._child.way):
+        if (held or lot.last not in message.SPOKEN) and await self._scouts.help(verdict, chain, self._child.way):
             held, lot = None, Lot(places)
             async for fact in _heard(self._child, lot):
                 yield fact

@@ -38,15 +38,13 @@ def test_a_standby_that_is_made_the_primary_goes_on_with_all_that_was_acknowledg
     first, standby = pair
     both = [f"127.0.0.1:{server.port}" for server in pair]
     served = serve(
-        conf(clients={"a": "a.dyn.example", "b": "b.dyn.example"}, server=both, nskeyfile=first.keyfile)
+        conf(clients={"a": "a.dyn.example", "b": "b.dyn.example"}, server=both, nskeyfile=first.keyfile, timeout=3)
     )
     assert served.update("a?myip=192.0.2.1") == "OK"
     wait_until(lambda: standby.lookup("a.dyn.example") == ["192.0.2.1"], "the standby has it")
     first.kill()
     assert served.update("b?myip=192.0.2.2") == "FAIL", "a standby takes nothing, and nothing is said to be there"
     standby.promote("dyn.example", ALL)
-    for _ in range(5):
-        print(served.update("b?myip=192.0.2.2"))
-    print("\n".join(served.log), "\n".join(standby._process.log[-25:])); assert 0
+    assert served.update("b?myip=192.0.2.2") == "OK"
     assert served.update("a?myip=192.0.2.1") == "UPTODATE"
     assert standby.lookup("a.dyn.example") + standby.lookup("b.dyn.example") == ["192.0.2.1", "192.0.2.2"]
