@@ -25,6 +25,7 @@ from ..watch.states import State
 from ..watch.watch import Watch
 from . import metrics, overview, page, widget
 from .overview import Condition, Overview
+from .sparing import spared
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class StatusDoor:
         elif self._token is None or not (view := view_at(path)):
             respond(_safe(Reply(404, "")))
         elif self._is_welcome(request, caller.shown):
-            task = asyncio.get_running_loop().create_task(self._show(view, query, respond))
+            task = asyncio.get_running_loop().create_task(self._show(view, request, query, respond))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
@@ -98,10 +99,10 @@ class StatusDoor:
             found = Condition.WELL
         return Reply(found.status, f"{found.reason}\n")
 
-    async def _show(self, view: "View", query: bytes, respond: Respond) -> None:
+    async def _show(self, view: "View", request: Request, query: bytes, respond: Respond) -> None:
         try:
             async with self._turns:
-                reply = await asyncio.to_thread(_look, view, self._overview(), dict(read_parameters(query)))
+                reply = await asyncio.to_thread(_look, view, self._overview(), query, request)
         except Exception as error:
             log.error("defect in the status page: %s", type(error).__name__)
             reply = Reply(500, "FAIL")
@@ -131,20 +132,21 @@ class StatusDoor:
             certificate_end=self.end,
             seen=self._watch.journal.seen(),
             expected=self._watch.expected,
+            wrong_keys=self._watch.journal.wrong_keys.found(self._watch.clock()),
         )
 
 
 View = Callable[[Overview, dict[str, str]], Reply]
 
 
-def _look(view: View, overview: Overview, parameters: dict[str, str]) -> Reply:
-    return view(overview.as_shown(), parameters)
+def _look(view: View, overview: Overview, query: bytes, request: Request) -> Reply:
+    return spared(view(overview.as_shown(), dict(read_parameters(query))), request)
 
 
 def _page(seen: Overview, parameters: dict[str, str]) -> Reply:
-    words, chosen = parameters.get("q", "")[:WORDS], page.state_of(parameters.get("state", ""))
-    hosts = overview.hosts(seen)
-    shown = overview.excerpt(hosts, words, _number(parameters), chosen)
+    hosts, words = overview.hosts(seen), parameters.get("q", "")[:WORDS]
+    chosen = page.view(parameters.get("state", ""), words, len(hosts))
+    shown = overview.excerpt(hosts, words, _number(parameters), page.VIEWS[chosen])
     wait = {where: overview.waiting(hosts, seen, where) for where, _ in seen.away}
     return Reply(200, page.render(seen, shown, words, chosen, wait), (page.POLICY,), HTML)
 

@@ -59,6 +59,7 @@ class Watch:
         self.specs = {name: one.provider or config.provider for one in config.clients for name in _names(one)}
         before = self.expected.since
         since = {name: before.get(name, now) for name in (*self.known.names, *self.known.all)}
+        self.journal.wrong_keys.is_known = lambda name: name in self.known.all or bool(self.journal.rows_of(name))
         self.places = {name: spec.where for name, spec in self.specs.items()}
         self.expected = Expected(config.expect, _expectations(config), since)
         if not config.hooks.get_host:
