@@ -7,7 +7,7 @@ from enum import Enum
 from ...values.exchanges import Vitals
 from ..watch.seen import Row, Seen
 from ..watch.states import Expected, State, failing_since, state_of
-from ..watch.wrongkeys import WrongKey, moved, not_mended
+from ..watch.wrongkeys import WrongKey, moved
 
 PAGE = 10_000  # hosts that are shown at once
 MANY = 1000  # hosts, beyond which those that are unwell are enough at first
@@ -76,7 +76,7 @@ class Host:
         self.last = _newest(rows)  # of the last contact
         self.trouble = _newest([row for row in rows if row.failures])  # of what fails
         self.state = state_of(name, rows, overview.expected, overview.now)
-        self.wrong_keys = not_mended(overview.wrong_keys.get(name, ()), rows)  # the oldest first
+        self.wrong_keys = _not_mended(overview.wrong_keys.get(name, ()), rows)  # the oldest first
 
     @property
     def failing_since(self) -> float | None:
@@ -158,6 +158,12 @@ def excerpt(
     pages = max(1, -(-len(chosen) // PAGE))
     page = min(max(page, 1), pages)
     return Excerpt(chosen[(page - 1) * PAGE : page * PAGE], page, pages, len(chosen), counts)
+
+
+def _not_mended(found: Sequence[WrongKey], rows: Sequence[Row]) -> tuple[WrongKey, ...]:
+    """Without those of who has come with the right key since then."""
+    right = {row.who: row.seen for row in rows} if found else {}
+    return tuple(one for one in found if one.moment > right.get(one.who, 0.0))
 
 
 def _newest(rows: Sequence[Row]) -> Row | None:

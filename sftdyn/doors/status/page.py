@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from ..watch.states import UNWELL, State
 from .folds import folded
-from .overview import MANY, Excerpt, Host, Overview
+from .overview import MANY, Excerpt, Host, Overview, excerpt, hosts
 from .words import by, clock, headline, how, moment, since, wrong_keys
 
 HERE = Path(__file__)
@@ -30,6 +30,8 @@ def _hash(text: str) -> str:
     return "'sha256-" + b64encode(sha256(text.encode()).digest()).decode() + "'"
 
 
+HTML = "text/html; charset=utf-8"
+SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 # Content Security Policy Level 3: the style and the script of this page and no others, and nothing from elsewhere.
 POLICY = (
     "Content-Security-Policy",
@@ -59,12 +61,30 @@ def render(overview: Overview, shown: Excerpt, words: str, chosen: str, wait: Ma
         views="".join(_views(shown, words, chosen)),
         hidden=_hidden(chosen, view("", words, total)),
         words=escape(words),
-        columns="".join(f'<th scope="col">{column}</th>' for column in COLUMNS),
+        columns=_columns(),
         hosts=_hosts(overview, shown, words, chosen) or _nothing(words, chosen),
         pages="".join(_pages(shown, words, chosen)),
         footer=_footer(overview),
         script=SCRIPT,
     )
+
+
+def render_own(overview: Overview) -> str:
+    """The page of one client, with its own host names and nothing else."""
+    shown = excerpt(hosts(overview))
+    title = headline(shown)
+    rows = "".join(row(host, overview.now) for host in shown.hosts)
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title} – sftdyn</title>\n'
+        f'<style>{STYLE}</style>\n<body class="{_mood(shown).value}">\n<header><h1>{title}</h1></header>\n'
+        f"<main><table><thead><tr>{_columns()}</tr></thead>\n<tbody>\n{rows}</tbody></table></main>\n"
+        f"<footer>as of {clock(overview.now)}</footer>\n"
+    )
+
+
+def _columns() -> str:
+    return "".join(f'<th scope="col">{column}</th>' for column in COLUMNS)
 
 
 def _hosts(overview: Overview, shown: Excerpt, words: str, chosen: str) -> str:

@@ -6,12 +6,8 @@ A stranger can send them, too. So what is kept is bounded, and nothing is change
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ..demand import read_hostnames, read_parameters
-
-if TYPE_CHECKING:
-    from .seen import Row
 
 NOTED = 10  # wrong keys of one name
 NAMES = 10_000  # names of which there are some
@@ -47,17 +43,15 @@ class WrongKeys:
                     del self._found[next(iter(self._found))]
                 self._found.setdefault(name, deque(maxlen=NOTED)).append(one)
 
+    def of(self, name: str, now: float) -> tuple[WrongKey, ...]:
+        """Those of the last day, for one name, the oldest first."""
+        return tuple(one for one in self._found.get(name, ()) if one.moment >= now - DAY)
+
     def found(self, now: float) -> dict[str, tuple[WrongKey, ...]]:
         """Those of the last day, for each name, the oldest first; what is older is forgotten."""
         kept = {name: [one for one in its if one.moment >= now - DAY] for name, its in self._found.items()}
         self._found = {name: deque(its, NOTED) for name, its in kept.items() if its}
         return {name: tuple(its) for name, its in self._found.items()}
-
-
-def not_mended(found: Sequence[WrongKey], rows: Sequence["Row"]) -> tuple[WrongKey, ...]:
-    """Without those of who has come with the right key since then."""
-    right = {row.who: row.seen for row in rows}
-    return tuple(one for one in found if one.moment > right.get(one.who, 0.0))
 
 
 def moved(found: Mapping[str, Sequence[WrongKey]], by: float) -> Mapping[str, Sequence[WrongKey]]:

@@ -2,11 +2,13 @@
 
 import gzip
 import re
+from base64 import b64encode
 from http.client import HTTPConnection
 
 from tests.conftest import KEY, ServeFixture
 from tests.doors.test_status import BEARER, Watched
 from tests.lab.bind import Bind
+from tests.lab.conf import conf
 from tests.lab.machine import free_port
 
 
@@ -70,6 +72,39 @@ def test_what_is_long_is_compressed_and_what_is_known_is_not_sent(serve: ServeFi
     assert (again.status, again.text, again.headers["Content-Length"]) == (304, "", None)
     watched.update("192.0.2.1", "a%20secret%20key%20with%20a%207")
     assert watched.ask("?state=all", {**BEARER, "If-None-Match": first.headers["ETag"]}).status == 200
+
+
+def test_a_client_sees_its_own_names_with_its_key_and_changes_nothing(serve: ServeFixture, bind: Bind) -> None:
+    """On 1.1 whoever had one router could only ask the owner of sftdyn."""
+    bind.edit("zone dyn.example", "update delete own.dyn.example")
+    clients = {KEY: "own.dyn.example", "k" * 20: "others.dyn.example"}
+    watched = Watched(serve, bind, clients=clients)
+    watched.update("192.0.2.1")
+    before = watched.widget()["names"]
+    for given in (f"Bearer {KEY}", "Basic " + b64encode(f"me:{KEY}".encode()).decode()):
+        answer = watched.served.get("/show", headers={"Authorization": given})
+        assert answer.status == 200
+        text = read(answer.text.partition("<body")[2])
+        assert "own.dyn.example works , unchanged since" in text
+        assert "192.0.2.1" in text
+        assert "others" not in answer.text
+        assert KEY not in answer.text
+    assert watched.widget()["names"] == before
+    asked = watched.served.get("/show")
+    assert (asked.status, asked.headers["WWW-Authenticate"].partition(" ")[0]) == (401, "Basic")
+    assert watched.served.get("/show", headers={"Authorization": "Bearer wrong"}).text == "BADKEY"
+    assert watched.served.get(f"/show?key={KEY}").status == 401
+
+
+def test_where_nothing_is_noted_there_is_nothing_to_show(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "own.dyn.example"}))
+    assert served.get("/show", headers={"Authorization": f"Bearer {KEY}"}).status == 404
+
+
+def test_who_has_show_as_a_key_keeps_it(serve: ServeFixture, bind: Bind) -> None:
+    watched = Watched(serve, bind, clients={"show": "own.dyn.example", KEY: "two.dyn.example"})
+    headers = {"Authorization": f"Bearer {KEY}", "X-Forwarded-For": "192.0.2.1"}
+    assert watched.served.get("/show", headers=headers).text in ("OK", "UPTODATE")
 
 
 def read(html: str) -> str:

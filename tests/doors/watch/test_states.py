@@ -82,7 +82,7 @@ def test_a_router_that_has_stopped_calling_is_silent_everywhere(serve: ServeFixt
     assert watched.metrics()['sftdyn_hosts{state="silent"}'] == 1
     page = watched.ask("").text
     assert "<h1>1 of 2 host names is silent</h1>" in page
-    assert '<body class="silent">' in page
+    assert '<body class="silent few">' in page
     assert "silent.dyn.example" in watched.ask("?state=silent").text
     assert "other.dyn.example" not in watched.ask("?state=silent").text
     assert watched.update("192.0.2.1") == "UPTODATE"
