@@ -221,6 +221,8 @@ class Service:
             log.warning("status has changed; this needs a restart")
         if config.state != old.state:
             log.warning("state has changed; this needs a restart")
+        if is_watched(config) and not self._watch:
+            log.warning("status, notify and what else needs notes of names is new; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
         if self._watch:

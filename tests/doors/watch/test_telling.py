@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import ssl
 import subprocess
 import sys
@@ -277,6 +278,29 @@ def test_notify_test_says_of_each_what_came_of_it(web: Web, tmp_path: Path) -> N
     assert [path for _, path, _, _ in web.got] == ["/hidden-topic"]
     shown = repr(load(path).notify)
     assert "hidden-topic" not in shown
+
+
+def test_check_says_who_is_told_without_their_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "conf"
+    path.write_text(
+        "http = 8080\nclients['a-key-of-some-length'] = 'home.dyn.example'\n"
+        "notify = [Post('https://ntfy.example/hidden-topic'), Mail('me@example.org')]\n"
+        "heartbeat = Ping('https://watcher.example/hidden-id')\n"
+    )
+    command = [sys.executable, "-m", "sftdyn", "--check", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    for line in ("POST to ntfy.example", "mail to me@example.org"):
+        assert f"notify: {line}" in done.stdout
+    assert "heartbeat: watcher.example, every 60 s" in done.stdout
+    assert "hidden" not in done.stdout
+
+
+def test_a_reload_that_first_needs_notes_says_that_it_needs_a_restart(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "home.dyn.example"}))
+    path = served.folder / "conf0"
+    path.write_text(path.read_text() + "expect = 3600\ndef tell(event): pass\nnotify = [tell]\n")
+    served.signal(signal.SIGHUP)
+    served.wait_for("needs notes of names is new; this needs a restart")
 
 
 def test_on_change_is_called_for_each_change_and_the_heartbeat_beats(serve: ServeFixture, bind: Bind, web: Web) -> None:
