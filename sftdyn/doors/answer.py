@@ -131,6 +131,8 @@ class Doors:
                 for way in ways(visit.request, self._opened):
                     client = await self._find(visit, way, address)
                     if client and self._is_taken(client, way):
+                        if self._watch and self._config.hooks.get_host:
+                            self._watch.learn(client)
                         if errand := self._errand(visit, way, client, address):
                             await self._publishing.publish_all(errand)
                         return
