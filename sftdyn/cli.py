@@ -27,11 +27,11 @@ from .conf.notify import EXAMPLES
 from .conf.own import EXAMPLE
 from .conf.printed import PLACEHOLDER
 from .conf.program import ConfigError
-from .doors.own.keeper import without_address
+from .doors.own.keeper import publish_once, without_address
 from .doors.status import asking, table
 from .doors.watch import telling
 from .providers.bind import nsupdate
-from .service import Service, publish_own, tls_context
+from .service import Service, tls_context
 from .systemd import JournalFormatter, Notifier, has_passed_sockets, is_journal, with_priority
 from .threads import log_only_the_type
 from .values.mistake import Mistake
@@ -139,7 +139,7 @@ async def _look_around(config: Config, context: ssl.SSLContext | None) -> tuple[
 async def _run(config: Config, settings: dict[str, object], own: bool) -> int:
     """Serve, or publish the conf's `own` once; the exit code. Raises CannotListen."""
     if own:
-        return 0 if await publish_own(config, _show) else EXIT_MACHINE
+        return 0 if await publish_once(config, _show) else EXIT_MACHINE
     return await Service(config, settings).run()
 
 

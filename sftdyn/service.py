@@ -15,7 +15,7 @@ from .conf.check import counted
 from .conf.config import Config, load
 from .conf.program import ConfigError
 from .doors.answer import Doors
-from .doors.own.keeper import Keeper, publish_once
+from .doors.own.keeper import Keeper
 from .doors.status.door import StatusDoor
 from .doors.watch.clock import Clock
 from .doors.watch.telling import Telling
@@ -31,7 +31,7 @@ from .web.crowd import shares
 from .web.listen import Listening, choose_tls, open_sockets
 from .web.peer import Proxies
 from .web.server import Server
-from .web.tls import server_context, shown_certificate
+from .web.tls import Certificate, server_context, shown_certificate
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Service:
         self._watch = Watch(config, Clock()) if is_watched(config) else None
         self._providers = Providers(config.provider, config.providers, config.timeout, self._watch is not None)
         journal = self._watch.journal if self._watch else None
-        self._doors = Doors(config, self._providers, self._tally.count, journal)
+        self._doors = Doors(config, self._providers, self._tally.count, self._watch)
         self._keeper = Keeper(config, self._providers, self._tally.count, journal)
         self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._doors.takes_body)
         for url in self._server.listen(self._sockets()):
@@ -120,6 +120,7 @@ class Service:
         if self._watch:
             self._start(self._watch.remember)
             self._telling = Telling(config, self._watch, self._providers)
+            self._show_certificate(config, self._context)
             self._start(self._telling.run)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
@@ -170,8 +171,7 @@ class Service:
         """Listen for whoever wants to know how we are. Raises CannotListen."""
         if not (self._watch and limit):
             return None, None
-        end, is_well = _end(self._config, self._context), self._keeper.is_well
-        door = StatusDoor(self._config, end, self._providers, self._watch, is_well)
+        door = StatusDoor(self._config, self._providers, self._watch, self._keeper.is_well)
         server = Server(door, None, self._config.trusted_proxies, limit)
         for url in server.listen(open_sockets(self._config.status, reuse_port=False)):
             log.info("status at %s", url)
@@ -221,13 +221,15 @@ class Service:
             log.warning("status has changed; this needs a restart")
         if config.state != old.state:
             log.warning("state has changed; this needs a restart")
+        if is_watched(config) and not self._watch:
+            log.warning("status, notify and what else needs notes of names is new; this needs a restart")
         self._config = config
         self._stamp = _stamp(config)
         if self._watch:
             self._watch.use(config)
         if self._status_server and self._status_door:
             self._status_server.proxies = Proxies(config.trusted_proxies)
-            self._status_door.use(config, _end(config, context))
+            self._status_door.use(config)
         if context:
             self._server.context = context
         self._server.proxies = Proxies(config.trusted_proxies)
@@ -236,6 +238,15 @@ class Service:
         self._keeper.use(config)
         if self._telling:
             self._telling.use(config)
+        self._show_certificate(config, context)
+
+    def _show_certificate(self, config: Config, context: ssl.SSLContext | None) -> None:
+        """To who says when it ends."""
+        certificate = _certificate(config, context)
+        if self._status_door:
+            self._status_door.end = certificate and certificate.ends
+        if self._telling:
+            self._telling.certificate = certificate
 
     async def _watch_certificate(self) -> None:
         """Use a renewed certificate; certbot switches symbolic links, one after the other."""
@@ -247,8 +258,7 @@ class Service:
             self._stamp = stamp
             try:
                 self._server.context = await asyncio.to_thread(tls_context, self._config)
-                if self._status_door:
-                    self._status_door.end = _end(self._config, self._server.context)
+                self._show_certificate(self._config, self._server.context)
                 log.info("the certificate is read again")
             except ConfigError as error:
                 log.error("the certificate stays as it was: %s", error)
@@ -281,24 +291,15 @@ class Service:
         return f"{clients}, {counted(self._tally.updates, 'update')}, last failure: {self._tally.last_failure}"
 
 
-async def publish_own(config: Config, show: Callable[[str], None]) -> bool:
-    """Publish the conf's `own` once, and show a line for each name; whether all is as it should be."""
-    providers = Providers(config.provider, config.own_providers, config.timeout)
-    try:
-        return await publish_once(config, providers, show)
-    finally:
-        await providers.close()
-
-
 def _log_doubts(config: Config) -> None:
     for doubt in config.doubts:
         log.warning("the conf: %s", doubt)
 
 
-def _end(config: Config, context: ssl.SSLContext | None) -> float | None:
-    """When the certificate ends; None where there is none, or none that a client could take."""
+def _certificate(config: Config, context: ssl.SSLContext | None) -> Certificate | None:
+    """None where there is none, or none that a client could take."""
     try:
-        return shown_certificate(context, config.cert).ends if context and config.cert else None
+        return shown_certificate(context, config.cert) if context and config.cert else None
     except (Mistake, OSError):
         return None
 

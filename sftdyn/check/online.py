@@ -90,11 +90,14 @@ def _about_certificate(context: ssl.SSLContext, cert: Path) -> tuple[list[str], 
         why = f"no client would take the certificate {cert}: {mistake}; make one for a TLS server (RSA or P-256)"
         return [], [why]
     names = ", ".join(certificate.names) or "no name"
-    return [f"certificate: for {names}; until {_date(certificate.ends)}"], list(_what_is_wrong(certificate, cert))
+    return [f"certificate: for {names}; until {_date(certificate.ends)}"], list(
+        what_is_wrong(certificate, cert, time.time())
+    )
 
 
-def _what_is_wrong(certificate: Certificate, cert: Path) -> Iterator[str]:
-    now, (begins, ends, names) = time.time(), certificate
+def what_is_wrong(certificate: Certificate, cert: Path, now: float) -> Iterator[str]:
+    """What keeps clients from taking the certificate in that file, or will soon: a sentence each, with what to do."""
+    begins, ends, names = certificate
     if ends <= now:
         yield f"the certificate {cert} has expired on {_date(ends)}: renew it"
     elif ends - now < min(SOON, (ends - begins) / LAST_THIRD):

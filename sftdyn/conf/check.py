@@ -30,6 +30,8 @@ def describe(config: Config) -> list[str]:
         *listed_clients,
         *(f"own: {_described(own)}" for own in config.own),
         *_about_certificates(config),
+        *(f"notify: {target}" for target in config.notify),
+        *([f"heartbeat: {config.heartbeat}"] if config.heartbeat else []),
         *(f"warning: {warning}" for warning in warnings(config)),
     ]
 

@@ -11,7 +11,7 @@ from ..values.targets import Mail, Ping, Post, Target, Tell, Wishes
 from . import own, parsers
 from .constructors import Constructor, Parameter
 
-EVENTS = ("away", "back", "failing", "recovered", "silent", "heard", "changed")
+EVENTS = ("away", "back", "failing", "recovered", "silent", "heard", "certificate", "badkey", "changed")
 PORTS = {None: 25, "starttls": 587, "tls": 465}
 UNSET = "unset"
 EXAMPLES = 'Mail("me@example.org"), Post("https://ntfy.example/sftdyn"), or a function'

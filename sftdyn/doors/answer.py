@@ -26,11 +26,12 @@ from .certificates import Certificates, Holder
 from .challenges import Challenge, Spoken, read_challenge
 from .demand import Parameters, kept, read_demand, read_parameters, wanted
 from .hooks import HookFailed, HookThreads
-from .keys import DYNDNS2, SECRET_URL, Door, Opened, Way, door_of, hosts, takes_body, ways, without_client
+from .keys import DYNDNS2, SECRET_URL, SHOW, Door, Opened, Way, door_of, hosts, takes_body, ways, without_client
 from .notes import Notes, Part, failure
 from .publishing import Errand, Names, Publishing, Visit
 from .secret_url import LATER
-from .watch.seen import Journal
+from .status.own_view import OwnView
+from .watch.watch import Watch
 
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {
@@ -51,7 +52,7 @@ NOT_OURS = "the hostname in the request is none of this client's"
 class Doors:
     """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget.
 
-    `count` is told each result, and what it is about. The `journal` is for the status listener; None: there is none.
+    `count` is told each result, and what it is about. The `watch` keeps what was seen; None: nothing is noted.
     """
 
     def __init__(
@@ -59,10 +60,11 @@ class Doors:
         config: Config,
         providers: Providers,
         count: Callable[[Result, Subject], None],
-        journal: Journal | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._open(config)
-        self._notes = Notes(count, journal)
+        self._watch = watch
+        self._notes = Notes(count, watch.journal if watch else None)
         self._hooks = HookThreads(config)
         self._publishing = Publishing(config, providers, self._hooks, self._done, self._fail)
         self._certificates = Certificates(config, providers, self._leave)
@@ -128,6 +130,8 @@ class Doors:
                 for way in ways(visit.request, self._opened):
                     client = await self._find(visit, way, address)
                     if client and self._is_taken(client, way):
+                        if self._watch and self._config.hooks.get_host:
+                            self._watch.learn(client)
                         if errand := self._errand(visit, way, self._who(way, client), client, address):
                             await self._publishing.publish_all(errand)
                         return
@@ -233,6 +237,11 @@ class Doors:
 
     def _errand(self, visit: Visit, way: Way, who: Hashable, client: Client, address: Address) -> Errand | None:
         """What the client wants; None where that is answered already."""
+        if way.door is SHOW:
+            names = (*client.names, *(name for name, _ in client.lan))
+            what = Outcome.ADDRESS if self._watch else Outcome.NOTHING
+            self._leave(visit, OwnView(self._watch, names), [Part([Result(what)])])
+            return None
         parameters = read_parameters(way.query)
         if challenge := self._challenge(way, parameters):
             self._certify(visit, way, challenge, client)

@@ -12,11 +12,13 @@ from ..web.request import Request, basic, credentials
 from . import challenges, dyndns2, secret_url
 from .demand import Parameters, read_key
 from .notes import Part
+from .status.own_view import OwnView
 
 # Where the key may come in Basic credentials, so that no proxy's log ever holds it, or as a parameter.
 # Old FRITZ!Box firmware sends two update URLs as one path: the first one counts.
 SECOND_URL = re.compile(b"(?: |%20)https?://")
 BEHIND = b"/ "  # what some write behind the key; the request line is split at its last blank
+OWN_VIEW = b"show"  # the path where a client sees how its names are
 TOKENS = ("bearer", "token")
 # What browsers ask for by themselves, beside the secret URL that their user opens.
 BROWSERS = re.compile(rb"favicon\.ico|robots\.txt|apple-touch-icon[\w-]*\.png")
@@ -33,6 +35,7 @@ class Door(Protocol):
 
 SECRET_URL: Door = secret_url
 DYNDNS2: Door = dyndns2
+SHOW: Door = OwnView(None)
 
 
 class Opened(NamedTuple):
@@ -67,6 +70,8 @@ def ways(request: Request, opened: Opened) -> Iterator[Way]:
         yield Way(SECRET_URL, path, query)
     if (bare := path.rstrip(BEHIND)) and bare != path:
         yield Way(SECRET_URL, bare, query)
+    if path == OWN_VIEW and request.method == "GET":
+        yield from (Way(SHOW, key, b"") for key in (basic(request)[1], _token(request)) if key)
     if door := _door_at(path, opened):
         query = _with_form(query, request.body)
         name, password = basic(request)
@@ -97,6 +102,8 @@ def without_client(request: Request, opened: Opened) -> tuple[Door, Outcome]:
             return door, Outcome.CHALLENGE
         if not request.target:
             return door, Outcome.ADDRESS
+    if path == OWN_VIEW and not any(basic(request)) and not _token(request):
+        return SECRET_URL, Outcome.CHALLENGE
     if BROWSERS.fullmatch(path):
         return SECRET_URL, Outcome.NOTHING
     return door or SECRET_URL, Outcome.BADKEY

@@ -75,7 +75,7 @@ class Bind:
     @property
     def where(self) -> str:
         """As its owner knows it."""
-        return self.primary.where
+        return f"the name server {self.primary.where}" if self.primary.servers else self.primary.where
 
     def __str__(self) -> str:
         return str(self.primary)

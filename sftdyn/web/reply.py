@@ -9,6 +9,7 @@ from time import time
 from .request import Request
 
 CACHED = 16  # heads of replies
+UNCHANGED = 304  # the status that says so
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -17,7 +18,7 @@ class Reply:
     """What the client gets: the status, the body, further headers, what the body is."""
 
     status: int
-    body: str
+    body: str | bytes
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = PLAIN
 
@@ -28,7 +29,7 @@ def render(reply: Reply, request: Request | None) -> bytes:
     Always with its length, never chunked, never kept alive: some routers' clients wait for the end
     of the connection, others cannot take chunks apart. HTTP/0.9 knows the body only.
     """
-    body = reply.body.encode()
+    body = reply.body.encode() if isinstance(reply.body, str) else reply.body
     if request and request.version == "HTTP/0.9":
         return body
     head = _head(reply.status, reply.headers, reply.content_type, len(body), int(time()))
@@ -41,8 +42,8 @@ def _head(status: int, headers: tuple[tuple[str, str], ...], content_type: str, 
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         f"Date: {formatdate(second, usegmt=True)}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {length}",
+        # RFC 9110, 8.6: what has not changed has no length, or that of what would have been sent.
+        *([] if status == UNCHANGED else [f"Content-Type: {content_type}", f"Content-Length: {length}"]),
         "Cache-Control: no-store",
         "Connection: close",
         *(f"{name}: {value}" for name, value in headers),

@@ -196,14 +196,18 @@ def _results(promise: Promise) -> Sequence[Result]:
     return [failure(error)] if isinstance(error, Exception) else promise.result()
 
 
-async def publish_once(config: Config, providers: Providers, show: Callable[[str], None]) -> bool:
+async def publish_once(config: Config, show: Callable[[str], None]) -> bool:
     """Publish the conf's `own` once, and show a line for each name; whether all is as it should be."""
+    providers = Providers(config.provider, config.own_providers, config.timeout)
     publisher = Publisher(config, providers, lambda own, part: _show(own, part, show))
 
     async def publish(own: Own) -> bool:
         return await publisher.publish(own, await publisher.look(own)) in SUCCESSES
 
-    return all(await asyncio.gather(*map(publish, config.own)))
+    try:
+        return all(await asyncio.gather(*map(publish, config.own)))
+    finally:
+        await providers.close()
 
 
 def _show(own: Own, part: Part, show: Callable[[str], None]) -> None:

@@ -6,11 +6,9 @@ thread, one at a time.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from time import monotonic
 
-from ... import __version__
 from ...conf.config import Config
 from ...providers.running import Providers
 from ...values.outcome import Outcome, Result
@@ -25,26 +23,25 @@ from ..watch.states import State
 from ..watch.watch import Watch
 from . import metrics, overview, page, widget
 from .overview import Condition, Overview
+from .own_view import overview_of
+from .sparing import spared
 
 log = logging.getLogger(__name__)
 
 METHODS = ("GET", "HEAD")
 OF_ONE = b"health/"  # a host name behind it
 LIVE, READY, HEALTH = b"livez", b"readyz", b"health"
-SAFE = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 NOTHING_INSIDE = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 JSON = "application/json"
-HTML = "text/html; charset=utf-8"
 WORDS = 100  # characters of a filter
 
 
 class StatusDoor:
-    """Answers at the status listeners; made inside a running event loop. `end`: when the certificate ends."""
+    """Answers at the status listeners; made inside a running event loop. `end`: of the certificate, if there is one."""
 
     def __init__(
         self,
         config: Config,
-        end: float | None,
         providers: Providers,
         watch: Watch,
         own_is_well: Callable[[], bool] = lambda: True,
@@ -56,12 +53,12 @@ class StatusDoor:
         self._book = LogBook()
         self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.use(config, end)
+        self.end: float | None = None
+        self.use(config)
 
-    def use(self, config: Config, end: float | None) -> None:
-        """From now on, this conf, and this end of the certificate."""
+    def use(self, config: Config) -> None:
+        """From now on, this conf."""
         self._token = config.status_token
-        self.end = end
 
     def answer(self, request: Request, caller: Caller, respond: Respond) -> None:
         """Reply to a request, now or later."""
@@ -73,7 +70,7 @@ class StatusDoor:
         elif self._token is None or not (view := view_at(path)):
             respond(_safe(Reply(404, "")))
         elif self._is_welcome(request, caller.shown):
-            task = asyncio.get_running_loop().create_task(self._show(view, query, respond))
+            task = asyncio.get_running_loop().create_task(self._show(view, request, query, respond))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
@@ -98,55 +95,31 @@ class StatusDoor:
             found = Condition.WELL
         return Reply(found.status, f"{found.reason}\n")
 
-    async def _show(self, view: "View", query: bytes, respond: Respond) -> None:
+    async def _show(self, view: "View", request: Request, query: bytes, respond: Respond) -> None:
         try:
             async with self._turns:
-                reply = await asyncio.to_thread(_look, view, self._overview(), dict(read_parameters(query)))
+                reply = await asyncio.to_thread(
+                    _look, view, overview_of(self._watch, self._providers, self._started, self.end), query, request
+                )
         except Exception as error:
             log.error("defect in the status page: %s", type(error).__name__)
             reply = Reply(500, "FAIL")
         respond(_safe(reply))
 
-    def _away(self) -> Iterator[tuple[str, float]]:
-        found: dict[str, float] = {}
-        for spec, vitals in self._providers.named():
-            if (since := vitals.exchanges.silent_since) is not None:
-                found.setdefault(spec.where, self._watch.clock() - (monotonic() - since))
-        yield from found.items()
-
-    def _overview(self) -> Overview:
-        known = self._watch.known
-        return Overview(
-            now=self._watch.clock(),
-            jump=self._watch.clock.jump(),
-            started=self._started,
-            version=__version__,
-            clients=known.clients,
-            names=tuple(known.names),
-            all_names=known.all,
-            own=known.own,
-            providers=self._providers.vitals(),
-            away=list(self._away()),
-            places=self._watch.places,
-            certificate_end=self.end,
-            seen=self._watch.journal.seen(),
-            expected=self._watch.expected,
-        )
-
 
 View = Callable[[Overview, dict[str, str]], Reply]
 
 
-def _look(view: View, overview: Overview, parameters: dict[str, str]) -> Reply:
-    return view(overview.as_shown(), parameters)
+def _look(view: View, overview: Overview, query: bytes, request: Request) -> Reply:
+    return spared(view(overview.as_shown(), dict(read_parameters(query))), request)
 
 
 def _page(seen: Overview, parameters: dict[str, str]) -> Reply:
-    words, chosen = parameters.get("q", "")[:WORDS], page.state_of(parameters.get("state", ""))
-    hosts = overview.hosts(seen)
-    shown = overview.excerpt(hosts, words, _number(parameters), chosen)
+    hosts, words = overview.hosts(seen), parameters.get("q", "")[:WORDS]
+    chosen = page.view(parameters.get("state", ""), words, len(hosts))
+    shown = overview.excerpt(hosts, words, _number(parameters), page.VIEWS[chosen])
     wait = {where: overview.waiting(hosts, seen, where) for where, _ in seen.away}
-    return Reply(200, page.render(seen, shown, words, chosen, wait), (page.POLICY,), HTML)
+    return Reply(200, page.render(seen, shown, words, chosen, wait), (page.POLICY,), page.HTML)
 
 
 def _widget(seen: Overview, parameters: dict[str, str]) -> Reply:
@@ -193,4 +166,4 @@ def _given(request: Request) -> bytes:
 def _safe(reply: Reply) -> Reply:
     """With the headers that keep browsers from believing too much."""
     policy = () if page.POLICY in reply.headers else (NOTHING_INSIDE,)
-    return Reply(reply.status, reply.body, (*reply.headers, *SAFE, *policy), reply.content_type)
+    return Reply(reply.status, reply.body, (*reply.headers, *page.SAFE, *policy), reply.content_type)

@@ -7,8 +7,10 @@ from enum import Enum
 from ...values.exchanges import Vitals
 from ..watch.seen import Row, Seen
 from ..watch.states import Expected, State, failing_since, state_of
+from ..watch.wrongkeys import WrongKey, moved
 
 PAGE = 10_000  # hosts that are shown at once
+MANY = 1000  # hosts, beyond which those that are unwell are enough at first
 
 
 class Condition(Enum):
@@ -42,6 +44,7 @@ class Overview:
     certificate_end: float | None
     seen: Seen
     expected: Expected
+    wrong_keys: Mapping[str, Sequence[WrongKey]]  # absolute host name → those of the last day
 
     def as_shown(self) -> "Overview":
         """Without names that the conf has no more, and all times as the machine's clock has them."""
@@ -58,13 +61,14 @@ class Overview:
             away=[(where, since + jump) for where, since in self.away],
             seen=replace(self.seen, rows=rows),
             expected=self.expected.moved(jump),
+            wrong_keys=moved(self.wrong_keys, jump),
         )
 
 
 class Host:
     """One host name, with its rows."""
 
-    __slots__ = ("last", "name", "rows", "state", "trouble")
+    __slots__ = ("last", "name", "rows", "state", "trouble", "wrong_keys")
 
     def __init__(self, name: str, rows: Sequence[Row], overview: Overview) -> None:
         self.name = name.rstrip(".")
@@ -72,6 +76,7 @@ class Host:
         self.last = _newest(rows)  # of the last contact
         self.trouble = _newest([row for row in rows if row.failures])  # of what fails
         self.state = state_of(name, rows, overview.expected, overview.now)
+        self.wrong_keys = _not_mended(overview.wrong_keys.get(name, ()), rows)  # the oldest first
 
     @property
     def failing_since(self) -> float | None:
@@ -118,6 +123,7 @@ def hosts(overview: Overview) -> list[Host]:
         order[host.state].append(host)
     order[State.FAILING].sort(key=lambda host: host.trouble.seen if host.trouble else 0.0, reverse=True)
     order[State.SILENT].sort(key=lambda host: host.last.seen if host.last else 0.0, reverse=True)
+    order[State.WELL].sort(key=lambda host: not host.wrong_keys)
     return [host for state in State for host in order[state]]
 
 
@@ -142,14 +148,22 @@ def counted_by_state(found: Sequence[Host]) -> dict[State, int]:
     return counts
 
 
-def excerpt(found: Sequence[Host], words: str = "", page: int = 1, state: State | None = None) -> Excerpt:
-    """Those of `found` that have all of the words, in name, address or program, and that state."""
+def excerpt(
+    found: Sequence[Host], words: str = "", page: int = 1, states: Collection[State] = frozenset(State)
+) -> Excerpt:
+    """Those of `found` that have all of the words, in name, address or program, and one of these states."""
     counts = counted_by_state(found)
     wanted = words.lower().split()
-    chosen = [h for h in found if (state is None or h.state is state) and (not wanted or _has(h, wanted))]
+    chosen = [h for h in found if h.state in states and (not wanted or _has(h, wanted))]
     pages = max(1, -(-len(chosen) // PAGE))
     page = min(max(page, 1), pages)
     return Excerpt(chosen[(page - 1) * PAGE : page * PAGE], page, pages, len(chosen), counts)
+
+
+def _not_mended(found: Sequence[WrongKey], rows: Sequence[Row]) -> tuple[WrongKey, ...]:
+    """Without those of who has come with the right key since then."""
+    right = {row.who: row.seen for row in rows} if found else {}
+    return tuple(one for one in found if one.moment > right.get(one.who, 0.0))
 
 
 def _newest(rows: Sequence[Row]) -> Row | None:

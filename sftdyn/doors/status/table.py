@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from ...conf.check import counted
 from ..watch import states
 from ..watch.states import State
-from .page import ago
+from .words import ago
 
 Entry: TypeAlias = dict[str, Any]  # as /widget has it
 COLUMNS = ("NAME", "ADDRESS", "SINCE", "CONTACT", "BY", "RESULT")

@@ -1,6 +1,7 @@
 """What dashboards show, and `sftdyn --list`: the hosts as JSON. Pure."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ def render(overview: Overview, shown: Excerpt) -> str:
             "current_ip": " ".join(current.addresses or ()) if current else "",
             "page": shown.page,
             "pages": shown.pages,
+            "wrong_keys": [entry for host in shown.hosts for entry in _wrong_keys(host)],
             "names": [entry for host in shown.hosts for entry in _entries(host)],
         }
     )
@@ -63,6 +65,17 @@ def _entries(host: Host) -> list[dict[str, Any]]:
         }
         for row in sorted(host.rows, key=lambda row: row.place[1] or "Z")
     ]
+
+
+def _wrong_keys(host: Host) -> Iterator[dict[str, Any]]:
+    for last in host.wrong_keys[-1:]:
+        yield {
+            "name": host.name,
+            "times": len(host.wrong_keys),
+            "last": iso(last.moment),
+            "program": last.program,
+            "from": last.who,
+        }
 
 
 def said(outcome: Outcome) -> str:

@@ -10,8 +10,10 @@ from enum import StrEnum
 
 from .seen import Row
 from .states import Expected, failing_since
+from .wrongkeys import WrongKey
 
-DAY = 86400.0  # seconds
+HOUR, DAY = 3600.0, 86400.0  # seconds
+WRONG = 3  # wrong keys within an hour that are told
 
 
 class Kind(StrEnum):
@@ -20,6 +22,8 @@ class Kind(StrEnum):
     AWAY = "away"
     FAILING = "failing"
     SILENT = "silent"
+    CERTIFICATE = "certificate"
+    BADKEY = "badkey"
     BACK = "back"
     RECOVERED = "recovered"
     HEARD = "heard"
@@ -105,3 +109,12 @@ def about_provider(
         told.failing = True
         told.tell(now)
         yield Event(Kind.AWAY, shown, since, where)
+
+
+def about_wrong_keys(name: str, found: Sequence[WrongKey], told: Told, now: float) -> Iterator[Event]:
+    """What is to be told of wrong keys that came with a name of the conf: once a day."""
+    if sum(one.moment > now - HOUR for one in found) >= WRONG and now - told.last >= DAY:
+        told.tell(now)
+        last = found[-1]
+        by = f" ({last.program})" if last.program else ""
+        yield Event(Kind.BADKEY, (name.rstrip("."),), found[0].moment, f"last from {last.who}{by}")

@@ -17,6 +17,8 @@ VERBS = {
     Kind.AWAY: "away",
     Kind.FAILING: "failing",
     Kind.SILENT: "silent",
+    Kind.CERTIFICATE: "the certificate of https",
+    Kind.BADKEY: "asked for with a wrong key",
     Kind.BACK: "back",
     Kind.RECOVERED: "recovered",
     Kind.HEARD: "heard again",
@@ -24,7 +26,7 @@ VERBS = {
     Kind.TEST: "a test",
 }
 HIGH, NORMAL = 4, 3  # as ntfy counts, from 1 to 5
-URGENT = frozenset({Kind.AWAY, Kind.FAILING, Kind.SILENT})
+URGENT = frozenset({Kind.AWAY, Kind.FAILING, Kind.SILENT, Kind.CERTIFICATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def as_json(value: Any, fields: Mapping[str, str]) -> str:
 def _heading(kind: Kind, events: Sequence[Event]) -> str:
     if kind in (Kind.AWAY, Kind.BACK):
         return f"{', '.join(dict.fromkeys(_clean(event.reason) for event in events))} {VERBS[kind]}"
-    if kind is Kind.TEST:
+    if kind in (Kind.TEST, Kind.CERTIFICATE):
         return VERBS[kind]
     names = list(dict.fromkeys(_clean(name) for event in events for name in event.names))
     return f"{names[0] if len(names) == 1 else f'{len(names):,} host names'} {VERBS[kind]}"
@@ -112,7 +114,11 @@ def _line(event: Event) -> str:
         return f"{_clean(event.reason)} answers again"
     if event.kind is Kind.TEST:
         return "This is a test of sftdyn: messages arrive."
+    if event.kind is Kind.CERTIFICATE:
+        return _clean(event.reason)
     name = _clean(", ".join(event.names))
+    if event.kind is Kind.BADKEY:
+        return f"{name}: wrong keys{since}, {_clean(event.reason)}; its router may have an old one"
     if event.kind is Kind.CHANGED:
         return f"{name}: {' '.join(event.old) or 'unknown'} → {' '.join(event.new) or 'removed'}"
     if event.kind is Kind.SILENT:

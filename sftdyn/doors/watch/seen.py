@@ -16,6 +16,7 @@ from ...values.exchanges import SECONDS, Histogram
 from ...values.outcome import SUCCESSES, Outcome, Result
 from ...values.update import RRset, RRType, Subject
 from ...web.request import Request
+from .wrongkeys import WrongKey, WrongKeys
 
 TIMES = 1000  # that requests took, before they are sorted into the histogram
 ROWS = 1_000_000  # beyond it, the oldest go; some 0.5 KiB each
@@ -134,6 +135,7 @@ class Journal:
         self._clock = clock
         self._most = most
         self.entries = ENTRIES
+        self.wrong_keys = WrongKeys()
         self.on_change: OnChange | None = None  # called with what, its old and new addresses, and when
         self._rows: dict[Place, Row] = {}
         self._doors: dict[str, DoorCounts] = {}
@@ -152,6 +154,9 @@ class Journal:
         for result, subject, _ in notes:
             outcome = result.outcome
             account.answers[outcome.severity] += 1
+            if outcome is Outcome.BADKEY and request:
+                query = request.target.partition(b"?")[2] or request.body
+                self.wrong_keys.note(query, WrongKey(now, who, _program_of(request)))
             for item in subject:
                 if isinstance(item, str) and outcome in SUCCESSES:  # it was left as it is, whatever that may be
                     self._rows.pop((item, ""), None)

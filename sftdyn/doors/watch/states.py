@@ -37,7 +37,7 @@ class Expected:
 
     def is_silent(self, name: str, rows: Sequence[Row], now: float) -> bool:
         """Whether it should have been heard from. What was never heard has that time from when it was first known."""
-        expect = self.names.get(name) if name in self.since else self.default
+        expect = self.names.get(name, None if name in self.since else self.default)
         if expect is None or _is_removed(rows):
             return False
         last = max((row.seen for row in rows), default=self.since.get(name, now))

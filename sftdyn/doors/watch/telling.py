@@ -9,17 +9,20 @@ from time import monotonic
 from typing import Any
 
 from ...conf.config import Config
+from ...conf.online import what_is_wrong
 from ...providers.running import Providers
 from ...values.specs import Spec
+from ...web.tls import Certificate
 from .changes import ChangeCalls
 from .courier import MINUTE, Courier, Undelivered
 from .delivery import Delivery
-from .events import Event, Kind, Told, about_name, about_provider
+from .events import Event, Kind, Told, about_name, about_provider, about_wrong_keys
 from .heartbeat import beat
 from .seen import Place, Row
 from .watch import Watch
 
 LOOK = 10.0  # seconds between two looks at all
+CERTIFICATE, WRONG_KEYS = "certificate ", "wrong keys "  # before what of them was told
 AT_ONCE = 500  # names between two turns of the event loop
 
 
@@ -33,6 +36,7 @@ class Telling:
         self._changes = ChangeCalls()
         self._couriers: dict[object, tuple[Courier, Delivery]] = {}
         self._beating: asyncio.Task[None] | None = None
+        self.certificate: Certificate | None = None  # of https
         self._config = config
         watch.journal.on_change = self._changed
         self.use(config)
@@ -60,6 +64,8 @@ class Telling:
         """Tell what is to be told now."""
         if not self._config.notify:
             return
+        self._tell_of_certificate()
+        self._tell_of_wrong_keys()
         away = dict(self._away())
         of_spec: dict[Spec, list[str]] = {spec: [] for spec in away}
         journal = self._watch.journal
@@ -96,6 +102,26 @@ class Telling:
         for event in about_name(name, rows, self._watch.expected, told, now, after, is_away):
             self._watch.told[name] = told
             self.emit(event)
+
+    def _tell_of_certificate(self) -> None:
+        """Once when it should have been renewed, and once when nobody takes it any more."""
+        cert, told, now = self._config.cert, self._watch.told, self._watch.clock() + self._watch.clock.jump()
+        wrong = list(what_is_wrong(self.certificate, cert, now)) if cert and self.certificate else []
+        is_over = self.certificate is not None and self.certificate.ends <= now
+        key = f"{CERTIFICATE}{self.certificate.ends:.0f} {is_over}" if self.certificate and wrong else ""
+        for old in [name for name in told if name.startswith(CERTIFICATE) and name != key]:
+            del told[old]
+        if key and key not in told:
+            told[key] = Told(failing=True, times=1, last=now)
+            self.emit(Event(Kind.CERTIFICATE, (), reason="; ".join(wrong)))
+
+    def _tell_of_wrong_keys(self) -> None:
+        now = self._watch.clock()
+        for name, found in self._watch.journal.wrong_keys.found(now).items():
+            told = self._watch.told.get(WRONG_KEYS + name) or Told()
+            for event in about_wrong_keys(name, found, told, now):
+                self._watch.told[WRONG_KEYS + name] = told
+                self.emit(event)
 
     def _away(self) -> Iterator[tuple[Spec, float | None]]:
         """Each provider of the conf, and since when it gives no answer."""

@@ -10,7 +10,7 @@ from ...values.specs import Client, Spec
 from .clock import Clock
 from .events import DAY, Told
 from .memory import PAUSE, Memory
-from .seen import Journal
+from .seen import ROWS, Journal
 from .states import Expected
 
 WRITING = 60.0  # seconds between two looks whether there is something to write
@@ -43,12 +43,14 @@ class Watch:
         self.told: dict[str, Told] = {}  # of names, and of providers
         self.specs: dict[str, Spec] = {}  # name → what publishes it,
         self.places: dict[str, str] = {}  # and where
+        self._learned: dict[str, float] = {}  # what get_host expects of names
         self._memory = Memory(config.state) if config.state else None
         self._written = self._news()  # as it was when it was last written
         if self._memory:
             rows, others = self._memory.open(clock())
             self.journal.restore(rows)
             self.told = _as_told(others.get("told"))
+            self._learned = _as_learned(others.get("expect"))
         self.use(config)
 
     def use(self, config: Config) -> None:
@@ -59,10 +61,20 @@ class Watch:
         self.specs = {name: one.provider or config.provider for one in config.clients for name in _names(one)}
         before = self.expected.since
         since = {name: before.get(name, now) for name in (*self.known.names, *self.known.all)}
+        self.journal.wrong_keys.is_known = lambda name: name in self.known.all or bool(self.journal.rows_of(name))
         self.places = {name: spec.where for name, spec in self.specs.items()}
-        self.expected = Expected(config.expect, _expectations(config), since)
+        expectations = self._learned if config.hooks.get_host else _expectations(config)
+        self.expected = Expected(config.expect, expectations, since)
         if not config.hooks.get_host:
             self.journal.forget(self.known.all, now - FORGOTTEN)
+
+    def learn(self, client: Client) -> None:
+        """What get_host says of a client, as the conf says it of others."""
+        for name in _names(client):
+            if client.expect and (name in self._learned or len(self._learned) < ROWS):
+                self._learned[name] = client.expect
+            elif not client.expect:
+                self._learned.pop(name, None)
 
     async def remember(self) -> None:
         """Write what was seen, now and then, as long as it runs."""
@@ -93,7 +105,8 @@ class Watch:
         self._written = self._news()
         self._forget_what_was_told()
         told = {name: astuple(one) for name, one in self.told.items()}
-        await asyncio.to_thread(self._memory.write, self.journal.rows(), {"told": told}, self.clock.jump(), pause)
+        others = {"told": told, "expect": dict(self._learned)}
+        await asyncio.to_thread(self._memory.write, self.journal.rows(), others, self.clock.jump(), pause)
 
 
 def _as_told(said: object) -> dict[str, Told]:
@@ -105,6 +118,14 @@ def _as_told(said: object) -> dict[str, Told]:
             for name, (failing, silent, times, last) in said.items()
         }
     except (AssertionError, TypeError, ValueError):
+        return {}
+
+
+def _as_learned(said: object) -> dict[str, float]:
+    """What a file says that get_host expects; nothing where that is none."""
+    try:
+        return {str(name): float(expect) for name, expect in said.items()} if isinstance(said, dict) else {}
+    except (TypeError, ValueError):
         return {}
 
 

@@ -1,6 +1,7 @@
 """The alerts of etc/prometheus, proven by promtool, and the series that they need."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,19 @@ def test_a_monitor_can_ask_for_one_name(serve: ServeFixture, bind: Bind) -> None
 def sftdyn(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "sftdyn", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.extra
+def test_the_dashboard_asks_prometheus_for_what_there_is(tmp_path: Path) -> None:
+    """Each of its questions is one that Prometheus can read, of metrics that docs/status.md has."""
+    dashboard = json.loads((ROOT / "etc/grafana/sftdyn.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(asked)]
+    (tmp_path / "rules").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    subprocess.run(["promtool", "check", "rules", str(tmp_path / "rules")], check=True, timeout=60)
+    known = set(re.findall(r"`(sftdyn_\w+)", (ROOT / "docs/status.md").read_text()))
+    names = {name.removesuffix("_bucket") for expr in asked for name in re.findall(r"sftdyn_\w+", expr)}
+    assert names <= known
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(places)

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from sftdyn.doors.watch.states import Expected, State, state_of
 from tests.conftest import KEY, ServeFixture
 from tests.doors.test_status import Watched
 from tests.lab.bind import Bind
+from tests.lab.machine import wait_until
 
 NAME = "home.dyn.example."
 HOUR = 3600.0
@@ -82,7 +84,7 @@ def test_a_router_that_has_stopped_calling_is_silent_everywhere(serve: ServeFixt
     assert watched.metrics()['sftdyn_hosts{state="silent"}'] == 1
     page = watched.ask("").text
     assert "<h1>1 of 2 host names is silent</h1>" in page
-    assert '<body class="silent">' in page
+    assert '<body class="silent few">' in page
     assert "silent.dyn.example" in watched.ask("?state=silent").text
     assert "other.dyn.example" not in watched.ask("?state=silent").text
     assert watched.update("192.0.2.1") == "UPTODATE"
@@ -96,3 +98,26 @@ def test_a_name_that_a_reload_brings_has_the_time_that_it_may_take(serve: ServeF
     watched.served.signal(signal.SIGHUP)
     watched.served.wait_for("the conf is read again")
     assert [entry["state"] for entry in watched.widget()["names"]] == ["unheard", "unheard"]
+
+
+def test_what_get_host_expects_of_a_client_counts_and_outlives_a_restart(
+    serve: ServeFixture, bind: Bind, tmp_path: Path
+) -> None:
+    """On 1.1 nobody was ever silent; names of get_host had no expectation of their own."""
+    more = f"""
+state = "{tmp_path}/state.json"
+def get_host(key, ip):
+    return Client(f"{{key}}.dyn.example", expect=1) if key == "brief" else Client(f"{{key}}.dyn.example")
+"""
+    watched = Watched(serve, bind, more)
+    for name in ("brief", "patient"):
+        assert watched.update("192.0.2.1", name) in ("OK", "UPTODATE")
+
+    def states() -> dict[str, str]:
+        return {entry["name"].partition(".")[0]: entry["state"] for entry in watched.widget()["names"]}
+
+    wait_until(lambda: states()["brief"] == "silent", "brief is silent")
+    assert states() == {"brief": "silent", "patient": "well"}
+    watched.served.stop()
+    watched = Watched(serve, bind, more)
+    assert states() == {"brief": "silent", "patient": "well"}

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import signal
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,14 +17,20 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from sftdyn.conf.config import load
+from sftdyn.doors.watch.clock import Clock
 from sftdyn.doors.watch.courier import Courier, Undelivered
 from sftdyn.doors.watch.delivery import Delivery
-from sftdyn.doors.watch.events import DAY, Event, Kind, Told, about_name, about_provider
+from sftdyn.doors.watch.events import DAY, Event, Kind, Told, about_name, about_provider, about_wrong_keys
 from sftdyn.doors.watch.messages import compose
 from sftdyn.doors.watch.seen import Row
 from sftdyn.doors.watch.states import Expected
+from sftdyn.doors.watch.telling import Telling
+from sftdyn.doors.watch.watch import Watch
+from sftdyn.doors.watch.wrongkeys import WrongKey, WrongKeys
+from sftdyn.providers.running import Providers
 from sftdyn.values.targets import Mail, Post, Tell, Wishes
-from tests.conftest import ServeFixture
+from sftdyn.web.tls import Certificate
+from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.conf import conf
 from tests.lab.machine import ROOT, free_port
@@ -272,6 +280,29 @@ def test_notify_test_says_of_each_what_came_of_it(web: Web, tmp_path: Path) -> N
     assert "hidden-topic" not in shown
 
 
+def test_check_says_who_is_told_without_their_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "conf"
+    path.write_text(
+        "http = 8080\nclients['a-key-of-some-length'] = 'home.dyn.example'\n"
+        "notify = [Post('https://ntfy.example/hidden-topic'), Mail('me@example.org')]\n"
+        "heartbeat = Ping('https://watcher.example/hidden-id')\n"
+    )
+    command = [sys.executable, "-m", "sftdyn", "--check", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    for line in ("POST to ntfy.example", "mail to me@example.org"):
+        assert f"notify: {line}" in done.stdout
+    assert "heartbeat: watcher.example, every 60 s" in done.stdout
+    assert "hidden" not in done.stdout
+
+
+def test_a_reload_that_first_needs_notes_says_that_it_needs_a_restart(serve: ServeFixture, bind: Bind) -> None:
+    served = serve(conf(bind, clients={KEY: "home.dyn.example"}))
+    path = served.folder / "conf0"
+    path.write_text(path.read_text() + "expect = 3600\ndef tell(event): pass\nnotify = [tell]\n")
+    served.signal(signal.SIGHUP)
+    served.wait_for("needs notes of names is new; this needs a restart")
+
+
 def test_on_change_is_called_for_each_change_and_the_heartbeat_beats(serve: ServeFixture, bind: Bind, web: Web) -> None:
     bind.edit("zone dyn.example", "update delete called.dyn.example")
     more = (
@@ -291,3 +322,76 @@ def test_on_change_is_called_for_each_change_and_the_heartbeat_beats(serve: Serv
         "called.dyn.example A ('127.0.0.1',) ('127.0.0.2',)",
     ]
     assert ("GET", "/ping") in {(method, path) for method, path, _, _ in web.got}
+
+
+def test_three_wrong_keys_within_an_hour_are_told_once_a_day() -> None:
+    """On 1.1 they were lines of the log."""
+    told, keys = Told(), [WrongKey(NOW + 60 * one, "198.51.100.8", "FRITZ!Box") for one in range(4)]
+    assert list(about_wrong_keys(NAME, keys[:2], told, NOW + 60)) == []
+    [event] = about_wrong_keys(NAME, keys, told, NOW + 240)
+    assert (event.kind, event.names) == ("badkey", ("home.dyn.example",))
+    text = compose([event]).text
+    assert "home.dyn.example: wrong keys since 1970-01-12" in text
+    assert "last from 198.51.100.8 (FRITZ!Box)" in text
+    assert list(about_wrong_keys(NAME, keys, told, NOW + 3000)) == []
+    tomorrow = [WrongKey(NOW + DAY + 300 + one, "198.51.100.8", "") for one in range(3)]
+    assert len(list(about_wrong_keys(NAME, tomorrow, told, NOW + DAY + 400))) == 1
+    assert list(about_wrong_keys(NAME, keys, Told(), NOW + 2 * 3600)) == []
+
+
+def test_wrong_keys_are_noted_for_names_of_the_conf_alone_and_ten_for_each() -> None:
+    found = WrongKeys()
+    found.is_known = {NAME, "b.dyn.example."}.__contains__
+    for number in range(1000):
+        query = b"myip=192.0.2.1&hostname=HOME.dyn.example,stranger.example,n%d.example" % number
+        found.note(query, WrongKey(NOW + number, "198.51.100.8", ""))
+    assert {name: len(its) for name, its in found.found(NOW + 999).items()} == {NAME: 10}
+    assert found.found(NOW + 999 + DAY + 1) == {}
+
+
+def test_a_certificate_that_should_have_been_renewed_is_told_once_and_once_when_it_has_ended(
+    tmp_path: Path, certificate: Path
+) -> None:
+    """By the rule of --check --online: less than a third of a short life is left."""
+    path = tmp_path / "conf"
+    path.write_text(
+        "https = 8443\nclients['a-key-of-some-length'] = 'home.dyn.example'\nstatus = 8053\ntold = []\n"
+        f"cert, key = '{certificate}/server.crt', '{certificate}/server.key'\n"
+        "notify = [told.append]\n"
+    )
+
+    async def tell() -> list[Event]:
+        config = load(path)
+        watch = Watch(config, Clock())
+        telling = Telling(config, watch, Providers(config.provider, {}, config.timeout), minute=0.01)
+        told: list[Event] = []
+        telling.emit = told.append  # type: ignore[assignment, method-assign]
+        now = int(time.time())
+        for left in (6, 2, 2, -1, -1, 6):  # days, of nine; at last it was renewed
+            telling.certificate = Certificate(now - 9 * 86400, now + left * 86400, ("dyn.example",))
+            await telling.look()
+        telling.close()
+        return told
+
+    soon, ended = asyncio.run(tell())
+    assert (soon.kind, ended.kind) == ("certificate", "certificate")
+    assert "ends in 2 days" in compose([soon]).text
+    assert "has expired on" in compose([ended]).text
+    assert compose([ended]).priority == 4
+
+
+def test_a_function_for_changes_that_hangs_delays_no_other_name_and_is_said(serve: ServeFixture, bind: Bind) -> None:
+    bind.edit("zone dyn.example", "update delete hangs.dyn.example", "update delete other.dyn.example")
+    more = """
+def on_change(name, type, old, new):
+    import time
+    while name.startswith("hangs"):
+        time.sleep(0.1)
+    raise ValueError("said so that the log has a line")
+"""
+    served = serve(conf(bind, more, clients={KEY: "hangs.dyn.example", KEY[::-1]: "other.dyn.example"}))
+    for source in ("127.0.0.1", "127.0.0.2"):
+        assert served.update(KEY, source) == "OK"
+    assert served.update(KEY[::-1]) == "OK"
+    served.wait_for("on_change raised ValueError")
+    served.wait_for("on_change has not returned for hangs.dyn.example")
