@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import Any
 
+from ...check.online import what_is_wrong
 from ...conf.config import Config
-from ...conf.online import what_is_wrong
 from ...providers.running import Providers
 from ...values.specs import Spec
 from ...web.tls import Certificate
