@@ -116,12 +116,17 @@ class Book:
                     under_way += [item.key for item in share.items]
         self.order.leave(ticket, [key for key in ticket.keys if key not in under_way] if under_way else ticket.keys)
         if not under_way:
-            self.count(ticket, None)
+            self._forget(ticket)
 
     def leave(self, ticket: Ticket) -> None:
         """It has gone, if nothing of it is under way."""
         if not any(share.under_way for share in ticket.shares):
-            self.count(ticket, None)
+            self._forget(ticket)
+
+    def _forget(self, ticket: Ticket) -> None:
+        """Nothing comes of it any more. It and its shares know each other: nobody else need find out that they go."""
+        self.count(ticket, None)
+        ticket.shares = []
 
     def end_of(self, key: Key) -> "asyncio.Future[None]":
         """Done when all that is under way for a record set now has come to its end."""

@@ -44,7 +44,7 @@ class Judge:
         elif settlement.apart and not ticket.is_over and len(parts := _by_name(share)) > 1:
             self._split(session, share, parts)
         elif settlement.moved and not ticket.is_over and self._may_have_moved(session, share):
-            ticket.moved.add(share.zone.name)  # perhaps to a zone that is new: ask once more
+            ticket.moved |= {share.zone.name}  # perhaps to a zone that is new: ask once more
             names = [item.name for item in share.items]
             session.zones.forget(share.zone.name, names, is_there=verdict in THERE)
             self._anew(ticket)
@@ -126,4 +126,4 @@ def _by_name(share: Share) -> Sequence[Sequence[Item]]:
 
 
 def _records(share: Share) -> list[Record]:
-    return [item for item in share.items if not isinstance(item, Script) and item.key not in share.left_out]
+    return [item for item in share.items if not isinstance(item, Script) and item.key not in (share.left_out or ())]

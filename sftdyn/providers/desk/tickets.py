@@ -58,7 +58,7 @@ class Ticket:
     shares: "list[Share]" = field(default_factory=list)
     trouble: str = ""  # what was last in the way
     session: Any = None  # in which it is counted
-    moved: set[str] = field(default_factory=set)  # zones of it that turned out to be elsewhere
+    moved: frozenset[str] = frozenset()  # zones of it that turned out to be elsewhere
     is_open: bool = True  # it can be joined: nothing of it was sent
     is_over: bool = False
 
@@ -77,7 +77,7 @@ class Ticket:
         shares = {item.key: share for share in self.shares for item in share.items}
         parts = [shares.get(key) for key in self.keys]
         results = [(share and share.result) or otherwise(share) for share in parts]
-        left_out = {key: reason for share in self.shares for key, reason in share.left_out.items()}
+        left_out = {key: reason for share in self.shares for key, reason in (share.left_out or {}).items()}
         remain = {key[0] for key in self.keys if key not in left_out}
         return [
             _left_out(left_out[key], key[0] in remain) if key in left_out else result
@@ -97,7 +97,7 @@ class Share:
     written: bool = False  # the place may have it already, by our hand
     looked: bool = False  # it was looked at again after a write that a late one threatens
     is_dropped: bool = False  # there are others in its place
-    left_out: Mapping[Key, str] = field(default_factory=dict)  # what the owner does not want there, and why
+    left_out: Mapping[Key, str] | None = None  # what the owner does not want there, and why
 
 
 @dataclass(eq=False, slots=True)
