@@ -32,6 +32,7 @@ from .notes import Notes, Part, failure
 from .publishing import Errand, Publishing, Visit
 from .secret_url import LATER
 from .watch.seen import Journal
+from .watch.watch import Watch
 
 CHECKS = ("HEAD", "OPTIONS")  # with which proxies ask whether we live
 PROBLEMS = {
@@ -53,6 +54,7 @@ class Doors:
     """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget.
 
     `count` is told each result, and what it is about. The `journal` is for the status listener; None: there is none.
+    The `watch` remembers values of challenges over a restart; None: nobody does.
     """
 
     def __init__(
@@ -61,12 +63,13 @@ class Doors:
         providers: Providers,
         count: Callable[[Result, Subject], None],
         journal: Journal | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._config = config
         self._notes = Notes(count, journal)
         self._hooks = HookThreads(config)
         self._publishing = Publishing(config, providers, self._hooks, self._done, self._fail)
-        self._certificates = Certificates(config, providers, self._leave)
+        self._certificates = Certificates(config, providers, self._leave, watch=watch)
         self._under_way: Counter[Hashable] = Counter()  # requests of each client
 
     def use(self, config: Config) -> None:
