@@ -25,6 +25,7 @@ from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.cloudflare import Cloudflare
 from tests.lab.conf import conf
+from tests.lab.machine import CannotRun, free_port
 from tests.lab.process import Sftdyn, exchange
 
 OTHER = "f" * 32
@@ -306,6 +307,35 @@ def test_two_instances_do_not_disturb_each_other(serve: ServeFixture, bind: Bind
     assert values(bind, "both.acme.dyn.example") == quoted(ONE, TWO)
     assert present(two, "both.acme.dyn.example", ONE, path="/cleanup")[0] == 200
     assert values(bind, "both.acme.dyn.example") == quoted(TWO)
+
+
+def test_behind_one_port_one_instance_cleans_up_what_another_has_added(serve: ServeFixture, bind: Bind) -> None:
+    name, port = "shared.acme.dyn.example", free_port()
+    text = conf(bind, f'acme["{KEY}"] = "{name}"\n', http=f"127.0.0.1:{port}", reuse_port=True)
+    pair = [serve(text), serve(text)]
+
+    def answering(value: str, path: str) -> int:
+        """Which of them the kernel has chosen."""
+        before = [len(served.log) for served in pair]
+        assert present(pair[0], name, value, path=path)[0] == 200
+        return next(n for n, served in enumerate(pair) if _says(served, f"OK _acme-challenge.{name}", before[n]))
+
+    for number in range(64):
+        value = f"{number:043d}"
+        added, removed = answering(value, "/present"), answering(value, "/cleanup")
+        assert values(bind, name) == []
+        if added != removed:
+            return
+    pytest.fail("the kernel has chosen the same one each time")
+
+
+def _says(served: Sftdyn, text: str, since: int) -> bool:
+    """Whether this instance answered: it logs before it answers, and what it prints comes soon."""
+    try:
+        served.wait_for(text, since, seconds=1)
+    except CannotRun:
+        return False
+    return True
 
 
 def test_a_restart_of_the_name_server_is_waited_for(own_bind: Bind, serve: ServeFixture) -> None:
