@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,13 @@ def primary(request: pytest.FixtureRequest, bind: Bind, tmp_path: Path) -> Itera
 @pytest.fixture
 def directory(primary: NameServer, certificate: Path, tmp_path: Path) -> Iterator[str]:
     """An authority that asks `primary`."""
+    with authority(primary.port, certificate, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def authority(port: int, certificate: Path, folder: Path) -> Iterator[str]:
+    """The directory of an authority that asks the name server at this port of the loopback."""
     listens, manages = free_port(), free_port()
     said = {
         "listenAddress": f"127.0.0.1:{listens}",
@@ -65,10 +73,10 @@ def directory(primary: NameServer, certificate: Path, tmp_path: Path) -> Iterato
         "httpPort": 1,
         "tlsPort": 1,
     }
-    config = tmp_path / "pebble.json"
+    config = folder / "pebble.json"
     config.write_text(json.dumps({"pebble": said}))
-    command = [find_program("pebble", "pebble"), "-config", str(config), "-dnsserver", f"127.0.0.1:{primary.port}"]
-    pebble = Process(command, tmp_path, env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
+    command = [find_program("pebble", "pebble"), "-config", str(config), "-dnsserver", f"127.0.0.1:{port}"]
+    pebble = Process(command, folder, env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
     try:
         pebble.wait_for_port("127.0.0.1", listens)
         yield f"https://127.0.0.1:{listens}/dir"
