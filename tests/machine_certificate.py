@@ -10,7 +10,20 @@ import time
 
 from tests.booted import IPV4, Machine, wait_until
 from tests.lab.machine import find_program
-from tests.machine import Step, answer, blocks, check, fingerprint, found, installed, nothing_is_left, typed
+from tests.machine import (
+    KEY,
+    Step,
+    answer,
+    blocks,
+    check,
+    fingerprint,
+    found,
+    installed,
+    nothing_is_left,
+    the_program,
+    the_zone,
+    typed,
+)
 from tests.machine_package import main
 
 ZONE = "dyn.example.org"
@@ -39,11 +52,11 @@ def an_authority(machine: Machine) -> str:
     shutil.copy(find_program("pebble", "pebble"), folder)
     (folder / "conf").write_text(json.dumps({"pebble": SAID}))
     machine.sh(
-        f"""apt-get install python3 openssl curl
+        """apt-get install python3 openssl curl
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \\
             -addext subjectAltName=DNS:localhost -keyout /root/ca/tls.key -out /root/ca/tls.crt
         cp /root/ca/tls.crt /usr/local/share/ca-certificates/authority.crt; update-ca-certificates
-        systemd-run -q --unit=pebble -E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_WFE_NONCEREJECT=0 \\
+        systemd-run -q --unit=pebble -E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_WFE_NONCEREJECT=0 -E PEBBLE_AUTHZREUSE=0 \\
             /root/ca/pebble -config /root/ca/conf -dnsserver 127.0.0.1:53"""
     )
     took = wait_until(lambda: not machine.says(f"curl -sS {DIRECTORY}").returncode, "the authority answers")
@@ -122,21 +135,40 @@ def the_end(machine: Machine) -> str:
     return "the certificate, its key and its hook go, too"
 
 
+def at_once(machine: Machine) -> str:
+    """On a machine that has nothing yet, where the zone above is ready"""
+    said = machine.sh(CERTIFIED)
+    url = found(r"^(https://\S+)$", said)
+    check(trusted(machine, url) == "OK", said)
+    the_end(machine)
+    return "the visitor's OK; --uninstall left nothing"
+
+
 def by_hand(machine: Machine) -> str:
     """4. HTTPS, without port 80"""
-    machine.sh("mkdir -p /etc/sftdyn")
-    zone, *_ = blocks("1. The zone")
-    typed(machine, zone)
+    for step in (the_zone, the_program):
+        step(machine)
+    typed(machine, *blocks("5. The service"))
     _, _, hook, commands = blocks("4. HTTPS")
     asks = f"certbot certonly --server {DIRECTORY} --non-interactive --agree-tos --email admin@example.org"
     said = typed(machine, commands.replace("certbot certonly", asks))
     typed(machine, hook)
-    issuer = machine.sh("openssl x509 -noout -issuer -ext subjectAltName -in /etc/sftdyn/server.crt")
-    check("Pebble" in issuer and f"DNS:{ZONE}" in issuer, said + issuer)
+    got = trusted(machine, f"https://{ZONE}:4443/{KEY}")
+    check(got in ("OK", "UPTODATE"), said + got)
     return "the paper's lines get one, too"
 
 
-STEPS: list[Step] = [an_authority, not_found_yet, found_now, its_key, a_second_run, a_renewal, the_end, by_hand]
+STEPS: list[Step] = [
+    an_authority,
+    not_found_yet,
+    found_now,
+    its_key,
+    a_second_run,
+    a_renewal,
+    the_end,
+    at_once,
+    by_hand,
+]
 
 
 if __name__ == "__main__":

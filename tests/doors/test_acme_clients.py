@@ -152,9 +152,7 @@ def certbot(lab: Lab, name: str) -> set[str]:
 
 def certbot_with_multi(lab: Lab, name: str) -> set[str]:
     """The plugin has lego inside, with all its providers."""
-    said = {"endpoint": lab.endpoint, "username": "any", "password": KEY}
-    lines = [f"HTTPREQ_{setting.upper()} = {value}\n" for setting, value in said.items()]
-    credentials = private(lab.folder / "multi.ini", "dns_multi_provider = httpreq\n" + "".join(lines))
+    credentials = private(lab.folder / "multi.ini", in_paper(0, lab))
     told = ("--dns-multi-credentials", credentials, "--dns-multi-nameservers", lab.resolver)
     wait = ("--dns-multi-propagation-seconds", "0")
     return certified_by_certbot(CERTBOT, lab, name, "--authenticator", "dns-multi", *told, *wait)
@@ -165,10 +163,17 @@ def certbot_with_acmedns(lab: Lab, name: str) -> set[str]:
     whole = as_it_is(chosen(["cert-manager"])[0], name, KEY, Reached("https", "dyn.example", 443))
     account = whole[whole.index("{") : whole.index("# in the Issuer")].replace("https://dyn.example", lab.endpoint)
     accounts = private(lab.folder / "accounts.json", account)
-    lines = f"dns_acmedns_api_url = {lab.endpoint}\ndns_acmedns_registration_file = {accounts}\n"
+    lines = in_paper(1, lab).replace("/etc/acmedns.json", str(accounts))
     credentials = private(lab.folder / "acmedns.ini", lines)
     told = ("--dns-acmedns-credentials", credentials, "--dns-acmedns-propagation-seconds", "0")
     return certified_by_certbot(CERTBOT, lab, name, "--authenticator", "dns-acmedns", *told)
+
+
+def in_paper(number: int, lab: Lab) -> str:
+    """The lines for one of certbot's plugins in docs/certificates.md, filled in."""
+    blocks = re.findall(r"(?ms)^```ini\n(.*?)^```$", (ROOT / "docs/certificates.md").read_text())
+    text: str = blocks[number]
+    return text.replace("https://dyn.example", lab.endpoint).replace("KEY", KEY)
 
 
 def private(path: Path, text: str) -> Path:
