@@ -8,9 +8,10 @@ import shutil
 import sys
 import time
 
-from tests.booted import IPV4, Machine, wait_until
+from tests.booted import IPV4, Failed, Machine, wait_until
 from tests.lab.machine import find_program
 from tests.machine import (
+    CUT_SHORT,
     KEY,
     Step,
     answer,
@@ -144,6 +145,21 @@ def at_once(machine: Machine) -> str:
     return "the visitor's OK; --uninstall left nothing"
 
 
+def cut_short(machine: Machine) -> str:
+    """Cut short before each of its commands, and again from there"""
+    (machine.root / "root/cut").write_text(CUT_SHORT)
+    machine.sh(COMMAND)
+    for number in range(1, 60):
+        done = machine.says(f"sh /root/cut {number} {CERTIFIED.removeprefix('./etc/install ')}")
+        check(done.returncode in (0, 99), done.stdout)
+        if done.returncode == 0:
+            url = found(r"^(https://\S+)$", done.stdout)
+            check(trusted(machine, url) in ("OK", "UPTODATE"), done.stdout)
+            the_end(machine)
+            return f"{number} runs"
+    raise Failed("it does not end")
+
+
 def by_hand(machine: Machine) -> str:
     """4. HTTPS, without port 80"""
     for step in (the_zone, the_program):
@@ -167,6 +183,7 @@ STEPS: list[Step] = [
     a_renewal,
     the_end,
     at_once,
+    cut_short,
     by_hand,
 ]
 
