@@ -123,7 +123,7 @@ class Certificates:
         secret = holder.secret if spec.passes_secret else None
         is_new = kept is None
         if item.is_there:
-            kept = self._keep(item, spec, secret)
+            kept = self._keep(item, spec, secret, self._seconds)
         promise = self._providers.publish(spec, [item], False, secret)
         promise.add_done_callback(partial(self._published, visit, door, grant, item, kept, is_new))
 
@@ -151,13 +151,10 @@ class Certificates:
 
     # What is kept
 
-    def _keep(self, item: Text, spec: Spec, secret: str | None) -> Kept:
-        """From now on; the hour begins anew."""
+    def _keep(self, item: Text, spec: Spec, secret: str | None, seconds: float) -> Kept:
+        """From now on, so long; what is kept already begins anew."""
         if before := self._kept.get(item.key):
             self._forget(before)
-        return self._note(item, spec, secret, self._seconds)
-
-    def _note(self, item: Text, spec: Spec, secret: str | None, seconds: float) -> Kept:
         timer = asyncio.get_running_loop().call_later(seconds, self._end, item.key)
         self._at_name[item.name] += 1
         kept = self._kept[item.key] = Kept(item, spec, secret, timer)
@@ -188,7 +185,7 @@ class Certificates:
         if _is_removed(promise):
             log.info("%s: what its client did not clean up is removed", kept.item.name.rstrip("."))
         elif is_known and kept.secret is None:
-            self._note(kept.item, kept.spec, None, AGAIN)
+            self._keep(kept.item, kept.spec, None, AGAIN)
         elif is_known:
             log.warning("%s: what its client did not clean up could not be removed", kept.item.name.rstrip("."))
 
@@ -218,14 +215,14 @@ class Certificates:
                 yield Left(kept.item.name, kept.item.value, str(kept.spec), wall + kept.timer.when())
 
     def _take_over(self, before: Sequence[Left]) -> None:
-        """What was there when sftdyn ended, from whom the conf still names."""
+        """What was there when sftdyn ended, at the places that the conf still names."""
         now, lost = time(), []
         places = {str(spec): spec for spec in self._config.providers if not spec.passes_secret}
         named = published(self._config.permits, self._config.clients, self._config.provider) if before else {}
         for left in before:
             if spec := named.get((left.name, left.place)) or places.get(left.place):
                 item = Text(left.name, left.value, True, MAX_TTL)
-                self._note(item, spec, None, min(max(left.until - now, 0.0), self._seconds))
+                self._keep(item, spec, None, min(max(left.until - now, 0.0), self._seconds))
             else:
                 lost.append(left.name)
         if lost:
