@@ -19,7 +19,7 @@ from .doors.own.keeper import Keeper
 from .doors.status.door import StatusDoor
 from .doors.watch.clock import Clock
 from .doors.watch.telling import Telling
-from .doors.watch.watch import Watch, is_watched
+from .doors.watch.watch import Watch, is_remembered, is_watched
 from .providers.running import Providers
 from .systemd import Notifier, passed_sockets
 from .threads import Raised, in_thread
@@ -100,16 +100,15 @@ class Service:
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT, and finish what is in flight; the exit code. Raises CannotListen, Mistake."""
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_log_defect)
+        asyncio.get_running_loop().set_exception_handler(_log_defect)
         _log_doubts(self._config)
         config = self._config
         most, for_status = shares(bool(config.status))
-        self._watch = Watch(config, Clock()) if is_watched(config) else None
-        self._providers = Providers(config.provider, config.providers, config.timeout, self._watch is not None)
-        journal = self._watch.journal if self._watch else None
-        self._doors = Doors(config, self._providers, self._tally.count, self._watch)
-        self._keeper = Keeper(config, self._providers, self._tally.count, journal)
+        self._watch = Watch(config, Clock()) if is_remembered(config) else None
+        notes = self._watch if is_watched(config) else None
+        self._providers = Providers(config.provider, config.providers, config.timeout, notes is not None)
+        self._doors = Doors(config, self._providers, self._tally.count, notes, self._watch)
+        self._keeper = Keeper(config, self._providers, self._tally.count, notes.journal if notes else None)
         self._server = Server(self._doors, self._context, config.trusted_proxies, most, self._doors.takes_body)
         for url in self._server.listen(self._sockets()):
             log.info("listening on %s", url)
@@ -119,8 +118,9 @@ class Service:
         self._start(self._report)
         if self._watch:
             self._start(self._watch.remember)
-            self._telling = Telling(config, self._watch, self._providers)
+        if notes:
             self._show_certificate(config, self._context)
+            self._telling = Telling(config, notes, self._providers)
             self._start(self._telling.run)
         if self._notifier.interval:
             self._start(self._feed_watchdog)
@@ -141,8 +141,9 @@ class Service:
             await self._status_server.stop()
         await self._doors.close()
         await self._providers.close()
-        if self._watch and self._telling:
+        if self._telling:
             self._telling.close()
+        if self._watch:
             await self._watch.close()
         for task in self._tasks:
             task.cancel()

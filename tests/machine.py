@@ -82,9 +82,9 @@ def typed(machine: Machine, *commands: str) -> str:
 
 
 def packages() -> set[str]:
-    """All that the papers and the installer install; certbot would need the network."""
+    """All that the papers and the installer install."""
     said = re.findall("^ *(?:apt install|packages) (.*)$", SETUP + (ROOT / "etc/install").read_text(), re.MULTILINE)
-    return {word for line in said for word in line.split()} - {"certbot"}
+    return {word for line in said for word in line.split()}
 
 
 # What a visitor sees

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from etc.installing import addresses, arguments, made, texts, zones
+from etc.installing import acme, addresses, arguments, made, texts, zones
+from sftdyn.providers.bind import delegation
 from sftdyn.values.mistake import Mistake
+from sftdyn.values.update import Shown
 from tests.lab.bind import Bind
 from tests.lab.machine import ROOT
 
@@ -285,3 +287,113 @@ def test_the_units_of_1_1_are_known() -> None:
     for digest, name in made.RELEASED.items():
         assert len(digest) == 64
         assert name in made.UNIT_NAMES
+
+
+# The certificate of an authority
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--letsencrypt me", "me is no mail address"),
+        ("--letsencrypt -x@example.org", "-x@example.org is no mail address"),
+        ("--server https://a.example/dir", "it needs --letsencrypt MAIL, too"),
+        ("--letsencrypt me@example.org --server http://a.example/dir", "write its URL, https://"),
+    ],
+)
+def test_an_authority_wants_a_mail_address_and_is_asked_over_https(words: str, said: str) -> None:
+    with pytest.raises(Mistake) as mistake:
+        arguments.wanted([ZONE, "203.0.113.10", *words.split()])
+    assert said in str(mistake.value)
+
+
+def test_the_authority_stands_behind_one_address_or_two() -> None:
+    for given in (["203.0.113.10"], ["203.0.113.10", "2001:db8::10"]):
+        known = arguments.wanted([ZONE, *given, "--letsencrypt", "me@example.org"])
+        assert (known.mail, known.authority, known.ipv6) == ("me@example.org", "", "".join(given[1:]))
+    for words in ("--letsencrypt", "--at a.example", "203.0.113.11 x", "--own web --letsencrypt me@example.org"):
+        with pytest.raises((arguments.Usage, Mistake)):
+            arguments.wanted([ZONE, "203.0.113.10", *words.split()])
+
+
+def test_bind_lets_the_key_change_the_challenge_and_nothing_else(tmp_path: Path) -> None:
+    """With the lines as they are written, but for the places of files."""
+    acme_key = tmp_path / "acme.key"
+    acme_key.write_text(run("tsig-keygen", acme.key_name(ZONE)).stdout)
+    lines = zones.statement_with_acme(ZONE).replace(acme.key_path(ZONE), str(acme_key))
+    (tmp_path / "zone").write_text(zones.zone_file(ZONE, [V4]))
+    folder = tmp_path / "bind"
+    folder.mkdir()
+    server = Bind(folder, {}, extra=lines.replace(zones.zone_path(ZONE), str(tmp_path / "zone")))
+    server.start()
+    try:
+        challenge = f"_acme-challenge.{ZONE}."
+        may = [f"add {challenge} 60 TXT x", f"delete {challenge} TXT"]
+        may_not = [f"add {ZONE}. 60 A 192.0.2.1", f"add x.{challenge} 60 TXT x", f"add home.{ZONE}. 60 TXT x"]
+        codes = [_updated(server, acme_key, f"update {change}") for change in (*may, *may_not)]
+        assert codes == [0, 0, 2, 2, 2]
+        assert (
+            _updated(server, folder / "session.key", f"update add home.{ZONE}. 60 A 192.0.2.1") == 0
+        )  # as with `local`
+        question = acme.harmless(ZONE).removesuffix("send\n").partition(f"zone {ZONE}.\n")[2]
+        before = server.serial(ZONE)
+        assert _updated(server, acme_key, question) == 0
+        assert server.serial(ZONE) == before
+    finally:
+        server.kill()
+
+
+def _updated(server: Bind, key: Path, line: str) -> int:
+    script = f"server 127.0.0.1 {server.port}\nzone {ZONE}.\n{line}\nsend\n"
+    return run("nsupdate", "-k", key, stdin=script).returncode
+
+
+def test_a_zone_gets_its_key_only_where_its_lines_are_as_they_were_made() -> None:
+    conf = BEFORE + zones.statement(ZONE) + "// the end\n"
+    more = zones.with_acme(conf, ZONE)
+    assert not zones.has_acme(conf, ZONE)
+    assert zones.has_acme(more, ZONE)
+    assert zones.is_ours(more, ZONE)
+    assert zones.without(more, ZONE) == BEFORE + "// the end\n"
+    with pytest.raises(Mistake, match="not as they were made"):
+        zones.with_acme(conf.replace("local", "{ grant k zonesub A; }"), ZONE)
+    assert acme.grant(ZONE) in acme.by_hand(ZONE)
+
+
+def test_certbot_is_told_the_key_as_tsig_keygen_writes_it() -> None:
+    key = run("tsig-keygen", acme.key_name(ZONE)).stdout
+    said = dict(line.split(" = ") for line in acme.settings(ZONE, key).splitlines()[1:])
+    assert said["dns_rfc2136_name"] == f"sftdyn-acme.{ZONE}."
+    assert said["dns_rfc2136_algorithm"] == "HMAC-SHA256"
+    assert f'secret "{said["dns_rfc2136_secret"]}"' in key
+    with pytest.raises(Mistake, match="remove it, and try again"):
+        acme.settings(ZONE, "")
+
+
+def test_an_authority_is_asked_only_where_it_would_find_the_zone() -> None:
+    fine = Shown(delegation.FINE.format(server=ZONE, addresses="203.0.113.10"))
+    silent = delegation.SILENT.format(server=ZONE, address="203.0.113.10")  # behind a router it may be this machine
+    wrong = delegation.NO_ADDRESS.format(server=ZONE)
+    assert acme.obstacles(ZONE, [wrong, fine]) == acme.obstacles(ZONE, [silent]) == []
+    assert acme.obstacles(ZONE, [wrong]) == [wrong]
+    assert "no NS records" in acme.obstacles(ZONE, [])[0]
+
+
+def test_what_certbot_has_made_goes_with_the_rest(root: Path) -> None:
+    """Also a copy that was renewed since; what its owner has of other ways stays."""
+    (root / "etc/letsencrypt/renewal-hooks/deploy").mkdir(parents=True)
+    for zone, credentials in ((ZONE, "/etc/sftdyn/acme.ini"), ("b.example", "/root/mine.ini")):
+        (root / "etc/letsencrypt/renewal").mkdir(exist_ok=True)
+        conf = f"version = 2\n[renewalparams]\ndns_rfc2136_credentials = {credentials}\n"
+        (root / f"etc/letsencrypt/renewal/{zone}.conf").write_text(conf)
+        (root / f"etc/letsencrypt/archive/{zone}").mkdir(parents=True)
+    for number in (1, 2):
+        (root / f"etc/letsencrypt/archive/{ZONE}/privkey{number}.pem").write_text(f"key {number}")
+    (root / "etc/sftdyn/server.key").write_text("key 1")
+    (root / "etc/letsencrypt/renewal-hooks/deploy/sftdyn").write_text("mine")
+    assert made.certified(root) == [ZONE]
+    going, staying = made.leaving(root)
+    assert "/etc/sftdyn/server.key" in going
+    assert staying == ["/etc/letsencrypt/renewal-hooks/deploy/sftdyn"]
+    (root / "etc/sftdyn/server.key").write_text("key 3")
+    assert "/etc/sftdyn/server.key" in made.leaving(root)[1]

@@ -1,18 +1,20 @@
 """The verbs by which etc/install computes: python3 -B -m etc.installing VERB WORD…, in the folder that has etc."""
 
+import asyncio
 import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from socket import getfqdn, if_nameindex
 
+from sftdyn.check.delegation import delegation_findings
 from sftdyn.conf.config import load
 from sftdyn.conf.newkey import lines
 from sftdyn.doors.own.rtnetlink import Untold, stable_addresses
 from sftdyn.values.addresses import Address, is_private, parse_address
 from sftdyn.values.mistake import Mistake
 
-from . import addresses, arguments, made, texts, zones
+from . import acme, addresses, arguments, made, texts, zones
 
 EXIT_NO, EXIT_USAGE = 1, 2
 ROOT = Path("/")
@@ -78,7 +80,8 @@ def conf(way: str, name: str, own: str = "") -> str:
 def leaving() -> str:
     """What goes, and what stays, a line each."""
     going, staying = made.leaving(ROOT)
-    return "".join([*(f"go {name}\n" for name in going), *(f"stay {name}\n" for name in staying)])
+    certificates = "".join(f"certificate {zone}\n" for zone in made.certified(ROOT))
+    return certificates + "".join([*(f"go {name}\n" for name in going), *(f"stay {name}\n" for name in staying)])
 
 
 def lines_for_curl(name: str, host: str, key: str) -> str:
@@ -96,6 +99,14 @@ def the_end(way: str, name: str, host: str, *given: str) -> str:
     zone = texts.delegation(host, [word for word in given if word]) if way == "bind" else ""
     ports = f"{'53 (TCP and UDP), ' if way == 'bind' else ''}{texts.HTTP} and {texts.HTTPS} (TCP)"
     return f"\n# The router's URL\n{router}{alive}\n# Next, if it is not done yet\n{zone}{texts.still_to_do(ports)}"
+
+
+def is_found(zone: str) -> bool:
+    """Whether an authority would find the zone; what is in its way goes to stderr."""
+    found = acme.obstacles(zone, asyncio.run(delegation_findings(f"{zone}.")))
+    for obstacle in found:
+        print(f"{zone}: {obstacle}.", file=sys.stderr)
+    return not found
 
 
 VERBS: dict[str, Callable[..., str | bool | None]] = {
@@ -117,6 +128,15 @@ VERBS: dict[str, Callable[..., str | bool | None]] = {
     "is-as-made": lambda name: made.is_as_made(ROOT, name, made.read(ROOT)),
     "leaving": leaving,
     "the-end": the_end,
+    "has-acme": lambda zone: zones.has_acme(sys.stdin.read(), zone),
+    "zone-with-acme": lambda zone: zones.with_acme(sys.stdin.read(), zone),
+    "acme-key": acme.key_name,
+    "acme-question": acme.harmless,
+    "acme-settings": lambda zone: acme.settings(zone, sys.stdin.read()),
+    "acme-hook": acme.hook,
+    "acme-by-hand": acme.by_hand,
+    "is-found": is_found,
+    "is-certbots": lambda zone, name: made.is_copy(ROOT, name, zone),
 }
 
 

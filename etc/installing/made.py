@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from .acme import CERTBOT, HOOK
 from .texts import CREDENTIALS, ETC, is_of_1_1, user_conf
 
 RECORD = ".made"
 UNITS = "/etc/systemd/system"
-FILES = ("conf", "cloudflare.token", "server.key", "server.crt")
+FILES = ("conf", "cloudflare.token", "server.key", "server.crt", "acme.ini")
 UNIT_NAMES = ("sftdyn.service", "sftdyn.socket", "sftdyn-own.timer", "sftdyn-own.service")
 
 HALVES = ("service.new", "timer.new", "/user.conf.new")  # of what was cut short
@@ -59,11 +60,29 @@ def leaving(root: Path) -> tuple[list[str], list[str]]:
         for unit in UNIT_NAMES
         for name in (f"{UNITS}/{unit}", f"{UNITS}/{unit}.new", *_below(root, f"{UNITS}/{unit}.d"))
     ]
-    there = [name for name in (*units, *_below(root, ETC)) if (root / name[1:]).exists()]
-    halves = {f"{ETC}/{name}.new" for name in FILES} | {name for name in units if name.endswith(HALVES)}
-    going = [name for name in there if name in halves or is_as_made(root, name, record)]
+    hook = (HOOK, f"{HOOK}.new")
+    there = [name for name in (*units, *hook, *_below(root, ETC)) if (root / name[1:]).exists()]
+    halves = {f"{ETC}/{name}.new" for name in FILES} | {name for name in units if name.endswith(HALVES)} | {hook[1]}
+    copies = {name for zone in certified(root) for name in there if is_copy(root, name, zone)}
+    going = [name for name in there if name in halves | copies or is_as_made(root, name, record)]
     own = [name for name in there if name not in going and name != f"{ETC}/{RECORD}"]
     return going, own
+
+
+def certified(root: Path) -> list[str]:
+    """The names of certbot's certificates that it renews with the settings from here."""
+    said = f"dns_rfc2136_credentials = {ETC}/acme.ini"
+    confs = sorted((root / CERTBOT[1:] / "renewal").glob("*.conf"))
+    return [conf.stem for conf in confs if said in conf.read_text().splitlines()]
+
+
+def is_copy(root: Path, name: str, zone: str) -> bool:
+    """Whether the file of this name is one that certbot has, or had, for the zone."""
+    file = root / name[1:]
+    if not file.is_file():
+        return False
+    had = (root / CERTBOT[1:] / "archive" / zone).glob("*.pem")
+    return file.read_bytes() in [pem.read_bytes() for pem in had]
 
 
 def _below(root: Path, folder: str) -> Iterable[str]:

@@ -16,6 +16,7 @@ SETTINGS = "# docs/conf.md has all settings. After a change: systemctl {verb} sf
 CLOUDFLARE = 'provider = Cloudflare(token_file="cloudflare.token", create=True)\n'
 LISTENING = f'http = {HTTP}\nhttps = {HTTPS}\nkey = "server.key"\ncert = "server.crt"\n'
 WATCHED = '# For sftdyn --list, and the page: docs/status.md\nstatus = {port}\nstatus_token = "{token}"\n'
+CA_OPTION = "--cacert"  # of curl, where no public authority vouches for the certificate
 CLIENT = '\nclients["{key}"] = "{name}"\n'
 
 # What systemd hands over to a service that has a user of its own.
@@ -80,12 +81,12 @@ def for_the_router(name: str, server: str, key: str, curl: str) -> str:
     more = f"For another name: sftdyn --new-key NAME ROUTER{at}\n"
     if not key:
         return f"The conf is yours. {more}"
+    copy = f"That copy: scp root@{in_url(server)}:{ETC}/server.crt /etc/sftdyn.crt\n" if CA_OPTION in curl else ""
     return (
         f"{secure_url(server)}/{key}\n"
         f"http://{in_url(server)}:{HTTP}/{key}   (who sees the traffic learns the key)\n\n"
         f"From a computer:\n{curl}\n\n"
-        f"That copy: scp root@{in_url(server)}:{ETC}/server.crt /etc/sftdyn.crt\n"
-        f"For a router: sftdyn --lines {name} ROUTER{at}\n{more}"
+        f"{copy}For a router: sftdyn --lines {name} ROUTER{at}\n{more}"
     )
 
 

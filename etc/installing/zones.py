@@ -10,17 +10,20 @@ from collections.abc import Iterable
 from sftdyn.values.addresses import Address, as_record, parse_address
 from sftdyn.values.mistake import Mistake
 
+from .acme import grant, key_path
+
 TTL = 60  # s: a router's new address is seen soon
 
 STATEMENT = """\
 // {zone}: from sftdyn's etc/install
-zone "{zone}" {{
+{include}zone "{zone}" {{
     type primary;
     file "{file}";
-    update-policy local;
+    update-policy {policy};
 }};
 // {zone}: end
 """
+WITH_ACME = "{{ grant local-ddns zonesub any; {grant} }}"  # the first is what `local` stands for
 
 
 def zone_path(zone: str) -> str:
@@ -30,7 +33,13 @@ def zone_path(zone: str) -> str:
 
 def statement(zone: str) -> str:
     """The lines for named.conf.local."""
-    return STATEMENT.format(zone=zone, file=zone_path(zone))
+    return STATEMENT.format(zone=zone, file=zone_path(zone), include="", policy="local")
+
+
+def statement_with_acme(zone: str) -> str:
+    """The same, with a key for the server's own certificate."""
+    include, policy = f'include "{key_path(zone)}";\n', WITH_ACME.format(grant=grant(zone))
+    return STATEMENT.format(zone=zone, file=zone_path(zone), include=include, policy=policy)
 
 
 def zone_file(zone: str, addresses: Iterable[Address]) -> str:
@@ -46,14 +55,32 @@ def is_ours(conf: str, zone: str) -> bool:
 
 def without(conf: str, zone: str) -> str:
     """named.conf.local without the zone. Raises Mistake where its lines are not as they were made."""
-    lines = statement(zone)
-    rest = f"\n{conf}".replace(f"\n{lines}", "\n")[1:]
+    rest = conf
+    for lines in (statement(zone), statement_with_acme(zone)):
+        rest = _replaced(rest, lines, "")
     if is_ours(rest, zone) or rest == conf:
         raise Mistake(
             f"its lines in /etc/bind/named.conf.local are not as they were made: they, and {zone_path(zone)}, stay. "
             "Remove them by hand, then: systemctl reload named"
         )
     return rest
+
+
+def has_acme(conf: str, zone: str) -> bool:
+    """Whether named.conf.local has the key for the server's own certificate already, in the zone's lines."""
+    return f"\n{statement_with_acme(zone)}" in f"\n{conf}"
+
+
+def with_acme(conf: str, zone: str) -> str:
+    """named.conf.local with that key. Raises Mistake where the zone's lines are not as they were made."""
+    lines = _replaced(conf, statement(zone), statement_with_acme(zone))
+    if lines == conf:
+        raise Mistake(f"the lines of {zone} in /etc/bind/named.conf.local are not as they were made: they stay")
+    return lines
+
+
+def _replaced(conf: str, old: str, new: str) -> str:
+    return f"\n{conf}".replace(f"\n{old}", f"\n{new}")[1:]
 
 
 def is_configured(conf: str, zone: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from ..values.mistake import Mistake
 from ..values.specs import Client, Spec
+from ..values.update import CHALLENGE
 from . import parsers
 from .clients import Entries, EntryMistake, digest_of_new, key_text
 from .doubts import Doubts
@@ -50,6 +51,12 @@ def of_client(client: Client, default: Spec) -> Permit:
     """What a client's own key is good for; a wildcard's certificate is the name's."""
     names = [name for name in client.names if not name.startswith("*")] if client.acme else []
     return dict.fromkeys(names, client.provider or default)
+
+
+def published(permits: Permits, clients: Iterable[Client], default: Spec) -> Mapping[tuple[str, str], Spec]:
+    """What publishes each challenge that the conf knows, by its name and its place as the conf's owner knows it."""
+    every = (*permits.by_key.values(), *(of_client(client, default) for client in clients))
+    return {(CHALLENGE + name, str(spec)): spec for permit in every for name, spec in permit.items()}
 
 
 def read_permits(

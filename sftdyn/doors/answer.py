@@ -52,7 +52,8 @@ NOT_OURS = "the hostname in the request is none of this client's"
 class Doors:
     """Answers requests as the conf says; one for all confs, so that a reload makes nobody forget.
 
-    `count` is told each result, and what it is about. The `watch` keeps what was seen; None: nothing is noted.
+    `count` is told each result, and what it is about. `notes` is the watch that keeps what was seen; None: nothing is
+    noted. `watch` remembers values of challenges over a restart; None: nobody does.
     """
 
     def __init__(
@@ -60,14 +61,15 @@ class Doors:
         config: Config,
         providers: Providers,
         count: Callable[[Result, Subject], None],
+        notes: Watch | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._open(config)
-        self._watch = watch
-        self._notes = Notes(count, watch.journal if watch else None)
+        self._watch = notes
+        self._notes = Notes(count, notes.journal if notes else None)
         self._hooks = HookThreads(config)
         self._publishing = Publishing(config, providers, self._hooks, self._done, self._fail)
-        self._certificates = Certificates(config, providers, self._leave)
+        self._certificates = Certificates(config, providers, self._leave, watch=watch)
         self._under_way: dict[Hashable, int] = {}  # requests of each client
 
     def use(self, config: Config) -> None:

@@ -1,7 +1,9 @@
 """How challenges are published: single TXT values, each added and removed by itself, and kept for an hour at most.
 
 Rule 1. What was added is kept in mind until its client has it removed, an hour is over, or sftdyn ends: then it goes.
-Until then it is known, too, with which secret of the request it can be removed, where the provider wants one.
+Until then it is known, too, with which secret of the request it can be removed, where the provider wants one. Where
+there is a file for what was seen, it says what is there, and sftdyn leaves that to its next start; secrets are in no
+file, so what needs one goes at the end all the same.
 
 Rule 2. A value is kept from the moment at which it is handed to the provider, and let go when the provider has refused
 it: one that got no answer in time may be there.
@@ -12,13 +14,13 @@ Rule 3. Adding costs the key's own quota, and removing what is not kept does.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import NamedTuple
 
-from ..conf.acme import Permit
+from ..conf.acme import Permit, published
 from ..conf.config import Config
 from ..providers.running import Providers
 from ..values.names import listed
@@ -30,6 +32,8 @@ from .keys import Door
 from .notes import Part, failure
 from .publishing import Visit
 from .quota import HOUR, Grant, Quota
+from .watch.shelf import Left
+from .watch.watch import Watch
 
 log = logging.getLogger("sftdyn")
 
@@ -40,6 +44,8 @@ AGAIN = 300.0  # seconds until another try to remove what is too old
 REFUSED = frozenset([Outcome.REFUSED, Outcome.NOZONE, Outcome.UNPUBLISHABLE, Outcome.HOOK])  # it is not there
 TOO_MANY = Result(Outcome.ABUSE, f"{VALUES} values are at this name already; let clients clean up")
 TOO_OFTEN = "this key has changed challenges too often"
+
+LEFT = "values of challenges are left at %s: remove them (TXT)"
 
 Leave = Callable[[Visit, Door, Sequence[Part]], None]
 
@@ -63,9 +69,14 @@ class Kept:
 
 
 class Certificates:
-    """Publishes challenges, each for `seconds` at most. `leave` is called with what became of a request."""
+    """Publishes challenges, each for `seconds` at most. `leave` is called with what became of a request.
 
-    def __init__(self, config: Config, providers: Providers, leave: Leave, seconds: float = HOUR) -> None:
+    The `watch` remembers them over a restart; None: nobody does.
+    """
+
+    def __init__(
+        self, config: Config, providers: Providers, leave: Leave, seconds: float = HOUR, watch: Watch | None = None
+    ) -> None:
         self._config = config
         self._providers = providers
         self._leave = leave
@@ -73,6 +84,10 @@ class Certificates:
         self._quota = Quota(CHANGES, burst=CHANGES)
         self._kept: dict[Key, Kept] = {}
         self._at_name: Counter[str] = Counter()
+        self._watch = watch
+        if watch:
+            self._take_over(watch.shelf.before)
+            watch.shelf.rows = self._rows
 
     def use(self, config: Config) -> None:
         """From now on, this conf."""
@@ -108,7 +123,7 @@ class Certificates:
         secret = holder.secret if spec.passes_secret else None
         is_new = kept is None
         if item.is_there:
-            kept = self._keep(item, spec, secret)
+            kept = self._keep(item, spec, secret, self._seconds)
         promise = self._providers.publish(spec, [item], False, secret)
         promise.add_done_callback(partial(self._published, visit, door, grant, item, kept, is_new))
 
@@ -136,13 +151,14 @@ class Certificates:
 
     # What is kept
 
-    def _keep(self, item: Text, spec: Spec, secret: str | None) -> Kept:
-        """From now on; the hour begins anew."""
+    def _keep(self, item: Text, spec: Spec, secret: str | None, seconds: float) -> Kept:
+        """From now on, so long; what is kept already begins anew."""
         if before := self._kept.get(item.key):
             self._forget(before)
-        timer = asyncio.get_running_loop().call_later(self._seconds, self._end, item.key)
+        timer = asyncio.get_running_loop().call_later(seconds, self._end, item.key)
         self._at_name[item.name] += 1
         kept = self._kept[item.key] = Kept(item, spec, secret, timer)
+        self._tell_watch()
         return kept
 
     def _forget(self, kept: Kept) -> None:
@@ -152,6 +168,7 @@ class Certificates:
             del self._kept[kept.item.key]
             self._at_name[kept.item.name] -= 1
             self._at_name += Counter()  # without those that are 0
+            self._tell_watch()
 
     def _end(self, key: Key) -> None:
         """Its client has forgotten it."""
@@ -168,22 +185,48 @@ class Certificates:
         if _is_removed(promise):
             log.info("%s: what its client did not clean up is removed", kept.item.name.rstrip("."))
         elif is_known and kept.secret is None:
-            timer = asyncio.get_running_loop().call_later(AGAIN, self._end, kept.item.key)
-            self._kept[kept.item.key] = replace(kept, timer=timer)
-            self._at_name[kept.item.name] += 1
+            self._keep(kept.item, kept.spec, None, AGAIN)
         elif is_known:
             log.warning("%s: what its client did not clean up could not be removed", kept.item.name.rstrip("."))
 
     async def close(self) -> None:
-        """Remove all that is kept, which takes at most as long as the provider may take."""
-        some = list(self._kept.values())
-        for kept in some:
+        """Remove what the next start will not know of, which takes at most as long as the provider may take."""
+        for kept in self._kept.values():
             kept.timer.cancel()
+        is_written = bool(self._kept and self._watch and await self._watch.secure())
+        some = [kept for kept in self._kept.values() if kept.secret is not None or not is_written]
         removing = {self._remove(kept): kept.item.name for kept in some}
         if removing:
             await asyncio.wait(removing, timeout=self._config.timeout)
             if left := [name for promise, name in removing.items() if not _is_removed(promise)]:
-                log.warning("values of challenges are left at %s: remove them (TXT)", listed(left))
+                log.warning(LEFT, listed(left))
+
+    # What outlives a restart
+
+    def _tell_watch(self) -> None:
+        if self._watch:
+            self._watch.shelf.changed()
+
+    def _rows(self) -> Iterator[Left]:
+        """What the file is to say; asked for it by another thread."""
+        wall = time() - monotonic()  # the event loop's clock
+        for kept in list(self._kept.values()):
+            if kept.secret is None:
+                yield Left(kept.item.name, kept.item.value, str(kept.spec), wall + kept.timer.when())
+
+    def _take_over(self, before: Sequence[Left]) -> None:
+        """What was there when sftdyn ended, at the places that the conf still names."""
+        now, lost = time(), []
+        places = {str(spec): spec for spec in self._config.providers if not spec.passes_secret}
+        named = published(self._config.permits, self._config.clients, self._config.provider) if before else {}
+        for left in before:
+            if spec := named.get((left.name, left.place)) or places.get(left.place):
+                item = Text(left.name, left.value, True, MAX_TTL)
+                self._keep(item, spec, None, min(max(left.until - now, 0.0), self._seconds))
+            else:
+                lost.append(left.name)
+        if lost:
+            log.warning(LEFT, listed(lost))
 
 
 def _is_removed(promise: Promise) -> bool:

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,15 +17,16 @@ from sftdyn.conf.printed import chosen
 from sftdyn.conf.reached import Reached
 from tests.conftest import KEY, ServeFixture
 from tests.lab import knot, powerdns
-from tests.lab.bind import Bind
+from tests.lab.bind import ALL, Bind
 from tests.lab.conf import conf
 from tests.lab.knot import Knot
-from tests.lab.machine import find_program, free_port
+from tests.lab.machine import ROOT, find_program, free_port
 from tests.lab.nameserver import NameServer
 from tests.lab.powerdns import PowerDns
 from tests.lab.process import Process, Sftdyn
 
 NOBODY = "admin@dyn.example"
+CERTBOT = ROOT / "tests/.venv-certbot/bin/certbot"  # with the plugins of tests/requirements-certbot.txt
 
 
 class Lab(NamedTuple):
@@ -55,6 +57,13 @@ def primary(request: pytest.FixtureRequest, bind: Bind, tmp_path: Path) -> Itera
 @pytest.fixture
 def directory(primary: NameServer, certificate: Path, tmp_path: Path) -> Iterator[str]:
     """An authority that asks `primary`."""
+    with authority(primary.port, certificate, tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def authority(port: int, certificate: Path, folder: Path) -> Iterator[str]:
+    """The directory of an authority that asks the name server at this port of the loopback."""
     listens, manages = free_port(), free_port()
     said = {
         "listenAddress": f"127.0.0.1:{listens}",
@@ -64,10 +73,10 @@ def directory(primary: NameServer, certificate: Path, tmp_path: Path) -> Iterato
         "httpPort": 1,
         "tlsPort": 1,
     }
-    config = tmp_path / "pebble.json"
+    config = folder / "pebble.json"
     config.write_text(json.dumps({"pebble": said}))
-    command = [find_program("pebble", "pebble"), "-config", str(config), "-dnsserver", f"127.0.0.1:{primary.port}"]
-    pebble = Process(command, tmp_path, env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
+    command = [find_program("pebble", "pebble"), "-config", str(config), "-dnsserver", f"127.0.0.1:{port}"]
+    pebble = Process(command, folder, env={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
     try:
         pebble.wait_for_port("127.0.0.1", listens)
         yield f"https://127.0.0.1:{listens}/dir"
@@ -135,26 +144,50 @@ def lego_raw(lab: Lab, name: str) -> set[str]:
 
 
 def certbot(lab: Lab, name: str) -> set[str]:
-    script, folder = hook(lab, name), lab.folder / "certbot"
-    places = [part for kind in ("config", "work", "logs") for part in (f"--{kind}-dir", folder / kind)]
+    script = hook(lab, name)
     hooks = ("--manual-auth-hook", f"{script} add", "--manual-cleanup-hook", f"{script} clear")
-    run(
-        find_program("certbot", "certbot"),
-        *("certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email", *places),
-        *(
-            "--manual",
-            "--preferred-challenges",
-            "dns",
-            *hooks,
-            "--server",
-            lab.directory,
-            "-d",
-            name,
-            "-d",
-            f"*.{name}",
-        ),
-        REQUESTS_CA_BUNDLE=str(lab.believed),
-    )
+    manual = ("--manual", "--preferred-challenges", "dns", *hooks)
+    return certified_by_certbot(find_program("certbot", "certbot"), lab, name, *manual)
+
+
+def certbot_with_multi(lab: Lab, name: str) -> set[str]:
+    """The plugin has lego inside, with all its providers."""
+    credentials = private(lab.folder / "multi.ini", in_paper(0, lab))
+    told = ("--dns-multi-credentials", credentials, "--dns-multi-nameservers", lab.resolver)
+    wait = ("--dns-multi-propagation-seconds", "0")
+    return certified_by_certbot(CERTBOT, lab, name, "--authenticator", "dns-multi", *told, *wait)
+
+
+def certbot_with_acmedns(lab: Lab, name: str) -> set[str]:
+    """The plugin for acme-dns, with the file of accounts that is printed. It never cleans up."""
+    whole = as_it_is(chosen(["cert-manager"])[0], name, KEY, Reached("https", "dyn.example", 443))
+    account = whole[whole.index("{") : whole.index("# in the Issuer")].replace("https://dyn.example", lab.endpoint)
+    accounts = private(lab.folder / "accounts.json", account)
+    lines = in_paper(1, lab).replace("/etc/acmedns.json", str(accounts))
+    credentials = private(lab.folder / "acmedns.ini", lines)
+    told = ("--dns-acmedns-credentials", credentials, "--dns-acmedns-propagation-seconds", "0")
+    return certified_by_certbot(CERTBOT, lab, name, "--authenticator", "dns-acmedns", *told)
+
+
+def in_paper(number: int, lab: Lab) -> str:
+    """The lines for one of certbot's plugins in docs/certificates.md, filled in."""
+    blocks = re.findall(r"(?ms)^```ini\n(.*?)^```$", (ROOT / "docs/certificates.md").read_text())
+    text: str = blocks[number]
+    return text.replace("https://dyn.example", lab.endpoint).replace("KEY", KEY)
+
+
+def private(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
+
+
+def certified_by_certbot(program: str | Path, lab: Lab, name: str, *how: str | Path) -> set[str]:
+    folder = lab.folder / "certbot"
+    places = [part for kind in ("config", "work", "logs") for part in (f"--{kind}-dir", folder / kind)]
+    quiet = ("--non-interactive", "--agree-tos", "--register-unsafely-without-email")
+    names = ("--server", lab.directory, "-d", name, "-d", f"*.{name}")
+    run(program, "certonly", *quiet, *places, *how, *names, REQUESTS_CA_BUNDLE=str(lab.believed))
     return names_in(folder / "config/live" / name / "cert.pem")
 
 
@@ -183,7 +216,16 @@ def uacme(lab: Lab, name: str) -> set[str]:
     return names_in(folder / name / "cert.pem")
 
 
-CLIENTS = {"lego": lego, "lego-raw": lego_raw, "certbot": certbot, "dehydrated": dehydrated, "uacme": uacme}
+CLIENTS = {
+    "lego": lego,
+    "lego-raw": lego_raw,
+    "certbot": certbot,
+    "certbot-multi": certbot_with_multi,
+    "certbot-acmedns": certbot_with_acmedns,
+    "dehydrated": dehydrated,
+    "uacme": uacme,
+}
+FORGETFUL = {"certbot-acmedns"}  # as acme-dns removes nothing, its clients do not ask for it
 
 
 @pytest.mark.parametrize(
@@ -195,7 +237,7 @@ def test_a_client_gets_a_certificate_for_a_name_and_its_wildcard(
     name = f"{client}.certified.dyn.example"
     served, lab = lab_for(name)
     assert CLIENTS[client](lab, name) == {name, f"*.{name}"}
-    assert bind.lookup(f"_acme-challenge.{name}", "TXT") == []
+    assert len(bind.lookup(f"_acme-challenge.{name}", "TXT")) == (2 if client in FORGETFUL else 0)
     assert bind.lookup(name) == []
     assert not [line for line in served.log if "FAIL" in line or "BADKEY" in line]
 
@@ -211,6 +253,41 @@ def test_two_clients_get_certificates_for_a_name_at_the_same_time(
         found = list(pool.map(lambda each: lego(each, name), (one, two)))
     assert found == [{name, f"*.{name}"}] * 2
     assert bind.lookup(f"_acme-challenge.{name}", "TXT") == []
+
+
+def make_bind(folder: Path) -> NameServer:
+    return Bind(folder, {"dyn.example": ALL})
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("primary", [make_bind], indirect=True)
+def test_a_restart_of_the_name_server_in_the_midst_of_a_run_is_not_noticed(
+    lab_for: Callable[[str], tuple[Sftdyn, Lab]], primary: NameServer
+) -> None:
+    name = "restarted.certified.dyn.example"
+    served, lab = lab_for(name)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(lego, lab, name)
+        served.wait_for(f"OK _acme-challenge.{name}")  # the first of two
+        primary.stop()
+        primary.start()
+        assert running.result() == {name, f"*.{name}"}
+    assert primary.lookup(f"_acme-challenge.{name}", "TXT") == []
+    assert sum(f"OK _acme-challenge.{name}" in line for line in served.log) == 4
+
+
+@pytest.mark.extra
+def test_a_client_of_two_instances_behind_one_port_gets_its_certificate(
+    serve: ServeFixture, bind: Bind, directory: str, certificate: Path, tmp_path: Path
+) -> None:
+    """The kernel chooses one for each connection; test_certificates has a cleanup that goes to the other one."""
+    name, port = "shared.certified.dyn.example", free_port()
+    text = conf(bind, f'acme["{KEY}"] = "{name}"\n', http=f"127.0.0.1:{port}", reuse_port=True)
+    pair = [serve(text), serve(text)]
+    lab = Lab(f"http://127.0.0.1:{port}", directory, certificate / "server.crt", f"127.0.0.1:{bind.port}", tmp_path)
+    assert lego(lab, name) == {name, f"*.{name}"}
+    assert bind.lookup(f"_acme-challenge.{name}", "TXT") == []
+    assert sum(f"OK _acme-challenge.{name}" in line for served in pair for line in served.log) == 4
 
 
 def make_knot(folder: Path) -> NameServer:

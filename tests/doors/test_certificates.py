@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from base64 import b64encode
 from hashlib import sha256
@@ -25,6 +26,7 @@ from tests.conftest import KEY, ServeFixture
 from tests.lab.bind import Bind
 from tests.lab.cloudflare import Cloudflare
 from tests.lab.conf import conf
+from tests.lab.machine import ROOT, CannotRun, free_port
 from tests.lab.process import Sftdyn, exchange
 
 OTHER = "f" * 32
@@ -34,6 +36,7 @@ VISIT = Visit(
     lambda reply: None,
 )
 ONE, TWO = "-" + "a" * 42, "B_" + "9" * 41
+HOME, FIRST, SECOND = (f"{name}.acme.dyn.example" for name in ("home", "one", "two"))
 RAW = "token-1.thumb_print-2"
 OF_RAW = "40lQJ0SUYzY__1VhKqbDsh5uOrWZgp2JpGO2wHuztOo"
 
@@ -74,9 +77,6 @@ def certified(serve: ServeFixture, bind: Bind) -> Sftdyn:
         "update delete home.acme.dyn.example A",
     )
     return serve(conf(bind, f'{more}clients["{KEY}"] = Client("home.acme.dyn.example", acme=True)\n'))
-
-
-HOME, FIRST, SECOND = (f"{name}.acme.dyn.example" for name in ("home", "one", "two"))
 
 
 def test_lego_adds_two_values_at_a_name_and_removes_each(certified: Sftdyn, bind: Bind) -> None:
@@ -139,6 +139,44 @@ def test_acme_dns_hears_its_own_words_of_what_is_wrong(
 ) -> None:
     assert post(certified, "/update", body, f"X-Api-Key: {key}") == (status, json.dumps({"error": word}))
     assert values(bind, FIRST) == []
+
+
+def paper() -> dict[str, list[str]]:
+    """The table of answers in docs/certificates.md: case → what each of the three doors says."""
+    table = (ROOT / "docs/certificates.md").read_text().partition("### Answers\n")[2].partition("\nA value")[0]
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in table.splitlines()[3:] if line]
+    return {case: [*cells, "", "", ""][:3] for case, *cells in rows}
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "label", "value", "key"),
+    [
+        ("the name server serves it; it is gone", FIRST, "one", ONE, OTHER),
+        ("nobody's key", FIRST, "one", ONE, "wrong"),
+        ("a name that is not the key's, a key that may have no certificates", HOME, "home", ONE, OTHER),
+        ("a name that is not the key's, a key that may have no certificates", FIRST, "one", ONE, "addresses" * 2),
+        ("which of the key's names?", "", "", ONE, OTHER),
+        ("no value of a challenge", FIRST, "one", ONE[1:], OTHER),
+        ("it could not be done, or not in time", "x.child.dyn.example", "x", ONE, "d" * 32),
+    ],
+)
+def test_the_paper_s_table_of_answers_is_what_clients_get(
+    serve: ServeFixture, bind: Bind, case: str, name: str, label: str, value: str, key: str
+) -> None:
+    clients = {KEY: HOME, "addresses" * 2: "addresses.acme.dyn.example"}
+    more = f'acme["{OTHER}"] = ["{FIRST}", "{SECOND}"]\nacme["{"d" * 32}"] = "x.child.dyn.example"\n'
+    served = serve(conf(bind, more, clients=clients))
+    hostname = name and f"&hostname={name}"
+    plain = served.get(f"/{key}?txt={value}{hostname}")
+    answers = [
+        post(served, "/present", {"fqdn": name and f"_acme-challenge.{name}.", "value": value}, basic(key)),
+        post(served, "/update", {"subdomain": label, "txt": value}, f"X-Api-Key: {key}"),
+        (plain.status, plain.text),
+    ]
+    for said, (status, text) in zip(paper()[case], answers, strict=True):
+        assert said.startswith(str(status))
+        word = json.loads(text).get("error", "") if text.startswith("{") else text
+        assert word in said
 
 
 def test_an_account_is_the_key(certified: Sftdyn) -> None:
@@ -306,6 +344,35 @@ def test_two_instances_do_not_disturb_each_other(serve: ServeFixture, bind: Bind
     assert values(bind, "both.acme.dyn.example") == quoted(ONE, TWO)
     assert present(two, "both.acme.dyn.example", ONE, path="/cleanup")[0] == 200
     assert values(bind, "both.acme.dyn.example") == quoted(TWO)
+
+
+def test_behind_one_port_one_instance_cleans_up_what_another_has_added(serve: ServeFixture, bind: Bind) -> None:
+    name, port = "shared.acme.dyn.example", free_port()
+    text = conf(bind, f'acme["{KEY}"] = "{name}"\n', http=f"127.0.0.1:{port}", reuse_port=True)
+    pair = [serve(text), serve(text)]
+
+    def answering(value: str, path: str) -> int:
+        """Which of them the kernel has chosen."""
+        before = [len(served.log) for served in pair]
+        assert present(pair[0], name, value, path=path)[0] == 200
+        return next(n for n, served in enumerate(pair) if _says(served, f"OK _acme-challenge.{name}", before[n]))
+
+    for number in range(64):
+        value = f"{number:043d}"
+        added, removed = answering(value, "/present"), answering(value, "/cleanup")
+        assert values(bind, name) == []
+        if added != removed:
+            return
+    pytest.fail("the kernel has chosen the same one each time")
+
+
+def _says(served: Sftdyn, text: str, since: int) -> bool:
+    """Whether this instance answered: it logs before it answers, and what it prints comes soon."""
+    try:
+        served.wait_for(text, since, seconds=1)
+    except CannotRun:
+        return False
+    return True
 
 
 def test_a_restart_of_the_name_server_is_waited_for(own_bind: Bind, serve: ServeFixture) -> None:

@@ -1,4 +1,5 @@
 """What was seen, in a file, so that it outlives a restart. It is for showing only: nothing is published by it.
+Values of challenges stand there, too, so that they go in time (see `shelf`).
 
 JSON, a line for each row, times in seconds since 1970. It is written beside the old one and takes its place, so there
 is always a whole one. Writing takes turns with the event loop: a thread that computes would make it wait for Python's
@@ -9,15 +10,18 @@ import fcntl
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from ...values.outcome import Outcome
 from .seen import Row
+from .shelf import Left
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Memory:
         self._lock: int | None = None  # a descriptor
         self._is_mine = True
         self._has_warned = False
+        self._turn = threading.Lock()  # at the end, a write may still be under way
 
     def open(self, now: float) -> tuple[list[Row], Mapping[str, Any]]:
         """The rows, and what else was written; none of their times is after `now`. Nothing where there is no file."""
@@ -60,19 +65,33 @@ class Memory:
             self._set_aside(problem)
         return [], {}
 
-    def write(self, rows: Sequence[Row], others: Mapping[str, Any], jump: float, pause: float = PAUSE) -> None:
-        """Put this in place of what the file says; all times so many seconds later. For a thread; raises nothing."""
+    def write(
+        self,
+        rows: Sequence[Row],
+        others: Mapping[str, Any],
+        jump: float,
+        pause: float = PAUSE,
+        challenges: Callable[[], Iterable[Left]] = tuple,
+    ) -> bool:
+        """Put this in place of what the file says; all times of rows so many seconds later. Whether that is done.
+
+        For a thread; raises nothing.
+        """
         if not self._is_mine:
-            return
+            return False
         try:
-            self._write(rows, others, jump, pause)
+            lines = (_as_json(row, jump) for row in rows)
+            with self._turn:
+                self._write({"version": VERSION, "written": int(time.time()), **others}, challenges(), lines, pause)
             self._has_warned = False
+            return True
         except OSError as error:
             if not self._has_warned:
                 log.warning(
                     "state: cannot write %s: %s; what was seen is in memory only", self.path, error.strerror or error
                 )
             self._has_warned = True
+            return False
 
     def close(self) -> None:
         """Leave the file to others."""
@@ -80,18 +99,18 @@ class Memory:
             os.close(self._lock)
             self._lock = None
 
-    def _write(self, rows: Sequence[Row], others: Mapping[str, Any], jump: float, pause: float) -> None:
+    def _write(self, head: Mapping[str, Any], challenges: Iterable[Left], rows: Iterable[Any], pause: float) -> None:
         """Raises OSError."""
         fresh = self.path.with_name(f"{self.path.name}.new")
         with open(fresh, "w", opener=_private) as file:
             os.fchmod(file.fileno(), 0o600)
-            head = {"version": VERSION, "written": int(time.time()), **others}
-            file.write(json.dumps(head)[:-1] + ', "rows": [')
-            for start in range(0, len(rows), AT_ONCE):
-                lines = [json.dumps(_as_json(row, jump)) for row in rows[start : start + AT_ONCE]]
-                file.write(("," if start else "") + "\n" + ",\n".join(lines))
-                time.sleep(pause)
-            file.write("\n]}\n")
+            file.write(json.dumps(head)[:-1])
+            for name, values in (("challenges", challenges), ("rows", rows)):
+                file.write(f', "{name}": [')
+                for text in _as_lines(values, pause):
+                    file.write(text)
+                file.write("\n]")
+            file.write("}\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self.path)
@@ -129,6 +148,15 @@ def read(octets: bytes, now: float) -> tuple[list[Row], Mapping[str, Any]]:
         return [_row(values, now) for values in said["rows"]], said
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Unusable("it is broken") from None
+
+
+def _as_lines(values: Iterable[Any], pause: float) -> Iterator[str]:
+    """A line for each, some at once, with pauses between."""
+    start, left = "\n", iter(values)
+    while some := list(islice(left, AT_ONCE)):
+        yield start + ",\n".join(map(json.dumps, some))
+        start = ",\n"
+        time.sleep(pause)
 
 
 def _as_json(row: Row, jump: float) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import astuple
 from typing import NamedTuple
 
@@ -11,9 +12,11 @@ from .clock import Clock
 from .events import DAY, Told
 from .memory import PAUSE, Memory
 from .seen import ROWS, Journal
+from .shelf import Shelf
 from .states import Expected
 
-WRITING = 60.0  # seconds between two looks whether there is something to write
+WRITING = 60.0  # seconds between two looks whether there is something to write,
+SOON = 5.0  # and after a challenge, which has to be removed even if sftdyn is killed
 FORGOTTEN = 30 * 86400.0  # seconds after which a name goes that the conf has no more
 
 
@@ -22,6 +25,11 @@ def is_watched(config: Config) -> bool:
     wants_state = config.state and not config.state_by_default
     wanted = config.status or wants_state or config.notify or config.on_change or config.heartbeat or config.expect
     return bool(wanted or any(client.expect for client in config.special))
+
+
+def is_remembered(config: Config) -> bool:
+    """Whether there is something for the file, be it only values of challenges."""
+    return is_watched(config) or bool(config.state and config.permits.are_possible)
 
 
 class Known(NamedTuple):
@@ -45,12 +53,14 @@ class Watch:
         self.places: dict[str, str] = {}  # and where
         self._learned: dict[str, float] = {}  # what get_host expects of names
         self._memory = Memory(config.state) if config.state else None
+        self.shelf = Shelf()
         self._written = self._news()  # as it was when it was last written
         if self._memory:
             rows, others = self._memory.open(clock())
             self.journal.restore(rows)
             self.told = _as_told(others.get("told"))
             self._learned = _as_learned(others.get("expect"))
+            self.shelf = Shelf(others.get("challenges"))
         self.use(config)
 
     def use(self, config: Config) -> None:
@@ -79,9 +89,20 @@ class Watch:
     async def remember(self) -> None:
         """Write what was seen, now and then, as long as it runs."""
         while self._memory:
-            await asyncio.sleep(WRITING)
+            await self._pause()
             if self._written != self._news():
                 await self._write(PAUSE)
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WRITING):
+                await self.shelf.news.wait()
+                await asyncio.sleep(SOON)
+        self.shelf.news.clear()
+
+    async def secure(self) -> bool:
+        """Write it now; whether the file has it."""
+        return self._memory is not None and await self._write(0.0)
 
     async def close(self) -> None:
         """Write it once more."""
@@ -93,20 +114,26 @@ class Watch:
     def _news(self) -> tuple[int, ...]:
         """Another one when there is something to write."""
         told = self.told.values()
-        return self.journal.noted(), sum(one.times for one in told), sum(one.failing + one.silent for one in told)
+        return (
+            self.journal.noted(),
+            self.shelf.changes,
+            sum(one.times for one in told),
+            sum(one.failing + one.silent for one in told),
+        )
 
     def _forget_what_was_told(self) -> None:
         """And is over for a day."""
         before = self.clock() - DAY
         self.told = {name: one for name, one in self.told.items() if not one.is_over or one.last >= before}
 
-    async def _write(self, pause: float) -> None:
+    async def _write(self, pause: float) -> bool:
         assert self._memory
         self._written = self._news()
         self._forget_what_was_told()
         told = {name: astuple(one) for name, one in self.told.items()}
+        rows, jump = self.journal.rows(), self.clock.jump()
         others = {"told": told, "expect": dict(self._learned)}
-        await asyncio.to_thread(self._memory.write, self.journal.rows(), others, self.clock.jump(), pause)
+        return await asyncio.to_thread(self._memory.write, rows, others, jump, pause, self.shelf.rows)
 
 
 def _as_told(said: object) -> dict[str, Told]:
