@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from etc.installing import acme, addresses, arguments, made, texts, zones
-from sftdyn.providers.bind import delegation
+from sftdyn.check import delegation
 from sftdyn.values.mistake import Mistake
 from sftdyn.values.update import Shown
 from tests.lab.bind import Bind

@@ -291,6 +291,12 @@ def test_the_page_is_complete_without_scripts_and_escapes_what_strangers_say(wat
     assert "Nothing matches “&lt;b&gt;”" in watched.ask("?q=<b>".replace("<b>", "%3Cb%3E")).text
 
 
+def test_the_page_of_one_of_several_instances_says_so(serve: ServeFixture, bind: Bind) -> None:
+    for reuse_port in (False, True):
+        page = Watched(serve, bind, clients={KEY: NAME}, reuse_port=reuse_port).ask("").text
+        assert ("this instance alone" in page) is reuse_port
+
+
 def test_a_reload_forgets_names_that_the_conf_has_no_more(watched: Watched) -> None:
     watched.update("198.51.100.7")
     path = watched.served.folder / "conf0"

@@ -42,6 +42,7 @@ class Overview:
     away: Sequence[tuple[str, float]]  # providers that give no answer: where they are, and since when
     places: Mapping[str, str]  # host name → where its provider is
     certificate_end: float | None
+    is_one_of_several: bool  # other instances know more
     seen: Seen
     expected: Expected
     wrong_keys: Mapping[str, Sequence[WrongKey]]  # absolute host name → those of the last day

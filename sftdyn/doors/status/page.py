@@ -105,6 +105,8 @@ def _summary(overview: Overview, shown: Excerpt, wait: Mapping[str, int]) -> str
     changes = f"{overview.seen.changes:,} change{'s' * (overview.seen.changes != 1)}"
     told = [f"Last contact {moment(last, overview.now)}<span> · "] if last else ["<span>"]
     told.append(f"{changes} since the start {moment(overview.started, overview.now)}")
+    if overview.is_one_of_several:
+        told.append(" · this instance alone: the others at its ports have pages of their own")
     lines = [*_alarms(overview, wait), f"<h1>{headline(shown)}</h1>", f'<p class="about">{"".join(told)}</span></p>']
     return "\n".join(lines)
 

@@ -39,6 +39,7 @@ class Known(NamedTuple):
     names: Mapping[str, None]  # absolute, of clients; without the hosts behind the router
     own: frozenset[str]  # what sftdyn publishes by itself, with the hosts behind the router
     all: frozenset[str]  # all of them; empty where get_host decides
+    is_one_of_several: bool  # other instances may be asked at the same ports
 
 
 class Watch:
@@ -161,7 +162,7 @@ def _known(config: Config) -> Known:
     own = {name for own in config.own for name in _names(own.client)}
     every = () if config.hooks.get_host else (name for client in clients for name in _names(client))
     names = {name: None for client in clients for name in client.names}
-    return Known(len(clients), names, frozenset(own), frozenset(every))
+    return Known(len(clients), names, frozenset(own), frozenset(every), config.reuse_port)
 
 
 def _names(client: Client) -> tuple[str, ...]:
