@@ -138,6 +138,7 @@ MANY = {
     "StatusDoor": "it shows what all the others know",
     "Providers": "what runs, and what a reload makes of it",
     "Desk": "it puts the rooms of the engine together",
+    "Watch": "what was seen, what of it outlives a restart, and what a conf makes of it",
     "Lane": "lines, looks and the workers that serve them",
 }
 

@@ -100,6 +100,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether no thread of a process runs (proc_pid_stat(5))."""
+    states = [(task / "stat").read_text().rpartition(") ")[2][0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return set(states) <= {"T"}
+
+
 def resident(pid: int) -> int:
     """Memory of a process in KiB."""
     status = Path(f"/proc/{pid}/status").read_text()

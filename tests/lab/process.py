@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .machine import ROOT, CannotRun, accepts, children, resident
+from .machine import ROOT, CannotRun, accepts, children, is_stopped, resident, wait_until
 
 START_DEADLINE = 20.0  # seconds
 STOP_DEADLINE = 20.0
@@ -109,8 +109,10 @@ class Process:
         return self.process.pid
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal; SIGSTOP has stopped it thereafter, with all its threads."""
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            wait_until(lambda: is_stopped(self.pid), "it stops")
 
     def kill(self) -> None:
         """End it at once, without a chance to write anything."""
