@@ -48,6 +48,7 @@ class Providers:
         self._successors: dict[Spec, Spec] = {}
         self._recent: tuple[Spec, Provider] | None = None
         self._before: dict[Key, list[tuple[Provider, asyncio.Future[None]]]] = {}  # under way since before a reload
+        self._left: dict[Hashable, Desk] = {}  # places that the conf has left, where something may still come late
         self._ending: set[asyncio.Task[None]] = set()
         self.use(default, named, timeout)
 
@@ -129,6 +130,8 @@ class Providers:
             provider = self._makers[type(spec)](self._timeout)
             provider.vitals().exchanges.are_kept = self._keeps_exchanges
             found = self._places[place] = type(spec).__name__.lower(), provider
+            if isinstance(provider, Desk) and (left := self._left.pop(place, None)):
+                left.hand_over(provider)
             self._follow_names()
         return found[1]
 
@@ -177,6 +180,11 @@ class Providers:
             await asyncio.wait(ends)
         if place in self._places and self._places[place][1] is provider and not self._is_named(place):
             await self._pop(place).close()
+            if isinstance(provider, Desk) and not provider.is_idle():
+                self._left[place] = provider
+                await asyncio.sleep(provider.leave())
+                if self._left.get(place) is provider:
+                    del self._left[place]
 
     def _pop(self, place: Hashable) -> Provider:
         self._recent = None

@@ -96,6 +96,12 @@ class Desk:
         self._watch.hand_over(heir._watch)
         heir._scripted.update(self._scripted)
 
+    def leave(self) -> float:
+        """The conf names nothing here any more. For so many seconds, something of ours may still come late; what is
+        right, others know now."""
+        self._watch.late.forget()
+        return self._maker.manner.watched
+
     def is_alive(self) -> bool:
         """Whether updates are still worked on."""
         return all(session.is_alive() for session in self._accounts)

@@ -114,6 +114,10 @@ class LateWrites:
             if suspect := self._suspects.get(key):
                 suspect.newest = None
 
+    def forget(self) -> None:
+        """Somebody else sees to what is right."""
+        self.leave_alone(self._suspects)
+
     def is_watching(self) -> bool:
         """Whether anything may still come late."""
         return bool(self._looks)

@@ -124,6 +124,22 @@ def test_a_reload_to_another_key_forgets_no_late_write() -> None:
     perform(scene)
 
 
+def test_a_conf_that_leaves_a_server_and_comes_back_forgets_no_late_write() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.conf(ONE)
+        await given_up(stage)
+        stage.conf(cloudflare("one-token"))
+        await asyncio.sleep(15)  # what was under way there has come to its end
+        stage.conf(TWO)
+        assert await stage.publish(TWO, host(HOST, NEW)) == ["OK"]
+        stage.primary.deliver()
+        assert shown(stage, HOST) == (OTHER,)
+        await asyncio.sleep(MENDED)
+        assert shown(stage, HOST) == (NEW,)
+
+    perform(scene)
+
+
 def test_late_writes_of_one_way_to_a_server_are_mended_to_what_another_way_wrote() -> None:
     async def scene(stage: Stage) -> None:
         stage.conf(ONE, TWO)
