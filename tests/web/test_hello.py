@@ -203,7 +203,8 @@ def test_a_stranger_with_the_most_expensive_hello_costs_nothing(secure: Sftdyn) 
             asked = time.monotonic()
             assert secure.get("/").text == "127.0.0.1"
             assert time.monotonic() - asked < 2
-    assert used(secure) - before < 2.5
+            time.sleep(0.1)  # the neighbour's own requests are not what is measured
+    assert used(secure) - before < 1.5
 
 
 def test_a_stranger_has_a_third_of_the_time_at_most(serve: ServeFixture, bind: Bind, costly: Path) -> None:
