@@ -10,7 +10,7 @@ from ..values.specs import Client, Own, Source
 from ..web.request import decode
 from . import own, parsers, proof, providers
 from .constructors import Constructor, Parameter
-from .doubts import SAFE_KEY, Doubts
+from .doubts import HOST_NAME, SAFE_KEY, Doubts
 from .keyring import Clients, Keyring, digest
 from .providers import Resolver
 
@@ -23,11 +23,12 @@ MAX_LETTERS = 6000  # in all of them
 
 
 class EntryMistake(Mistake):
-    """The entry of `key` cannot be used; the message does not quote the key."""
+    """The entry of `key` cannot be used, perhaps for this `name`; the message does not quote the key."""
 
-    def __init__(self, key: object, reason: Mistake) -> None:
+    def __init__(self, key: object, reason: Mistake, name: str = "") -> None:
         super().__init__(str(reason))
         self.key = key
+        self.name = name
 
 
 class Entries(dict[object, object]):
@@ -56,6 +57,10 @@ def read_clients(entries: Mapping[object, object], resolver: Resolver) -> tuple[
                 clients.add(digest_of_new(text, clients, escaped), name)
                 continue
             known, client = digest_of_new(text, clients, escaped), resolver.settle(as_client(value))
+        except parsers.NameMistake as mistake:
+            # Where the key looks like a host name, the name may be the key.
+            is_swapped = isinstance(key, str) and HOST_NAME.fullmatch(key)
+            raise EntryMistake(key, mistake.reason if is_swapped else mistake, mistake.text) from None
         except Mistake as mistake:
             raise EntryMistake(key, mistake) from None
         clients.add(known, client)

@@ -247,9 +247,9 @@ class _Reader:
         return keyring, doubts.sentences(self._program.lines_of)
 
     def _entry_error(self, name: str, mistake: EntryMistake) -> ConfigError:
-        """At the last line that writes the entry's key out."""
-        lines = self._program.lines_of([mistake.key])[mistake.key]
-        return self._program.error(name, mistake, max(lines, default=None))
+        """At the last line that writes the entry's key out, or else its host name."""
+        lines = self._program.lines_of([mistake.key, mistake.name])
+        return self._program.error(name, mistake, max(lines[mistake.key] or lines[mistake.name], default=None))
 
     def _permits(self, keyring: Keyring, own: Sequence[Own], resolver: Resolver) -> tuple[Permits, list[str]]:
         """What is no mapping of texts is an old conf's own variable."""

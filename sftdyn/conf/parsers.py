@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..values.addresses import Network
 from ..values.mistake import Mistake
-from ..values.names import host_name
+from ..values.names import MAX_LENGTH, host_name
 from ..values.specs import DNS_PORT, TOKEN, Listener
 
 MAX_TTL = 2**31 - 1  # seconds (RFC 2181, 8)
@@ -31,11 +31,24 @@ def several(value: object) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+class NameMistake(Mistake):
+    """A `text` that is no host name, and why. It is shown if it has a dot: one without may be a key in its place."""
+
+    def __init__(self, text: str, reason: Mistake) -> None:
+        is_shown = "." in text.strip(".") and text.isprintable() and len(text) <= MAX_LENGTH
+        super().__init__(f'"{text}": {reason}' if is_shown else str(reason))
+        self.text = text
+        self.reason = reason
+
+
 def host(value: object) -> str:
     """An absolute host name."""
     if not isinstance(value, str):
         raise Mistake('not a host name; write it like "home.dyn.example"')
-    return host_name(value)
+    try:
+        return host_name(value)
+    except Mistake as mistake:
+        raise NameMistake(value, mistake) from None
 
 
 def zones(value: object) -> tuple[str, ...]:

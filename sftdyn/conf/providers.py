@@ -31,6 +31,7 @@ Api: TypeAlias = Cloudflare | Desec  # what has files of secrets, and `ca`
 FILE = "_file"  # how a parameter ends that names the file with a secret
 MAX_SECRET = 4096  # octets of a file that holds one
 MAX_COMMENT = 500  # characters, on plans that are paid for
+NO_ZONE = "the host name is in none of the zones of the setting zone; add its zone there"
 MANY = 1000  # providers, and proofs, that are remembered
 
 
@@ -115,8 +116,9 @@ class Resolver:
             writes_texts(spec)
         zones = spec.zones if isinstance(spec, Bind) else ()
         names = [*client.names, *(name for name, _ in client.lan)]
-        if zones and not all(any(is_within(name, zone) for zone in zones) for name in names):
-            raise Mistake("the host name is in none of the zones of the setting zone; add its zone there")
+        for name in names if zones else ():
+            if not any(is_within(name, zone) for zone in zones):
+                raise parsers.NameMistake(name.rstrip("."), Mistake(NO_ZONE))
         return client
 
     def _resolved(self, spec: Spec) -> Spec:

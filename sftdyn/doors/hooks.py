@@ -9,7 +9,7 @@ from typing import Any
 
 from ..conf.clients import as_client
 from ..conf.config import Config
-from ..conf.parsers import MAX_TTL
+from ..conf.parsers import MAX_TTL, NameMistake
 from ..threads import Calls, Ended, Hanging, Returned, raised_at
 from ..values.addresses import Address, as_record, parse_address
 from ..values.mistake import Mistake
@@ -70,6 +70,8 @@ class HookThreads:
             return self._config.resolver.settle(as_client(answer)) if answer else None
         except HookFailed as failed:
             raise LookupFailed(str(failed)) from None
+        except NameMistake as mistake:  # which may be made of the key
+            raise LookupFailed(f"get_host returned {mistake.reason}") from None
         except Mistake as mistake:
             raise LookupFailed(f"get_host returned {mistake}") from None
 

@@ -46,14 +46,14 @@ acme["{OTHER}"] = ["c.example", "nobodys.example"]
     [
         ('acme["k"] = "*.a.example"', "acme: a key for a name is good for its wildcard, too; write the name without"),
         ('acme["k"] = []', "acme: a key is good for the certificates of 1 to 100 host names"),
-        ('acme["k"] = "a_b.example"', "acme: a host name has letters"),
+        ('acme["k"] = "a_b.example"', 'acme: "a_b.example": a host name has letters'),
         ('acme[""] = "a.example"', "acme: the empty key would be everybody's"),
         ('acme["change-me"] = "a.example"', "acme: this is the sample's key"),
         ('clients["k"] = Client("*.a.example", acme=True)', "acme: a name has its wildcard's certificates, too"),
         ('clients["k"] = Client("a.example", acme=1)', "acme: write True or False"),
         ('own = [Client("a.example", address=Interface("lo"), acme=True)]', "acme: nobody calls for what"),
         ('provider = mine\nacme["k"] = "a.example"', "acme: certificates need TXT records, and the function mine"),
-        ('zone = "b.example"\nacme["k"] = "a.example"', "the host name is in none of the zones"),
+        ('zone = "b.example"\nacme["k"] = "a.example"', '"a.example": the host name is in none of the zones'),
         (
             'clients["k"] = Client("a.example", provider=DESEC)\nclients["l"] = "a.example"\nacme["m"] = "a.example"',
             'acme: clients with "a.example" have different providers',

@@ -168,12 +168,26 @@ def test_the_confs_own_variables_are_its_own(path: Path) -> None:
         (MINIMAL + "ttl = 2**31\n", 2, "a TTL is"),
         (MINIMAL + "ttl = '60'\n", 2, "a TTL is"),
         (MINIMAL + "timeout = 0\n", 2, "timeout: a number of seconds above 0, at most 3600"),
-        (MINIMAL + "zone = 'dyn_s3cr3t.example'\n", 2, "zone: a host name has letters"),
+        (MINIMAL + "zone = 'dyn_.example'\n", 2, 'zone: "dyn_.example": a host name has letters'),
         (MINIMAL + "trusted_proxies = '10.0.0.1/8'\n", 2, "addresses or networks in a list"),
         (MINIMAL + "get_ip = 7\n", 2, "get_ip: not a function; write it with def"),
         (MINIMAL + "clients = []\nclients = ['s3cr3t']\n", 3, "clients: not a dict"),
-        (MINIMAL + "clients['s3cr3t'] = 'dyn_.example'\n", 2, "clients: a host name has letters"),
-        (MINIMAL + "CLIENTS = {\n'other': 'a.example',\n's3cr3t': 'dyn_.example'}\n", 4, "CLIENTS: a host name has"),
+        (MINIMAL + "clients['s3cr3t'] = 'dyn_.example'\n", 2, 'clients: "dyn_.example": a host name has letters'),
+        (
+            MINIMAL + "CLIENTS = {\n'other': 'a.example',\n's3cr3t': 'dyn_.example'}\n",
+            4,
+            'CLIENTS: "dyn_.example": a host name has',
+        ),
+        # Of keys that a file has, the line is the name's; where none has it, its name is all there is.
+        (MINIMAL + "key = __file__ * 2\nclients[key] = 'dyn_.example'\n", 3, 'clients: "dyn_.example"'),
+        (
+            MINIMAL
+            + "for line in ['s3cr3t-1 a.example', 's3cr3t-2 b_.example']:\n    key, name = line.split()\n    clients[key] = name\n",
+            None,
+            'clients: "b_.example": a host',
+        ),
+        (MINIMAL + "clients['dyn.example'] = 's3cr3t_.x'\n", 2, "clients: a host name has letters"),
+        (MINIMAL + "clients['dyn'] = 's3cr3t_'\n", 2, "clients: a host name has letters"),
         (MINIMAL + "clients['s3cr3t'] = '192.0.2.1'\n", 2, "this is an address or a number; write the host's name"),
         (MINIMAL + "clients['s3cr3t'] = None\n", 2, 'not a host name; write it like "home.dyn.example"'),
         (MINIMAL + "clients['s3cr3t'] = []\n", 2, "a client needs a host name"),
@@ -209,7 +223,7 @@ def test_the_confs_own_variables_are_its_own(path: Path) -> None:
         (MINIMAL + "clients['\\ud800'] = 'a.example'\n", 2, "half a character"),
         (MINIMAL + "clients['a b'] = 'a.example'\nclients['/a%20b'] = 'b.example'\n", 3, "this key is written twice"),
         (MINIMAL + "clients['k'] = 'a.example'\nCLIENTS = {'l': 'a.example'}\n", 3, "keep all entries in one of them"),
-        (MINIMAL + "zone = 'dyn.example'\nclients['k'] = 'a.example'\n", 3, "in none of the zones"),
+        (MINIMAL + "zone = 'dyn.example'\nclients['k'] = 'a.example'\n", 3, '"a.example": the host name is in none'),
     ],
 )
 def test_errors_say_where_and_what_and_quote_no_value(path: Path, text: str, line: int | None, message: str) -> None:

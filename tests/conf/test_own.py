@@ -130,7 +130,7 @@ def test_what_is_almost_own_may_be_an_old_confs_own_variable(path: Path) -> None
         (f"{HOME.replace(')', ', lan=5)', 1)}", "Interface: lan: there is no such setting; write Interface("),
         (
             f'zone = "dyn.example"\nown = [{HOME}]',
-            "own: entry 1: the host name is in none of the zones",
+            'own: entry 1: "',
         ),
         (
             'own = [Client("a.example", address=Interface("a"), provider=Cloudflare())]',

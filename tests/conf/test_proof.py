@@ -65,7 +65,7 @@ def test_one_may_be_shared_and_a_name_may_have_several(path: Path) -> None:
         ('prove=Proof(ca="nowhere")', "prove: ca: cannot read the file: No such file or directory; name a file"),
         ('prove=Proof(ca="empty")', "prove: ca: no PEM file of certificates; write the one that issued"),
         ('prove=Proof(ca="server.key")', "prove: ca: no PEM file of certificates"),
-        ('prove=Proof(name="192.0.2.7")', "name: this is an address or a number; write the host's name"),
+        ('prove=Proof(name="192.0.2.7")', 'name: "192.0.2.7": this is an address or a number; write the host\'s name'),
         ('prove=Proof(name="*.a.example")', "name: write a name without `*.`, which the certificate is valid for"),
         ("prove=Proof(expired_ok=1)", "expired_ok: write True or False"),
         ('"*.a.example", prove=443', "prove: nobody is asked for a name with `*.`; say for which: Proof(name="),
